@@ -1,0 +1,16 @@
+"""Names for the bounds that configuration fields carry; pydantic checks them (config.check)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Natural = Annotated[int, Field(ge=0)]
+"""0, 1, 2, ..."""
+Count = Annotated[int, Field(ge=1)]
+"""1, 2, 3, ..."""
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+"""In [0, 1)."""

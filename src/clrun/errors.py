@@ -1,0 +1,53 @@
+"""The ways a run can end badly that are somebody's business: each with its exit code and one line.
+
+    ClrunError            1   a run failed
+    |- ConfigError        2   bad input: nothing started, nothing written
+    |- FolderError        3   the run folder is in use or belongs to another run
+    |- StorageError       5   the disk is full, read-only or broken
+    `- NonFiniteLoss      6   the loss became NaN or infinite
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+class ClrunError(Exception):
+    """A failure that is told in one line, without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(ClrunError):
+    """Bad input. Holds every problem found, one line each, so that all are told at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class FolderError(ClrunError):
+    """The run folder is in use, or holds another run."""
+
+    exit_code = 3
+
+
+class StorageError(ClrunError):
+    """Writing failed: disk full, read-only or I/O error."""
+
+    exit_code = 5
+
+
+class NonFiniteLoss(ClrunError):
+    """The loss became NaN or infinite."""
+
+    exit_code = 6
+
+
+def did_you_mean(word: str, allowed: Sequence[str]) -> str:
+    """" Did you mean 'x'?" for the closest allowed word, or an empty string."""
+    close = get_close_matches(str(word), [str(option) for option in allowed], n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""

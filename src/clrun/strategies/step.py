@@ -1,0 +1,30 @@
+"""What a strategy tells the runner: that an update happened, and where in the experience."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Position(NamedTuple):
+    """A place between two updates of one experience: the next update to make."""
+
+    epoch: int = 0
+    iteration: int = 0
+
+
+class Step(NamedTuple):
+    """One update. Tensors stay on the device: reading them synchronises."""
+
+    loss: Tensor
+    """[] mean criterion plus penalties of the minibatch, detached"""
+    correct: Tensor
+    """[] rows of the minibatch classified correctly before the update, int64"""
+    patterns: int
+    """rows in the minibatch, new and replayed"""
+    replayed: int
+    """rows of the minibatch that came from memory"""
+    epoch: int
+    iteration: int
+    ends_epoch: bool

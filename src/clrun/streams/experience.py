@@ -1,0 +1,59 @@
+"""The nouns of a stream: patterns, experiences, and a benchmark made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from clrun.streams.transforms import Transform
+
+
+class Patterns(NamedTuple):
+    """Inputs and their labels, always together: x[i] belongs to y[i]."""
+
+    x: Tensor
+    """[N, C, H, W] uint8"""
+    y: Tensor
+    """[N] int64"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experience:
+    """One step of the stream: what becomes available at once, and how it is tested."""
+
+    index: int
+    classes: tuple[int, ...]
+    """The classes that occur in `train`, ascending."""
+    task_label: int
+    train: Patterns
+    test: Patterns
+    validation: Patterns | None = None
+    """Rows held out of the training data (`benchmark.validation_fraction`); never trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamShape:
+    """What is known of a benchmark before any of its data are read."""
+
+    channels: int
+    height: int
+    width: int
+    num_classes: int
+    num_experiences: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Benchmark:
+    """A finite stream of experiences over one label space. Iterating twice gives the same."""
+
+    name: str
+    shape: StreamShape
+    class_names: tuple[str, ...]
+    experiences: Sequence[Experience]
+    transform: Transform
+
+    def __len__(self) -> int:
+        return len(self.experiences)
