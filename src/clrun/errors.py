@@ -1,10 +1,10 @@
 """The ways a run can end badly that are somebody's business: each with its exit code and one line.
 
-    ClrunError            1   a run failed
-    |- ConfigError        2   bad input: nothing started, nothing written
-    |- FolderError        3   the run folder is in use or belongs to another run
-    |- StorageError       5   the disk is full, read-only or broken
-    `- NonFiniteLoss      6   the loss became NaN or infinite
+ClrunError            1   a run failed
+|- ConfigError        2   bad input: nothing started, nothing written
+|- FolderError        3   the run folder is in use or belongs to another run
+|- StorageError       5   the disk is full, read-only or broken
+`- NonFiniteLoss      6   the loss became NaN or infinite
 """
 
 from __future__ import annotations
@@ -48,6 +48,6 @@ class NonFiniteLoss(ClrunError):
 
 
 def did_you_mean(word: str, allowed: Sequence[str]) -> str:
-    """" Did you mean 'x'?" for the closest allowed word, or an empty string."""
+    """ " Did you mean 'x'?" for the closest allowed word, or an empty string."""
     close = get_close_matches(str(word), [str(option) for option in allowed], n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

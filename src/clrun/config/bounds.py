@@ -12,5 +12,5 @@ Count = Annotated[int, Field(ge=1)]
 """1, 2, 3, ..."""
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 """In [0, 1)."""

@@ -27,4 +27,9 @@ class Step(NamedTuple):
     """rows of the minibatch that came from memory"""
     epoch: int
     iteration: int
-    ends_epoch: bool
+    iterations: int
+    """updates in this epoch"""
+
+    @property
+    def ends_epoch(self) -> bool:
+        return self.iteration == self.iterations - 1

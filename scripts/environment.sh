@@ -1,0 +1,45 @@
+# Sourced by the scripts beside it: makes the environment once, then says where its Python is.
+#
+# CLRUN_VENV names the environment's folder (default: .venv in the checkout). It is made from the
+# hash-pinned requirements with uv if there is one, else with venv and pip, and made again only
+# when the requirements change.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=${CLRUN_VENV:-$root/.venv}
+
+find_python() {
+    local candidate
+    for candidate in "${CLRUN_PYTHON:-}" python3.12 python3.11 python3.13 python3.10 python3 python; do
+        if [ -n "$candidate" ] && "$candidate" -c \
+            'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    echo "clrun needs Python 3.10 to 3.13 with venv; set CLRUN_PYTHON to one." >&2
+    return 2
+}
+
+# make_environment NAME: install NAME.txt; requirements-dev.txt contains all of requirements.txt.
+make_environment() {
+    local name=$1 python
+    [ "$(cat "$venv/.$name" 2>/dev/null)" = "$(fingerprint "$name")" ] && return
+    python=$(find_python) || return
+    echo "Making the environment in $venv (once; PyTorch is large) ..." >&2
+    if command -v uv >/dev/null; then
+        [ -x "$venv/bin/python" ] || uv venv --quiet --python "$python" "$venv"
+        local install=(env "VIRTUAL_ENV=$venv" uv pip install --quiet --compile-bytecode)
+    else
+        [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+        local install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+    fi
+    "${install[@]}" --require-hashes -r "$root/$name.txt"
+    "${install[@]}" --no-deps --no-build-isolation -e "$root"
+    fingerprint "$name" >"$venv/.$name"
+    [ "$name" = requirements ] || fingerprint requirements >"$venv/.requirements"
+}
+
+# What the environment was made from: when this changes, it is brought up to date.
+fingerprint() {
+    { cat "$root/$1.txt" "$root/pyproject.toml"; echo "$root"; } | cksum
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Pin requirements.txt and requirements-dev.txt again from pyproject.toml, with hashes and without
+# index addresses. Needs uv.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+pin() {
+    uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+        --no-annotate --no-header "$@"
+}
+build=$(mktemp)
+printf 'hatchling\neditables\n' >"$build"  # the editable install builds with these
+pin pyproject.toml "$build" -o requirements.txt
+pin pyproject.toml "$build" --extra dev -o requirements-dev.txt
+rm "$build"

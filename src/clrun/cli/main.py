@@ -1,0 +1,46 @@
+"""The `clrun` command: a verb goes to its own parser, everything else to Hydra. Imports no torch."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from clrun.cli import list_options, version
+from clrun.errors import ClrunError
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": list_options.main,
+    "version": version.main,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code (see clrun.errors)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        if words and words[0] in VERBS:
+            return VERBS[words[0]](words[1:])
+        from clrun.cli import hydra_app  # Hydra takes 0.3 s to import
+
+        return hydra_app.main(words[1:] if words[:1] == ["run"] else words)
+    except ClrunError as error:
+        return _failed(str(error), error.exit_code, debug)
+    except KeyboardInterrupt:
+        return _failed("interrupted.", 130, debug)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left (clrun list | head): nobody to tell
+        return 1
+    except Exception as error:
+        hint = "" if debug else " (--debug shows the traceback; clrun.log in the run folder has it)"
+        return _failed(f"{type(error).__name__}: {error}{hint}", 1, debug)
+
+
+def _failed(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    for line in message.splitlines():
+        print(f"clrun: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,113 @@
+"""What a command line asks of Hydra, and the errors Hydra answers with as one line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+from clrun.config.sources import GROUPS, RECIPES, options
+from clrun.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A parsed command line."""
+
+    arguments: argparse.Namespace
+    overrides: tuple[str, ...]
+    words: tuple[str, ...]
+    """for Hydra's own parser: options first, then overrides"""
+
+    @property
+    def only_shows(self) -> bool:
+        """Help, completion, --cfg, --info: Hydra answers, nothing runs."""
+        a = self.arguments
+        return bool(a.help or a.hydra_help or a.cfg or a.info is not None or a.shell_completion)
+
+    def where(self) -> dict[str, Any]:
+        """The --config-* options as keywords of `compose_tree`.
+
+        Raises:
+            ConfigError: a folder does not exist.
+        """
+        a = self.arguments
+        for option, folder in (("--config-dir", a.config_dir), ("--config-path", a.config_path)):
+            if folder is not None and not Path(folder).is_dir():
+                raise ConfigError(f"{option}={folder}: there is no such folder.")
+        return {
+            "config_dirs": [Path(a.config_dir).absolute()] if a.config_dir else [],
+            "config_path": Path(a.config_path).absolute() if a.config_path else None,
+            "config_name": a.config_name or "config",
+        }
+
+    def named(self, key: str) -> bool:
+        """Whether the command line sets this key."""
+        parsed = OverridesParser.create().parse_overrides(list(self.overrides))
+        return any(override.key_or_group == key for override in parsed)
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """The words as Hydra reads them; `+experiment=NAME` means `experiment=NAME`.
+
+    Raises:
+        ConfigError: an option that does not exist, or that would read a pickle.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    known = [option for action in parser._actions for option in action.option_strings]
+    for word in argv:
+        name = word.partition("=")[0]
+        if word.startswith("-") and name not in known:
+            raise ConfigError(
+                f"{word}: there is no such option.{did_you_mean(name, known)} See clrun --hydra-help."
+            )
+    words = [re.sub(rf"^\+{RECIPES}=", f"{RECIPES}=", word) for word in argv]
+    arguments = parser.parse_intermixed_args(words)
+    if getattr(arguments, "experimental_rerun", None) is not None:
+        raise ConfigError(
+            "--experimental-rerun: would read a pickle, which can run any code. "
+            "Use --config-path RUN/.hydra --config-name config."
+        )
+    overrides = list(arguments.overrides)
+    rest = list(words)
+    for override in overrides:
+        rest.remove(override)
+    return Request(arguments=arguments, overrides=tuple(overrides), words=(*rest, *overrides))
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}. See clrun --help and clrun --hydra-help.")
+
+
+def explained(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> str:
+    """Hydra's error as one line that names the key, the value and what is allowed."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        return _unknown_option(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if group.lstrip("+~") in GROUPS and value == "":
+            return f"{override}: name an option: {', '.join(_names(group.lstrip('+~')))}."
+    return re.sub(r"\s+", " ", " ".join(lines[:3])).rstrip(".") + "."
+
+
+def _unknown_option(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file or "").rpartition("/")
+    names = sorted(error.options or [])
+    return (
+        f"{group}={name}: there is no such option.{did_you_mean(name, names)} "
+        f"Options: {', '.join(names)}."
+    )
+
+
+def _names(group: str) -> list[str]:
+    return [option.name for option in options(group)]

@@ -1,0 +1,90 @@
+"""From a composed configuration to a checked RunConfig, or every problem with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from clrun.config.plugins import read_plugins
+from clrun.config.problems import read, shown, unknown_keys
+from clrun.config.rules import contradictions
+from clrun.config.run_config import Node, Root, RunConfig
+from clrun.config.schema import config_class
+from clrun.config.sources import GROUPS, folders, options
+from clrun.errors import ConfigError, did_you_mean
+
+ROOT_KEYS = tuple(Root.__dataclass_fields__)
+
+
+def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration with every key known, typed and in its bounds. Imports no torch.
+
+    Raises:
+        ConfigError: with one line for each problem: unknown keys (also those added with +), wrong
+            types, values out of bounds, and options that contradict each other.
+    """
+    tree = _plain(composed)
+    choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
+    problems = unknown_keys("", tree, (*ROOT_KEYS, *GROUPS))
+    root, more = read("", {k: v for k, v in tree.items() if k in ROOT_KEYS}, Root)
+    problems += more
+    nodes: dict[str, Node] = {}
+    for group in GROUPS:
+        node, more = _node(group, tree.get(group), choices.get(group))
+        problems += more
+        if node is not None:
+            nodes[group] = node
+    listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
+    plugins, more = read_plugins(listed, _folders(composed))
+    problems += more + contradictions(nodes)
+    if problems:
+        raise ConfigError(problems)
+    return RunConfig(root=root, nodes=nodes, plugins=tuple(plugins), overrides=tuple(overrides))
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    """The tree without Hydra's node, as dicts and lists, interpolations resolved."""
+    tree: dict[str, Any] = {}
+    for key in (str(key) for key in composed if key != "hydra"):
+        try:
+            value = OmegaConf.select(composed, key, throw_on_missing=True)
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            place = getattr(error, "full_key", None) or key
+            raise ConfigError(f"{place}: {str(error).splitlines()[0]}.") from None
+        tree[key] = value
+    return tree
+
+
+def _folders(composed: DictConfig) -> list[Path]:
+    """The configuration folders this tree was composed from, the first to win first."""
+    sources = OmegaConf.select(composed, "hydra.runtime.config_sources") or []
+    named = [Path(source.path) for source in sources if source.schema == "file"]
+    return [*named, *(folder for _, folder in folders() if folder not in named)]
+
+
+def _node(group: str, given: Any, choice: str | None) -> tuple[Node | None, list[str]]:
+    """One group's checked node, or None, and the problems with it."""
+    if not isinstance(given, Mapping):
+        names = [option.name for option in options(group)]
+        guess = did_you_mean(str(given), names)
+        line = f"{group}={shown(given)}: choose an option of this group.{guess}"
+        return None, [f"{line} Options: {', '.join(names)}."]
+    if "target" not in given:
+        return None, [f"{group}.target: the option's YAML must say target: package.module:Class."]
+    target = str(given["target"])
+    try:
+        schema = config_class(target)
+    except ConfigError as error:
+        return None, [f"{group}.{problem}" for problem in error.problems]
+    values = {str(key): value for key, value in given.items() if key != "target"}
+    config, problems = read(f"{group}.", values, schema)
+    if config is None:
+        return None, problems
+    name = choice or target.rpartition(":")[2]
+    return Node(group=group, option=name, target=target, values=values, config=config), problems

@@ -1,0 +1,63 @@
+"""Compose a configuration with Hydra outside Hydra's own main, and check it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from clrun.config.check import check
+from clrun.config.resolvers import register_resolvers
+from clrun.config.run_config import RunConfig
+from clrun.config.search_path import extra_folders, register
+from clrun.config.sources import conf_root
+
+
+def version_base() -> dict[str, str]:
+    """Keywords for Hydra: 1.3 wants to be told its own behaviour, 1.4 warns when it is."""
+    needed = inspect.signature(hydra.initialize_config_dir).parameters.get("version_base")
+    is_13 = hydra.__version__.startswith("1.3")
+    return {"version_base": "1.3"} if needed is not None and is_13 else {}
+
+
+def compose_tree(
+    overrides: Sequence[str],
+    *,
+    config_dirs: Sequence[Path] = (),
+    config_path: Path | None = None,
+    config_name: str = "config",
+) -> DictConfig:
+    """The composed tree with Hydra's own node, as a run of the same overrides would get it."""
+    register()
+    register_resolvers()
+    where = str((config_path or conf_root()).resolve())
+    with extra_folders(config_dirs), _fresh_hydra():
+        with hydra.initialize_config_dir(where, job_name="clrun", **version_base()):
+            return hydra.compose(config_name, list(overrides), return_hydra_config=True)
+
+
+def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
+    """A checked configuration from command-line overrides, e.g. ["strategy=naive", "seed=3"].
+
+    Raises:
+        ConfigError: with one line for each problem.
+        HydraException: an override cannot be parsed or names an option that does not exist.
+    """
+    return check(compose_tree(overrides, **where), overrides)
+
+
+@contextmanager
+def _fresh_hydra() -> Iterator[None]:
+    """Hydra keeps one global state; put a caller's aside and back (notebooks, tests, jobs)."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = before

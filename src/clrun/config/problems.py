@@ -1,0 +1,106 @@
+"""What is wrong with a node of the configuration, one line a problem: key, value, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from clrun.errors import did_you_mean
+
+
+def unknown_keys(prefix: str, given: Mapping[str, Any], allowed: Sequence[str]) -> list[str]:
+    """A line for each key of `given` that nothing reads."""
+    return [
+        f"{prefix}{key}={shown(given[key])}: there is no such key."
+        f"{did_you_mean(key, allowed)} Keys: {', '.join(allowed)}."
+        for key in given
+        if key not in allowed
+    ]
+
+
+def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list[str]]:
+    """`given` as an instance of the dataclass `schema`, or None, and every problem with it.
+
+    A ValueError from the dataclass's `__post_init__` is a problem too; it names its keys itself.
+    """
+    names = [field.name for field in fields(schema)]
+    problems = unknown_keys(prefix, given, names)
+    hints = get_type_hints(schema, include_extras=True)
+    values = {}
+    for field in fields(schema):
+        if field.name not in given:
+            if field.default is MISSING and field.default_factory is MISSING:
+                problems.append(f"{prefix}{field.name}: a value is needed.")
+            continue
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(hints[field.name])
+            values[field.name] = adapter.validate_python(given[field.name], strict=True)
+        except ValidationError as error:
+            problems += _told(f"{prefix}{field.name}", error)
+    if problems:
+        return None, problems
+    try:
+        return schema(**values), []
+    except ValueError as error:
+        return None, [f"{prefix}{error}"]
+
+
+def shown(value: Any) -> str:
+    """A value as it would be typed on the command line, cut to a readable length."""
+    if value is None or isinstance(value, bool):
+        return str({None: "null", True: "true", False: "false"}[value])
+    text = str(value).replace("\n", " ")
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _told(key: str, error: ValidationError) -> list[str]:
+    """One line for each position; the branches of a union become one 'a or b'."""
+    reasons: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        place = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
+        reasons.setdefault(f"{key}{place}={shown(detail['input'])}", []).append(_reason(detail))
+    return [f"{line}: {' or '.join(dict.fromkeys(found))}." for line, found in reasons.items()]
+
+
+def _reason(detail: Any) -> str:
+    """What is allowed, in the user's words."""
+    context = detail.get("ctx", {})
+    value = detail["input"]
+    match detail["type"]:
+        case "greater_than":
+            return f"must be above {context['gt']:g}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}"
+        case "less_than":
+            return f"must be below {context['lt']:g}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}"
+        case "literal_error":
+            allowed = [option.strip(" '") for option in _options(context["expected"])]
+            return f"must be one of {', '.join(allowed)}{did_you_mean(value, allowed).rstrip('.')}"
+        case "too_short":
+            return f"must have at least {context['min_length']} items"
+        case _:
+            return _type_reason(detail["type"], value)
+
+
+def _options(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").split(",")
+
+
+def _type_reason(kind: str, value: Any) -> str:
+    if kind.startswith("int") and isinstance(value, float) and value.is_integer():
+        return f"must be a whole number: write {int(value)}"
+    wanted = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "string": "text",
+        "list": "a list, e.g. [1,2]",
+        "dict": "a mapping, e.g. {name: si}",
+        "finite": "a finite number",
+    }
+    return f"must be {wanted.get(kind.partition('_')[0], kind.replace('_', ' '))}"

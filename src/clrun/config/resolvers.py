@@ -1,0 +1,19 @@
+"""The interpolations that clrun's own YAML files use."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from clrun.config.check import check
+
+
+def register_resolvers() -> None:
+    """Register them once in this process."""
+    if not OmegaConf.has_resolver("clrun.job_folder"):
+        OmegaConf.register_new_resolver("clrun.job_folder", _job_folder)
+
+
+def _job_folder(*, _root_: DictConfig) -> str:
+    """The folder of a sweep's job: strategy, benchmark, seed and a hash of the configuration."""
+    config = check(_root_)
+    return f"{config.label()}-{config.hash()}"

@@ -1,0 +1,64 @@
+"""The checked configuration of one run: what the runner and every record of a run start from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clrun.config.bounds import Count, Natural
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """The keys of conf/config.yaml that belong to no group."""
+
+    seed: Natural
+    run_name: str | None
+    output_root: str
+    log_every: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One option of one group: a component's class and the values of its `Config`."""
+
+    group: str
+    option: str
+    target: str
+    values: Mapping[str, Any]
+    config: Any
+    """The values as the component's own `Config` dataclass, bounds checked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run: the root keys, one node for each group, and the overrides that led here."""
+
+    root: Root
+    nodes: Mapping[str, Node]
+    plugins: tuple[Node, ...]
+    """What `strategy.plugins` lists, each with all its keys."""
+    overrides: tuple[str, ...]
+
+    @property
+    def seed(self) -> int:
+        return self.root.seed
+
+    def as_dict(self) -> dict[str, Any]:
+        """The resolved configuration as it is saved: root keys, then one mapping for each group."""
+        groups = {name: {"target": node.target, **node.values} for name, node in self.nodes.items()}
+        return {**vars(self.root), **groups}
+
+    def hash(self) -> str:
+        """Twelve hex digits that name the experiment: what is computed, not where it is written."""
+        told = {k: v for k, v in self.as_dict().items() if k not in ("run_name", "output_root")}
+        told["plugins"] = [{"target": node.target, **node.values} for node in self.plugins]
+        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def label(self) -> str:
+        """A readable name: strategy, benchmark and seed."""
+        return f"{self.nodes['strategy'].option}-{self.nodes['benchmark'].option}-s{self.seed}"

@@ -1,0 +1,145 @@
+"""The `Config` dataclass of a component, found without running the component's module.
+
+A component (a strategy, a model, ...) keeps its `Config` beside the code that reads it, and that
+code imports torch, which takes seconds. Checking a configuration needs the dataclass alone. So the
+module is parsed, not run: only the class, and the imports and definitions its fields name, are
+executed. A component whose `Config` names something heavy still works; it is only slower to check.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from clrun.errors import ConfigError
+
+
+@cache
+def config_class(target: str) -> type:
+    """The `Config` of the component that "package.module:Class" names.
+
+    Raises:
+        ConfigError: the module or class does not exist, or the class has no `Config` dataclass.
+    """
+    module_name, class_name = split_target(target)
+    path = _source_of(module_name)
+    config = _sliced(module_name, class_name, path) if path else _imported(module_name, class_name)
+    if config is None:
+        raise ConfigError(f"target={target}: no class {class_name} with a Config in {module_name}.")
+    if not is_dataclass(config):
+        raise ConfigError(f"target={target}: {class_name}.Config is not a dataclass.")
+    return config
+
+
+def component_class(target: str) -> type:
+    """The component class itself; imports its module, and with it torch."""
+    module_name, class_name = split_target(target)
+    try:
+        return getattr(import_module(module_name), class_name)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"target={target}: {error}.") from error
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """("package.module", "Class") of "package.module:Class"."""
+    module_name, colon, class_name = str(target).partition(":")
+    if not (colon and class_name.isidentifier() and module_name):
+        raise ConfigError(f"target={target}: write package.module:Class.")
+    return module_name, class_name
+
+
+def _source_of(module_name: str) -> Path | None:
+    """The module's .py file, or None where it has none (a compiled module)."""
+    try:
+        spec = find_spec(module_name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise ConfigError(f"target={module_name}: there is no module of that name.")
+    origin = Path(spec.origin) if spec.origin else None
+    return origin if origin and origin.suffix == ".py" else None
+
+
+def _imported(module_name: str, class_name: str) -> type | None:
+    return getattr(getattr(import_module(module_name), class_name, None), "Config", None)
+
+
+def _sliced(module_name: str, class_name: str, path: Path) -> type | None:
+    """Run just the part of the module that the class's `Config` needs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    config = _nested(tree, class_name)
+    if config is None:
+        return _inherited(module_name, class_name, tree)
+    definitions = dict(_definitions(tree))
+    needed = _closure(config, definitions)
+    body = [node for node in tree.body if _is_future(node) or node in needed]
+    module = ModuleType(f"{module_name}.{class_name}#Config")
+    module.__package__ = module_name.rpartition(".")[0]
+    sys.modules[module.__name__] = module  # pydantic resolves string annotations through it
+    code = ast.Module([*body, config], type_ignores=[])
+    exec(compile(code, str(path), "exec"), module.__dict__)
+    return module.__dict__["Config"]  # type: ignore[no-any-return]
+
+
+def _nested(tree: ast.Module, class_name: str) -> ast.ClassDef | None:
+    """`Config` inside the class, if the class defines one."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for inner in node.body:
+                if isinstance(inner, ast.ClassDef) and inner.name == "Config":
+                    return inner
+    return None
+
+
+def _inherited(module_name: str, class_name: str, tree: ast.Module) -> type | None:
+    """The `Config` of a base class in the same module, or of the imported class as a last resort."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for base in node.bases:
+                if isinstance(base, ast.Name) and _nested(tree, base.id):
+                    return config_class(f"{module_name}:{base.id}")
+            return _imported(module_name, class_name)
+    return None
+
+
+def _definitions(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
+    """The statement that binds each module-level name."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield (alias.asname or alias.name).partition(".")[0], node
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node
+
+
+def _closure(start: ast.AST, definitions: dict[str, ast.stmt]) -> set[ast.stmt]:
+    """Every module-level statement that `start` needs, directly or through another."""
+    needed: set[ast.stmt] = set()
+    queue = [start]
+    while queue:
+        for name in _names(queue.pop()):
+            node = definitions.get(name)
+            if node is not None and node not in needed:
+                needed.add(node)
+                queue.append(node)
+    return needed
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"

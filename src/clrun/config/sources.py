@@ -1,0 +1,92 @@
+"""Where configuration files live: ours, those of installed packages, and --config-dir folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+GROUPS = (
+    "strategy",
+    "storage_policy",
+    "selection",
+    "benchmark",
+    "model",
+    "device",
+    "eval",
+)
+"""The groups whose options are components: each YAML names a class and holds its keys."""
+
+PLUGINS = "plugin"
+"""The folder of parts that `strategy.plugins` lists by name."""
+
+RECIPES = "experiment"
+"""The group of recipes: YAML files that set keys of the other groups."""
+
+ENTRY_POINT = "clrun.conf"
+"""An installed package adds options with an entry point of this group naming its config package."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a group: what `clrun list` shows."""
+
+    group: str
+    name: str
+    summary: str
+    provider: str
+
+
+def conf_root() -> Path:
+    """The folder with clrun's own configuration: inside the wheel, or the checkout's conf/."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parents[1] / "conf"
+
+
+def package_folders() -> list[tuple[str, Path]]:
+    """(package, folder) of every installed package that ships options, without importing any."""
+    found = []
+    for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda e: e.name):
+        root, *rest = entry.value.split(".")
+        spec = find_spec(root)
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            folder = Path(place, *rest)
+            if folder.is_dir():
+                found.append((entry.value, folder))
+    return found
+
+
+def folders(extra: Sequence[Path] = ()) -> list[tuple[str, Path]]:
+    """Every configuration folder with the name of who provides it; earlier ones win."""
+    return [
+        *((str(folder), folder) for folder in extra),
+        ("clrun", conf_root()),
+        *package_folders(),
+    ]
+
+
+def options(group: str, extra: Sequence[Path] = ()) -> list[Option]:
+    """The options of one group, by name; a name in an earlier folder hides the later ones."""
+    found: dict[str, Option] = {}
+    for provider, folder in folders(extra):
+        for path in sorted((folder / group).glob("*.yaml")):
+            found.setdefault(path.stem, Option(group, path.stem, _summary(path), provider))
+    return [found[name] for name in sorted(found)]
+
+
+def _summary(path: Path) -> str:
+    """The first comment of a YAML file that is not a Hydra directive."""
+    for line in _comments(path):
+        if not line.startswith("@"):
+            return line
+    return ""
+
+
+def _comments(path: Path) -> Iterator[str]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            return
+        yield line.lstrip("# ").rstrip()

@@ -1,0 +1,23 @@
+"""Rows by group, for a group id a row. Loops elsewhere run over groups, never over rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def members(group: Tensor) -> dict[int, Tensor]:
+    """group -> indices of its rows, ascending; the groups by id. [N] int64"""
+    ids, counts = group.unique(return_counts=True)
+    rows = group.argsort(stable=True).split(counts.tolist())
+    return dict(zip(ids.tolist(), rows, strict=True))
+
+
+def runs(group: Tensor) -> dict[int, tuple[int, int]]:
+    """group -> (start, stop) of its rows, which lie side by side; the groups as they lie."""
+    ids, counts = torch.unique_consecutive(group, return_counts=True)
+    stops = counts.cumsum(0)
+    spans = zip((stops - counts).tolist(), stops.tolist(), strict=True)
+    found = dict(zip(ids.tolist(), spans, strict=True))
+    assert len(found) == len(ids), "the rows of a group lie side by side"
+    return found

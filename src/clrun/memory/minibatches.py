@@ -1,0 +1,147 @@
+"""Which current and memory rows each minibatch of an epoch is made of, planned before it starts.
+
+A plan is a function of its generator, and any of its minibatches can be read without the ones
+before, so a run can go on in the middle of an epoch. With an empty memory every plan is one pass
+over the current rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from clrun.memory.composition import Composition
+from clrun.memory.groups import members
+from clrun.memory.lanes import Lane, dealt, rotating
+
+__all__ = ["Composition", "EpochPlan", "Minibatch", "draw", "plan_epoch"]
+
+
+class Minibatch(NamedTuple):
+    """Indices of the rows of one minibatch, int64."""
+
+    current: Tensor
+    """[b] rows of the current experience"""
+    memory: Tensor
+    """[m] rows of the memory"""
+
+
+class EpochPlan:
+    """The minibatches of one epoch, in order."""
+
+    def __init__(self, current: list[Tensor], memory: list[Tensor]) -> None:
+        assert len(current) == len(memory)
+        self.current, self.memory = current, memory
+
+    def __len__(self) -> int:
+        return len(self.current)
+
+    def __getitem__(self, iteration: int) -> Minibatch:
+        return Minibatch(self.current[iteration], self.memory[iteration])
+
+
+class _Layout(NamedTuple):
+    """The lanes of an epoch, and how it ends."""
+
+    current: list[Lane]
+    memory: list[Lane]
+    once: bool
+    """each current row exactly once: the last minibatch may be short"""
+    ends_balanced: bool
+    """in a short last minibatch no memory lane gives more rows than there are current ones"""
+
+
+def plan_epoch(
+    composition: Composition,
+    current_y: Tensor,
+    memory_y: Tensor,
+    memory_experience: Tensor,
+    rng: Generator,
+) -> EpochPlan:
+    """Plan one epoch over the current rows (classes [N]) and the memory's (classes [M]).
+
+    Every group cycles through fresh permutations of its rows, so that each of them is used equally
+    often within one.
+
+    Raises:
+        ConfigError: more groups share a minibatch than it has rows.
+    """
+    assert len(current_y), "an experience has rows"
+    layout = _layout(composition, current_y, memory_y, memory_experience, rng)
+    current, memory = layout.current, layout.memory
+    awaited = current if composition.epoch_length == "current" else [*current, *memory]
+    iterations = max(lane.iterations() for lane in awaited)
+    current_sizes = [lane.sizes(iterations) for lane in current]
+    memory_sizes = [lane.sizes(iterations) for lane in memory]
+    if layout.once:
+        last = len(current_y) - (iterations - 1) * current[0].size
+        current_sizes[0][-1] = last
+        for sizes in memory_sizes if layout.ends_balanced else []:
+            sizes[-1].clamp_(max=last)
+    return EpochPlan(
+        dealt(current, current_sizes, iterations, rng),
+        dealt(memory, memory_sizes, iterations, rng),
+    )
+
+
+def _layout(
+    c: Composition, current_y: Tensor, memory_y: Tensor, memory_experience: Tensor, rng: Generator
+) -> _Layout:
+    everything = torch.arange(len(current_y))
+    if len(memory_y) == 0:
+        return _Layout([Lane(everything, c.train_mb_size)], [], once=True, ends_balanced=False)
+    if c.shared_by_group and c.balance == "class":
+        return _by_class(c, current_y, memory_y, memory_experience)
+    once = c.epoch_length == "current"
+    if c.shared_by_group:
+        groups = list(members(memory_experience).values())[::-1]  # newest first
+        size, *shares = c.split(1 + len(groups))
+        memory = [Lane(rows, share) for rows, share in zip(groups, shares, strict=True)]
+        return _Layout([Lane(everything, size)], memory, once, ends_balanced=True)
+    size, memory_size = c.two_sizes()
+    ids = {"experience": memory_experience, "class": memory_y, "none": torch.zeros_like(memory_y)}
+    memory = rotating(list(members(ids[c.balance]).values()), memory_size, rng)
+    return _Layout([Lane(everything, size)], memory, once, ends_balanced=False)
+
+
+def _by_class(
+    c: Composition, current_y: Tensor, memory_y: Tensor, memory_experience: Tensor
+) -> _Layout:
+    """Equal shares for all classes; one that is both current and in memory splits its share."""
+    new, old = members(current_y), members(memory_y)
+    newest_first = sorted(old, key=lambda k: (int(memory_experience[old[k]].max()), k))[::-1]
+    classes = list(dict.fromkeys([*new, *newest_first]))
+    current, memory = [], []
+    for k, share in zip(classes, c.split(len(classes)), strict=True):
+        from_memory = (share // 2 if k in new else share) if k in old else 0
+        if k in new:
+            current.append(Lane(new[k], share - from_memory))
+        if from_memory:
+            memory.append(Lane(old[k], from_memory))
+    return _Layout(current, memory, once=False, ends_balanced=False)
+
+
+def draw(groups: Tensor | None, available: int, size: int, rng: Generator) -> Tensor:
+    """Indices of `size` of the `available` rows of a memory that has no epochs. [size] int64
+
+    `groups` [available] get equal shares within one, the ones with one more drawn by lot; None
+    draws uniformly. A row is drawn again only when all of its group's have been. An empty memory
+    gives no rows.
+    """
+    if available == 0:
+        return torch.empty(0, dtype=torch.int64)
+    if groups is None:
+        groups = torch.zeros(available, dtype=torch.int64)
+    assert len(groups) == available
+    shuffled = torch.randperm(available, generator=rng)
+    shuffled = shuffled[groups[shuffled].argsort(stable=True)]  # by group, random within
+    counts = groups.unique(return_counts=True)[1]
+    share, extra = divmod(size, len(counts))
+    shares = torch.full_like(counts, share)
+    shares[torch.randperm(len(counts), generator=rng)[:extra]] += 1
+    group = torch.arange(len(counts)).repeat_interleave(shares)
+    place = torch.arange(size) - (shares.cumsum(0) - shares)[group]
+    first = counts.cumsum(0) - counts
+    return shuffled[first[group] + place % counts[group]]

@@ -1,0 +1,101 @@
+"""Selection strategies: which rows of a group are worth keeping, best first."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from clrun.memory.exemplars import Exemplars
+from clrun.memory.herding import closest_to_center, herding
+
+Extract = Callable[[Tensor, "str | None"], Tensor]
+"""(rows [n, C, H, W] uint8, layer name or None for the penultimate layer) -> features [n, ...].
+
+The strategy provides it: evaluation mode, no augmentation, and the model left as it was.
+"""
+
+
+class ClassExemplarsSelectionStrategy(Protocol):
+    """A ranking of the rows of one group."""
+
+    def make_sorted_indices(
+        self, pool: Exemplars, extract: Extract, k: int | None = None
+    ) -> Tensor:
+        """Indices of the best k rows (None: all), best first. [min(k, n)] int64"""
+        ...
+
+
+class RandomExemplarsSelectionStrategy:
+    """The order of the rows' keys, so that merging a group again and again stays uniform."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        pass
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def make_sorted_indices(
+        self, pool: Exemplars, extract: Extract, k: int | None = None
+    ) -> Tensor:
+        return pool.key.argsort(descending=True, stable=True)[:k]
+
+
+class FeatureBasedExemplarsSelectionStrategy(ABC):
+    """A ranking by what a layer of the model computes for the rows."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        layer_name: str | None
+        normalize: bool
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def make_sorted_indices(
+        self, pool: Exemplars, extract: Extract, k: int | None = None
+    ) -> Tensor:
+        features = extract(pool.x, self.config.layer_name).flatten(1)
+        if self.config.normalize:
+            features = unit_length(features)
+        return torch.tensor(
+            self.make_sorted_indices_from_features(features, k),
+            dtype=torch.int64,
+            device=pool.x.device,
+        )
+
+    @abstractmethod
+    def make_sorted_indices_from_features(
+        self, features: Tensor, k: int | None = None
+    ) -> list[int]:
+        """Indices of the best k rows of the features [n, d], best first."""
+
+
+class HerdingSelectionStrategy(FeatureBasedExemplarsSelectionStrategy):
+    """Every prefix has a mean close to the group's: see `herding`."""
+
+    def make_sorted_indices_from_features(
+        self, features: Tensor, k: int | None = None
+    ) -> list[int]:
+        return herding(features, k).tolist()
+
+
+class ClosestToCenterSelectionStrategy(FeatureBasedExemplarsSelectionStrategy):
+    """The rows closest to the group's mean: see `closest_to_center`."""
+
+    def make_sorted_indices_from_features(
+        self, features: Tensor, k: int | None = None
+    ) -> list[int]:
+        return closest_to_center(features, k).tolist()
+
+
+def unit_length(features: Tensor) -> Tensor:
+    """Rows divided by their length, in float64; rows of zeros stay zeros. [n, d] -> [n, d]"""
+    f = features.cpu().double()
+    length = f.norm(dim=1, keepdim=True)
+    return f / length.where(length > 0, torch.ones_like(length))

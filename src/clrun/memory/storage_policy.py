@@ -1,0 +1,155 @@
+"""Storage policies: which rows have a place in the memory.
+
+A policy is a pure function of what is on the table, the rows held and the rows offered. It owns no
+rows and remembers nothing, so the memory's rows are all there is to save.
+
+A group's age is its place in the memory: the groups held come first, in their order, then those
+that arrive, by id. For experiences that is their number; for classes the order of their first
+appearance, whatever comes back later. A class that lost its last row is forgotten with it, and is
+new when it comes back; that needs more classes than places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from clrun.config.bounds import Count
+from clrun.memory.exemplars import Exemplars, concatenate, select_from_both
+from clrun.memory.groups import members, runs
+from clrun.memory.quotas import check_total, fixed_shares, shares
+
+Order = Callable[[Exemplars, int], Tensor]
+"""(the rows of one group, k) -> indices of the best k of them, best first, [k] int64"""
+Quotas = Callable[[Sequence[int], int], list[int]]
+"""(rows available in each group, oldest group first; mem_size) -> rows to keep of each"""
+
+
+class StoragePolicy(Protocol):
+    """Who gets a place."""
+
+    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+        """At most `mem_size` of the rows held and offered. `held` is what `keep` last returned."""
+        ...
+
+
+class ExperienceBalancedStoragePolicy:
+    """An equal share for each experience."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        adaptive_size: bool
+        num_experiences: Count | None
+
+        def __post_init__(self) -> None:
+            check_total("num_experiences", self.num_experiences, self.adaptive_size)
+
+    def __init__(self, config: Config) -> None:
+        self.quotas = _quotas("storage_policy.num_experiences", config.num_experiences)
+
+    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+        groups = _Groups(held, new, runs(held.experience), members(new.experience))
+        return groups.keep(self.quotas, mem_size, order)
+
+
+class ClassBalancedStoragePolicy:
+    """An equal share for each class, whichever experiences its rows come from."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        adaptive_size: bool
+        total_num_classes: Count | None
+
+        def __post_init__(self) -> None:
+            check_total("total_num_classes", self.total_num_classes, self.adaptive_size)
+
+    def __init__(self, config: Config) -> None:
+        self.quotas = _quotas("storage_policy.total_num_classes", config.total_num_classes)
+
+    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+        groups = _Groups(held, new, runs(held.y), members(new.y))
+        return groups.keep(self.quotas, mem_size, order)
+
+
+class ReservoirStoragePolicy:
+    """An equal chance for every row ever offered: the rows with the largest keys stay.
+
+    Vitter 1985, "Random sampling with a reservoir", https://doi.org/10.1145/3147.3165. Ranking by a
+    key that stays with the row needs no count of the rows seen. There are no groups to select in.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        pass
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+        keys = torch.cat([held.key, new.key])
+        best = keys.argsort(descending=True, stable=True)[:mem_size]
+        return _kept(held, new, best)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Everything that competes for a place, by group. Rows are numbered: held first, then new."""
+
+    held: Exemplars
+    new: Exemplars
+    held_runs: dict[int, tuple[int, int]]
+    new_members: dict[int, Tensor]
+
+    def keep(self, quotas: Quotas, mem_size: int, order: Order) -> Exemplars:
+        """The quota of each group: its order's best if it has new rows, else its first rows."""
+        groups = list(dict.fromkeys([*self.held_runs, *self.new_members]))
+        available = [self._num_held(group) + self._num_new(group) for group in groups]
+        kept = [
+            self._best(group, quota, order)
+            for group, quota in zip(groups, quotas(available, mem_size), strict=True)
+            if quota
+        ]
+        return _kept(
+            self.held, self.new, torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
+        )
+
+    def _num_held(self, group: int) -> int:
+        start, stop = self.held_runs.get(group, (0, 0))
+        return stop - start
+
+    def _num_new(self, group: int) -> int:
+        return len(self.new_members.get(group, ()))
+
+    def _best(self, group: int, quota: int, order: Order) -> Tensor:
+        """Numbers of the group's rows to keep, best first. [quota]"""
+        start, stop = self.held_runs.get(group, (0, 0))
+        held_rows = torch.arange(start, stop)
+        if group not in self.new_members:
+            return held_rows[:quota]
+        new_rows = self.new_members[group]
+        best = order(self._pool(start, stop, new_rows), quota)
+        assert len(best) == quota, f"the order gave {len(best)} rows for {quota} places"
+        return torch.cat([held_rows, new_rows + self.held.num_rows])[best]
+
+    def _pool(self, start: int, stop: int, new_rows: Tensor) -> Exemplars:
+        """The rows of one group: those held, in their order, then the new ones."""
+        # a whole experience is one group, and too large to copy without need
+        new = self.new if len(new_rows) == self.new.num_rows else self.new.select(new_rows)
+        return new if start == stop else concatenate([self.held.span(start, stop), new])
+
+
+def _kept(held: Exemplars, new: Exemplars, rows: Tensor) -> Exemplars:
+    """The rows with these numbers; no copy when the memory stays as it is."""
+    unchanged = len(rows) == held.num_rows and torch.equal(rows, torch.arange(held.num_rows))
+    return held if unchanged else select_from_both(held, new, rows)
+
+
+def _quotas(key: str, total: int | None) -> Quotas:
+    """Fixed quotas if the total number of groups is given, else adaptive ones."""
+    if total is None:
+        return shares
+    return lambda available, mem_size: fixed_shares(available, mem_size, total, key=key)

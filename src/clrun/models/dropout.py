@@ -1,0 +1,47 @@
+"""Dropout that a resumed run repeats: its masks are a function of the seed and the update."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from clrun.seeds import derive
+
+
+class SeededDropout(nn.Module):
+    """Zero each activation with probability p while training, and scale the others by 1/(1-p).
+
+    Srivastava et al. 2014 (https://jmlr.org/papers/v15/srivastava14a.html). Masks come from the
+    layer's own generator, never the global one; call `reseed` before every update. The same seed
+    gives the same masks on one kind of device; a CPU and a GPU draw different ones.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        assert 0 <= p < 1, f"p={p}"
+        self.p = p
+        self._seed: int | None = None
+        self._rng: torch.Generator | None = None
+
+    def reseed(self, seed: int) -> None:
+        """Start the stream of masks afresh; the generator is made where the activations are."""
+        self._seed, self._rng = seed, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        if self._rng is None:
+            assert self._seed is not None, "reseed(model, ...) comes before every training step"
+            self._rng = torch.Generator(x.device).manual_seed(self._seed)
+        keep = torch.empty_like(x, requires_grad=False).bernoulli_(1 - self.p, generator=self._rng)
+        return x * keep.div_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+def reseed(model: nn.Module, seed: int, experience: int, epoch: int, iteration: int) -> None:
+    """Give every SeededDropout of `model` the masks of one update, each layer its own stream."""
+    layers = [module for module in model.modules() if isinstance(module, SeededDropout)]
+    for place, layer in enumerate(layers):  # by place: compiling a model changes its names
+        layer.reseed(derive(seed, f"dropout {place}", experience, epoch, iteration))

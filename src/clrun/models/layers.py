@@ -1,0 +1,31 @@
+"""Layers that behave at any image size and any minibatch size."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class GlobalAveragePool(nn.Module):
+    """Mean over all positions of each channel: [B, C, H, W] -> [B, C].
+
+    A plain mean, because adaptive pooling has no deterministic backward pass on CUDA.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that can also be given a single value per channel while training.
+
+    A minibatch of one pattern with a 1x1 map has no variance to normalise by; PyTorch stops
+    there. Such a minibatch is normalised by the running statistics, and leaves them as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)

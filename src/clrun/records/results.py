@@ -1,0 +1,52 @@
+"""What a run found: the accuracy matrix, the metrics of it, its cost and its memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clrun.records.files import write_json, write_text
+
+Row = Sequence[float | None]
+"""Accuracies in [0, 1]; None where nothing was evaluated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The content of results.json. The same command gives the same, apart from `wall_seconds`."""
+
+    schema: int = 1
+    config_hash: str
+    experiences: list[dict[str, Any]]
+    """For each: its classes, training rows and test rows."""
+    accuracy_matrix: list[list[float | None]]
+    """Row i: after training on experience i; column j: test accuracy on experience j."""
+    class_accuracy: list[list[float | None]]
+    """Row i: after training on experience i; column c: test accuracy on class c."""
+    initial_accuracy: list[float | None] | None
+    """Of the untrained model on each experience; None where eval.initial is off."""
+    metrics: dict[str, float | None]
+    notes: dict[str, str] = field(default_factory=dict)
+    """Why a metric is None."""
+    cost: dict[str, Any]
+    memory: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write results.json and accuracy_matrix.csv."""
+        write_json(folder / "results.json", asdict(self))
+        write_text(folder / "accuracy_matrix.csv", matrix_csv(self.accuracy_matrix))
+
+
+def matrix_csv(matrix: Sequence[Row]) -> str:
+    """The accuracy matrix for a spreadsheet; an empty cell was not evaluated."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = len(matrix[0]) if matrix else 0
+    writer.writerow(["after_experience", *(f"experience_{j}" for j in range(columns))])
+    for index, row in enumerate(matrix):
+        writer.writerow([index, *("" if value is None else f"{value:.6f}" for value in row)])
+    return text.getvalue()

@@ -1,0 +1,82 @@
+"""The folder of one run: made exclusively, locked while written, never reused."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from clrun.errors import FolderError
+from clrun.records.files import storage_errors, write_json
+
+
+def fresh_folder(output_root: Path, kind: str = "") -> Path:
+    """A new folder `<output_root>/[kind/]<date>/<time>-<id>` that no other run has."""
+    now = datetime.now()
+    day = output_root / kind / now.strftime("%Y-%m-%d")
+    with storage_errors(day):
+        day.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = day / f"{now.strftime('%H-%M-%S')}-{secrets.token_hex(3)}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+
+
+class RunFolder:
+    """An open run folder. The lock dies with the process that holds it.
+
+    Raises:
+        FolderError: another process writes here, or the folder already holds a run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record: dict[str, Any] = {}
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise FolderError(f"{path}: another run is writing here.") from None
+        self._refuse_used()
+
+    def _refuse_used(self) -> None:
+        record = self.path / "run.json"
+        if record.exists():
+            status = json.loads(record.read_text(encoding="utf-8")).get("status", "unknown")
+            self.close()
+            raise FolderError(
+                f"{self.path}: holds a run already (status {status}). "
+                "Choose another hydra.run.dir, or leave it out for a fresh folder."
+            )
+
+    def update(self, **values: Any) -> None:
+        """Set keys of run.json."""
+        self.record |= values
+        write_json(self.path / "run.json", self.record)
+
+    def point_latest(self, output_root: Path) -> None:
+        """Let `<output_root>/latest` lead here, if this folder is inside it."""
+        try:
+            target = self.path.resolve().relative_to(output_root.resolve())
+        except ValueError:
+            return
+        link = output_root / "latest"
+        temporary = output_root / f".latest-{secrets.token_hex(4)}"
+        with storage_errors(link):
+            if link.is_symlink() or not link.exists():  # never replace somebody's real folder
+                temporary.symlink_to(target, target_is_directory=True)
+                os.replace(temporary, link)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.close(self._lock)

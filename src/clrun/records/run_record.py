@@ -1,0 +1,78 @@
+"""run.json: what was run, on what, with which outcome."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from clrun.config.run_config import RunConfig
+
+PACKAGES = ("clrun", "torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn")
+
+
+def started(config: RunConfig, folder: Path, device: str) -> dict[str, Any]:
+    """The record of a run that begins now."""
+    seeds = {"seed": config.seed}
+    order_seed = config.nodes["benchmark"].values.get("class_order_seed")
+    if order_seed is not None:
+        seeds["class_order_seed"] = order_seed
+    return {
+        "schema": 1,
+        "run_id": folder.name,
+        "run_name": config.root.run_name,
+        "label": config.label(),
+        "config_hash": config.hash(),
+        "status": "running",
+        "error": None,
+        "seeds": seeds,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "device": device,
+        "command": shlex.join(["clrun", *config.overrides]),
+        "started": utc_now(),
+        "ended": None,
+    }
+
+
+def ended(status: str, error: str | None = None) -> dict[str, Any]:
+    """What changes when a run ends: completed, failed or interrupted."""
+    return {"status": status, "error": error, "ended": utc_now()}
+
+
+def utc_now() -> str:
+    """Now in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Python's and each package's version; "not installed" where it has none."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of clrun's own checkout; None when installed from a wheel or without git."""
+    folder = Path(__file__).resolve().parents[3]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

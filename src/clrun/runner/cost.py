@@ -1,0 +1,87 @@
+"""What a run costs: seconds by phase, updates, patterns, multiply-accumulates, memory."""
+
+from __future__ import annotations
+
+import copy
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from clrun.strategies.step import Step
+from clrun.streams.experience import StreamShape
+
+PHASES = ("setup", "train", "memory", "eval", "checkpoint")
+
+PEAK_STEP = 128 * 2**20
+"""results.json rounds the process's peak up to this, so that equal runs give equal files; the
+`resource` lines of metrics.jsonl have it exactly."""
+
+
+class Cost:
+    """Counts while a run goes on."""
+
+    def __init__(self) -> None:
+        self.wall_seconds = dict.fromkeys(PHASES, 0.0)
+        self.train_steps = 0
+        self.patterns_seen = 0
+        self.replayed_patterns = 0
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Seconds inside belong to this phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.wall_seconds[name] += time.perf_counter() - start
+
+    def steps(self, learning: Iterator[Step]) -> Iterator[Step]:
+        """The steps of an experience, timed: what follows the last one is the memory's work."""
+        while True:
+            start = time.perf_counter()
+            step = next(learning, None)
+            phase = "memory" if step is None else "train"
+            self.wall_seconds[phase] += time.perf_counter() - start
+            if step is None:
+                return
+            self.train_steps += 1
+            self.patterns_seen += step.patterns
+            self.replayed_patterns += step.replayed
+            yield step
+
+    def summary(self, macs: int, memory_bytes: int, peak_device_bytes: int) -> dict[str, Any]:
+        """The `cost` of results.json."""
+        return {
+            "wall_seconds": {name: round(value, 3) for name, value in self.wall_seconds.items()},
+            "train_steps": self.train_steps,
+            "patterns_seen": self.patterns_seen,
+            "replayed_patterns": self.replayed_patterns,
+            "train_macs": macs * self.patterns_seen,
+            "peak_rss_bytes": -(-peak_rss_bytes() // PEAK_STEP) * PEAK_STEP,
+            "peak_device_bytes": peak_device_bytes,
+            "memory_bytes": memory_bytes,
+        }
+
+
+def peak_rss_bytes() -> int:
+    """Most resident memory this process ever had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def training_macs(model: nn.Module, shape: StreamShape) -> int:
+    """Multiply-accumulates of forward and backward for one pattern; counted, nothing computed."""
+    twin = copy.deepcopy(model).to("meta").train()
+    for module in twin.modules():
+        module.eval() if isinstance(module, nn.modules.batchnorm._BatchNorm) else None
+    x = torch.empty(2, shape.channels, shape.height, shape.width, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        twin(x).sum().backward()
+    return int(counter.get_total_flops()) // 2 // 2  # a MAC is two operations; two patterns

@@ -1,0 +1,96 @@
+"""Everything that can be wrong with a run, found before its folder exists and its data are read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import nn
+
+from clrun.config.run_config import Node, RunConfig
+from clrun.config.schema import component_class
+from clrun.device.device import Device
+from clrun.errors import ConfigError
+from clrun.models.features import require_layer
+from clrun.runner.evaluation import Evaluation
+from clrun.seeds import isolated
+from clrun.streams.experience import Benchmark, StreamShape
+
+
+class BenchmarkSource(Protocol):
+    """What a benchmark component offers; its data are read by `load` alone."""
+
+    def shape(self) -> StreamShape: ...
+    def check(self) -> None: ...
+    def load(self, seed: int) -> Benchmark: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A run whose every part was built and checked; only data are still to be read."""
+
+    config: RunConfig
+    benchmark: BenchmarkSource
+    device: Device
+    model: nn.Module
+    evaluation: Evaluation
+    storage_policy: Any
+    selection: Any
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Build what needs no data.
+
+    Raises:
+        ConfigError: data are missing or unreadable, the device is not there, a layer is unknown.
+    """
+    nodes = config.nodes
+    benchmark: BenchmarkSource = build(nodes["benchmark"])
+    benchmark.check()
+    device = build(nodes["device"])
+    with isolated(config.seed, "weights"):
+        model = build(nodes["model"], benchmark.shape())
+    layer = nodes["selection"].values.get("layer_name")
+    if layer is not None:
+        require_layer(model, layer, "selection.layer_name")
+    _require_writable(config.root.output_root)
+    return Prepared(
+        config=config,
+        benchmark=benchmark,
+        device=device,
+        model=model,
+        evaluation=build(nodes["eval"]),
+        storage_policy=build(nodes["storage_policy"]),
+        selection=build(nodes["selection"]),
+    )
+
+
+def build(node: Node, *runtime: Any) -> Any:
+    """The component that a node describes: its class, called with its `Config` and what it needs."""
+    cls = component_class(node.target)
+    return cls(cls.Config(**vars(node.config)), *runtime)
+
+
+def notes(config: RunConfig) -> list[str]:
+    """Overrides that are valid and have no effect here: worth a line, not an error."""
+    strategy = component_class(config.nodes["strategy"].target)
+    if strategy.uses_memory:
+        return []
+    named = {
+        override.lstrip("+").partition("=")[0].partition(".")[0] for override in config.overrides
+    }
+    unused = [group for group in ("storage_policy", "selection") if group in named]
+    name = config.nodes["strategy"].option
+    return [f"strategy={name} keeps no memory: {group} has no effect." for group in unused]
+
+
+def _require_writable(output_root: str) -> None:
+    """The first folder that exists on the way to `output_root` must be a writable folder."""
+    path = os.path.abspath(output_root)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise ConfigError(f"output_root={output_root}: {path} is a file. Name a folder.")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"output_root={output_root}: {path} is not writable.")

@@ -1,0 +1,249 @@
+"""One run, top to bottom: build, then learn and score one experience after another."""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clrun.console.display import Display, Pace, SilentDisplay
+from clrun.errors import NonFiniteLoss
+from clrun.metrics import headline
+from clrun.records.raw_log import RawLog
+from clrun.records.results import Results
+from clrun.records.run_folder import RunFolder
+from clrun.records.run_record import ended, started
+from clrun.runner.cost import Cost, peak_rss_bytes, training_macs
+from clrun.runner.evaluation import Scores
+from clrun.runner.interrupt import Interrupted, noted_signals
+from clrun.runner.merged import merged
+from clrun.runner.meter import Meter
+from clrun.runner.prepare import Prepared, build
+from clrun.strategies.step import Step
+from clrun.strategies.strategy import Parts, Strategy
+from clrun.streams.experience import Benchmark, Experience
+
+log = logging.getLogger("clrun")
+
+
+def run(prepared: Prepared, folder: Path, display: Display | None = None) -> Results:
+    """Train one strategy over one stream and write everything to `folder`.
+
+    Raises:
+        FolderError: the folder is in use or holds a run.
+        NonFiniteLoss: the loss became NaN or infinite.
+        Interrupted: SIGINT or SIGTERM arrived.
+    """
+    config = prepared.config
+    run_folder = RunFolder(folder)
+    with ExitStack() as stack:
+        stack.callback(run_folder.close)
+        run_folder.update(**started(config, folder, prepared.device.name))
+        run_folder.point_latest(Path(config.root.output_root))
+        raw_log = RawLog(folder / "metrics.jsonl")
+        stack.callback(raw_log.close)
+        stack.enter_context(prepared.device.applied())
+        interrupt = stack.enter_context(noted_signals())
+        try:
+            results = Run(prepared, raw_log, display or SilentDisplay(), interrupt).results()
+            results.save(folder)
+        except Interrupted as error:
+            run_folder.update(**ended("interrupted", str(error)))
+            raise
+        except BaseException as error:
+            log.exception("the run failed")
+            run_folder.update(**ended("failed", f"{type(error).__name__}: {error}"))
+            raise
+        run_folder.update(**ended("completed"))
+    return results
+
+
+class Run:
+    """The state of a run in progress: the strategy, what it scored so far, and what it cost."""
+
+    def __init__(
+        self, prepared: Prepared, raw_log: RawLog, display: Display, interrupt: list[int]
+    ) -> None:
+        self.prepared, self.raw_log, self.display = prepared, raw_log, display
+        self.interrupt = interrupt
+        self.cost = Cost()
+        with self.cost.phase("setup"):
+            self.macs = training_macs(prepared.model, prepared.benchmark.shape())
+            self.benchmark = prepared.benchmark.load(prepared.config.seed)
+            self.strategy = self._strategy()
+            self.stream = _stream(self.strategy, self.benchmark)
+        self.keys = prepared.config.nodes["strategy"].config
+        self.matrix: list[Scores] = []
+        self.points: list[tuple[int, list[float | None]]] = []
+        """every evaluation: (experience being learnt, accuracies)"""
+
+    def _strategy(self) -> Strategy:
+        prepared = self.prepared
+        parts = Parts(
+            model=prepared.device.place(prepared.model),
+            transform=self.benchmark.transform,
+            device=prepared.device,
+            seed=prepared.config.seed,
+            num_classes=self.benchmark.shape.num_classes,
+            storage_policy=prepared.storage_policy,
+            selection=prepared.selection,
+            plugins=tuple(build(node) for node in prepared.config.plugins),
+        )
+        return build(prepared.config.nodes["strategy"], parts)  # type: ignore[no-any-return]
+
+    def results(self) -> Results:
+        """Learn the whole stream."""
+        initial = self._evaluate(None, None) if self.prepared.evaluation.config.initial else None
+        for experience in self.stream:
+            self._learn(experience)
+            is_last = experience.index == len(self.stream) - 1
+            if self.keys.eval_every >= 0 or is_last:
+                scores = self._evaluate(experience.index, None)
+            else:
+                scores = _nothing(self.benchmark)
+            self.matrix.append(scores)
+            self.display.evaluated(experience.index, len(self.stream), scores.experiences)
+            self._write("memory", experience.index, None, **_json_keys(self.strategy.memory_rows()))
+            self._write(
+                "resource",
+                experience.index,
+                None,
+                rss_peak_bytes=peak_rss_bytes(),
+                device_peak_bytes=self.prepared.device.peak_bytes(),
+            )
+        return self._results(initial)
+
+    def _learn(self, experience: Experience) -> None:
+        """One experience, update by update."""
+        seconds = dict(self.cost.wall_seconds)
+        meter = Meter()
+        for step in self.cost.steps(self.strategy.learn(experience)):
+            meter.add(step)
+            if self.interrupt:
+                raise Interrupted(self.interrupt[0])
+            if self.cost.train_steps % self.prepared.config.root.log_every == 0 or step.ends_epoch:
+                self._log(experience, step, meter)
+            if step.ends_epoch and self._evaluates_after(step.epoch):
+                self._evaluate(experience.index, step.epoch)
+        spent = {k: round(v - seconds[k], 6) for k, v in self.cost.wall_seconds.items()}
+        self._write(
+            "experience",
+            experience.index,
+            None,
+            classes=list(experience.classes),
+            **{
+                "wall_seconds": spent,
+                "train_rows": len(experience.train.y),
+            },
+        )
+
+    def _evaluates_after(self, epoch: int) -> bool:
+        """In the middle of an experience; its end is evaluated anyway."""
+        every = self.keys.eval_every
+        return every > 0 and (epoch + 1) % every == 0 and epoch + 1 < self.keys.train_epochs
+
+    def _log(self, experience: Experience, step: Step, meter: Meter) -> None:
+        """Read what the updates left on the device, and tell of it."""
+        loss, accuracy = meter.read_interval()
+        place = (experience.index, step.epoch)
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(
+                f"the loss is {loss} in experience {experience.index}, epoch {step.epoch}, "
+                f"iteration {step.iteration}. A smaller strategy.lr may help."
+            )
+        self._write("step", *place, loss=loss, accuracy=accuracy, patterns=step.patterns)
+        if step.ends_epoch:
+            loss_epoch, accuracy_epoch = meter.read_epoch()
+            self._write("epoch", *place, loss=loss_epoch, accuracy=accuracy_epoch)
+        self.display.step(self._pace(experience, step, loss, accuracy))
+
+    def _pace(self, experience: Experience, step: Step, loss: float, accuracy: float) -> Pace:
+        epochs = self.keys.train_epochs
+        within = (step.epoch + (step.iteration + 1) / step.iterations) / epochs
+        return Pace(
+            experience=experience.index,
+            experiences=len(self.stream),
+            epoch=step.epoch,
+            epochs=epochs,
+            done=(experience.index + within) / len(self.stream),
+            loss=loss,
+            accuracy=accuracy,
+            images=self.cost.patterns_seen,
+        )
+
+    def _evaluate(self, experience: int | None, epoch: int | None) -> Scores:
+        """Score the strategy as it is; `experience` None is the untrained model."""
+        seen = len(self.benchmark) if self.strategy.whole_stream else (experience or 0) + 1
+        with self.cost.phase("eval"):
+            scores = self.prepared.evaluation.scores(
+                self.strategy, self.benchmark, seen=seen, minibatch=self.keys.eval_mb_size
+            )
+        if experience is not None:
+            self.points.append((seen - 1, scores.experiences))
+        self._write(
+            "eval",
+            experience,
+            epoch,
+            **{
+                "accuracy": scores.experiences,
+                "class_accuracy": scores.classes,
+                "stream": self.prepared.evaluation.config.stream,
+            },
+        )
+        return scores
+
+    def _write(self, kind: str, experience: int | None, epoch: int | None, **values: Any) -> None:
+        iteration = self.cost.train_steps
+        self.raw_log.write(kind, experience=experience, epoch=epoch, iteration=iteration, **values)
+
+    def _results(self, initial: Scores | None) -> Results:
+        sizes = [len(self.prepared.evaluation.rows(e).y) for e in self.benchmark.experiences]
+        baseline = None if initial is None else initial.experiences
+        metrics, notes = headline(
+            _array([scores.experiences for scores in self.matrix]),
+            None if baseline is None else _array(baseline),
+            np.asarray(sizes),
+            [(seen, _array(row)) for seen, row in self.points],
+        )
+        memory = _json_keys(self.strategy.memory_rows())
+        peak = self.prepared.device.peak_bytes()
+        return Results(
+            config_hash=self.prepared.config.hash(),
+            experiences=[
+                {"classes": list(e.classes), "train_rows": len(e.train.y), "test_rows": size}
+                for e, size in zip(self.benchmark.experiences, sizes, strict=True)
+            ],
+            accuracy_matrix=[scores.experiences for scores in self.matrix],
+            class_accuracy=[scores.classes for scores in self.matrix],
+            initial_accuracy=baseline,
+            metrics=metrics,
+            notes=notes,
+            cost=self.cost.summary(self.macs, memory["bytes"], peak),
+            memory=memory,
+        )
+
+
+def _stream(strategy: Strategy, benchmark: Benchmark) -> list[Experience]:
+    """What is learnt: the experiences, or all of them merged into one."""
+    return [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
+
+
+def _nothing(benchmark: Benchmark) -> Scores:
+    """A row of the matrix that was not evaluated (strategy.eval_every=-1)."""
+    return Scores(experiences=[None] * len(benchmark), classes=[None] * benchmark.shape.num_classes)
+
+
+def _array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def _json_keys(rows: dict[str, Any]) -> dict[str, Any]:
+    """Maps keyed by id as JSON will have them."""
+    return {
+        key: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        for key, value in rows.items()
+    }

@@ -1,0 +1,67 @@
+"""Training on everything seen so far at every experience: the upper bound that stores all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from clrun.strategies.naive import Naive
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import Position, Step
+from clrun.strategies.strategy import Parts
+from clrun.streams.experience import Experience, Patterns
+
+
+class Cumulative:
+    """Naive training, each time on the union of the current and all earlier experiences."""
+
+    whole_stream: ClassVar[bool] = False
+    uses_memory: ClassVar[bool] = False
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(SharedKeys):
+        pass
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self._inner = Naive(Naive.Config(**vars(config)), parts)
+        self._seen: list[Patterns] = []
+
+    def learn(self, experience: Experience, start: Position = Position()) -> Iterator[Step]:
+        """Train on all rows so far, in a fresh order each epoch."""
+        self._seen[experience.index :] = [experience.train]
+        everything = Patterns(
+            torch.cat([patterns.x for patterns in self._seen]),
+            torch.cat([patterns.y for patterns in self._seen]),
+        )
+        yield from self._inner.learn(replace(experience, train=everything), start)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
+        return self._inner.predict(x)
+
+    def memory_rows(self) -> dict[str, Any]:
+        """Every row seen is kept."""
+        y = (
+            torch.cat([p.y for p in self._seen])
+            if self._seen
+            else torch.zeros(0, dtype=torch.int64)
+        )
+        classes, counts = y.unique(return_counts=True)
+        return {
+            "rows": len(y),
+            "bytes": sum(p.x.nbytes + p.y.nbytes for p in self._seen),
+            "per_class": dict(zip(classes.tolist(), counts.tolist(), strict=True)),
+            "per_experience": {index: len(p.y) for index, p in enumerate(self._seen)},
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        seen = [{"x": patterns.x, "y": patterns.y} for patterns in self._seen]
+        return {**self._inner.state_dict(), "seen": seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._seen = [Patterns(saved["x"], saved["y"]) for saved in state["seen"]]
+        self._inner.load_state_dict(state)

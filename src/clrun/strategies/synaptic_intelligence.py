@@ -1,0 +1,179 @@
+"""Synaptic Intelligence: parameters that did much for past losses are held back.
+
+Zenke et al. 2017 (https://arxiv.org/abs/1703.04200), in the form that AR1 uses (Maltoni &
+Lomonaco 2019, https://arxiv.org/abs/1806.08568), which clips importances. What differs from the
+reference code: importances are never negative, which would push parameters away from where they
+were; parameters that are frozen, or got no gradient, gain nothing from an update; parameters of
+normalisation layers of any kind are left out; and it works on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clrun.config.bounds import NonNegative, Positive
+from clrun.errors import ConfigError, did_you_mean
+
+
+class SynapticIntelligence:
+    """A quadratic pull towards the last experience's parameters, weighted by importance.
+
+        trajectory += gradient * (theta after - theta before)         each update
+        cumulative += c * trajectory / ((theta - reference)^2 + eps)  each experience
+        importance  = -cumulative clipped to [0, clip]
+        penalty     = ewc_lambda / 2 * sum(importance * (theta - reference)^2)
+
+    `reference` is theta at the start of the experience, and the gradient is that of the whole
+    loss, penalty included, weight decay not. `reference` and `trajectory` are vectors over the
+    regularised parameters in the model's order; `cumulative` has a vector for each parameter ever
+    regularised, by name. None of them shares memory with the model.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        ewc_lambda: NonNegative
+        eps: Positive = 1e-7  # the reference code's; the paper's xi, 0.1 or 0.001 there
+        clip: Positive = 0.001  # the reference code's, and that of AR1's Caffe original
+        c: Positive = 1.0  # the reference code's
+        exclude: list[str] = field(default_factory=list)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.reference = torch.empty(0)
+        self.trajectory = torch.empty(0)
+        self.cumulative: dict[str, Tensor] = {}
+        self._names: list[str] = []
+        self._experience: int | None = None  # the one in progress
+        self._parameters: list[nn.Parameter] = []
+        self._importance: Tensor | None = None
+        self._before: tuple[Tensor, Tensor] | None = None  # gradient, theta
+
+    @property
+    def importance(self) -> dict[str, Tensor]:
+        """Omega of each parameter by name, flattened: 0 (free) to clip (held most)."""
+        return {name: (-sums).clamp(0, self.config.clip) for name, sums in self.cumulative.items()}
+
+    def before_experience(self, model: nn.Module, experience_index: int) -> None:
+        """Find the parameters to regularise, and remember where they are.
+
+        Raises:
+            ConfigError: a pattern of `exclude` matches no parameter.
+        """
+        regularised = _regularised(model, self.config.exclude)
+        names, self._parameters = list(regularised), list(regularised.values())
+        theta = self._theta()
+        if experience_index == self._experience:  # continued from a saved state
+            assert names == self._names, "other parameters are frozen than when it was saved"
+            self.reference = self.reference.to(theta.device)
+            self.trajectory = self.trajectory.to(theta.device)
+        else:
+            self.reference, self.trajectory = theta, torch.zeros_like(theta)
+        self._names, self._experience = names, experience_index
+        known = bool(self.cumulative and names)
+        self._importance = self._known_importance(theta) if known else None
+
+    def penalty(self) -> Tensor | None:
+        """ewc_lambda / 2 * sum(importance * (theta - reference)^2); None before the second
+        experience and where ewc_lambda is 0."""
+        if self._importance is None or self.config.ewc_lambda == 0:
+            return None
+        moved = _flat(self._parameters) - self.reference
+        return self.config.ewc_lambda / 2 * (self._importance * moved.square()).sum()
+
+    @torch.no_grad()
+    def before_update(self) -> None:
+        """Copy gradients and parameters: optimizers change both in place."""
+        gradient = _flat(_gradient(parameter) for parameter in self._parameters)
+        self._before = gradient, self._theta()
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Add what the update did for the loss, to first order, to each parameter's account."""
+        assert self._before is not None, "before_update() comes before each update"
+        gradient, before = self._before
+        moved = self._theta() - before
+        # A gradient scaler skips updates whose gradients overflowed: infinity times 0 is NaN.
+        self.trajectory += (gradient * moved).masked_fill_(moved == 0, 0)
+        self._before = None
+
+    @torch.no_grad()
+    def after_experience(self) -> None:
+        """Turn this experience's trajectory into importance."""
+        theta = self._theta()
+        gained = self.trajectory / ((theta - self.reference).square() + self.config.eps)
+        sizes = [parameter.numel() for parameter in self._parameters]
+        for name, sums in zip(self._names, gained.mul_(self.config.c).split(sizes), strict=True):
+            known = self.cumulative.get(name)
+            self.cumulative[name] = sums.clone() if known is None else known.to(sums.device) + sums
+        self.reference, self._experience = theta, None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "experience": self._experience,
+            "names": list(self._names),
+            "reference": self.reference.clone(),
+            "trajectory": self.trajectory.clone(),
+            "cumulative": {name: sums.clone() for name, sums in self.cumulative.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._experience, self._names = state["experience"], list(state["names"])
+        self.reference, self.trajectory = state["reference"].clone(), state["trajectory"].clone()
+        self.cumulative = {name: sums.clone() for name, sums in state["cumulative"].items()}
+
+    def _theta(self) -> Tensor:
+        return _flat(parameter.detach() for parameter in self._parameters)
+
+    def _known_importance(self, theta: Tensor) -> Tensor:
+        """Importance as one vector like theta; 0 for parameters that were never regularised."""
+        known = self.importance
+        sizes = [parameter.numel() for parameter in self._parameters]
+        found = torch.zeros_like(theta)
+        for name, part in zip(self._names, found.split(sizes), strict=True):
+            if name in known:
+                part.copy_(known[name])
+        return found
+
+
+def _regularised(model: nn.Module, exclude: list[str]) -> dict[str, nn.Parameter]:
+    """Trainable parameters by name, without excluded ones and those of normalisation layers."""
+    names = [name for name, _ in model.named_parameters()]
+    excluded: set[str] = set()
+    for pattern in exclude:
+        matched = {n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")}
+        if not matched:
+            raise ConfigError(
+                f"strategy.plugins exclude={pattern}: no parameter of {type(model).__name__} has "
+                f"such a name.{did_you_mean(pattern, names)} Use the name of a layer or parameter."
+            )
+        excluded |= matched
+    normalising = {
+        id(parameter)
+        for module in model.modules()
+        if "norm" in type(module).__name__.lower()  # BatchNorm2d, LayerNorm, BatchRenorm2D, ...
+        for parameter in module.parameters(recurse=False)
+    }
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and name not in excluded and id(parameter) not in normalising
+    }
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    """The gradient, or zeros for a parameter that this update leaves alone."""
+    if parameter.grad is None or not parameter.requires_grad:
+        return torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _flat(tensors: Iterable[Tensor]) -> Tensor:
+    """One new vector of all their values, never a view."""
+    parts = [tensor.reshape(-1) for tensor in tensors]
+    return torch.cat(parts) if parts else torch.empty(0)

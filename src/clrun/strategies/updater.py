@@ -1,0 +1,137 @@
+"""One update: forward, criterion plus penalties, backward, optimizer. Strategies call it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+
+from clrun.models.dropout import reseed
+from clrun.models.features import evaluating, extract_features
+from clrun.seeds import generator
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import Position, Step
+from clrun.strategies.strategy import Parts
+
+
+class Place(NamedTuple):
+    """Where an update stands in the run: every random decision in it follows from this."""
+
+    experience: int
+    position: Position
+    iterations: int
+    """updates in this epoch"""
+
+
+class Updater:
+    """The model with its optimizer, criterion and plugins: what makes one update of the weights.
+
+    The optimizer is built once and kept over the stream, over trainable parameters only.
+    """
+
+    def __init__(self, keys: SharedKeys, parts: Parts) -> None:
+        self.keys, self.parts = keys, parts
+        self.model = parts.model
+        self.optimizer = _optimizer(keys, parts.model)
+        self.scaler = parts.device.scaler()
+        self._forward = parts.device.runnable(parts.model)
+
+    def begin(self, experience: int) -> None:
+        """An experience starts or is continued: training mode, and the plugins told."""
+        self.model.train()
+        for plugin in self.parts.plugins:
+            plugin.before_experience(self.model, experience)
+
+    def end(self) -> None:
+        """The experience is learnt."""
+        for plugin in self.parts.plugins:
+            plugin.after_experience()
+
+    def step(self, x: Tensor, y: Tensor, place: Place, *, replayed: int = 0) -> Step:
+        """Update on uint8 rows `x` [B, C, H, W] with labels `y` [B]."""
+        experience, position, iterations = place
+        parts = self.parts
+        reseed(self.model, parts.seed, experience, *position)
+        draws = parts.transform.draw(
+            len(y), generator(parts.seed, "augmentation", experience, *position)
+        )
+        y = y.to(parts.device.torch, non_blocking=True)
+        inputs = parts.device.put(parts.transform.training(x.to(parts.device.torch), draws))
+        self.optimizer.zero_grad(set_to_none=True)
+        with parts.device.autocast():
+            logits = self._forward(inputs)
+            loss = criterion(self.keys.criterion, logits, y)
+        for plugin in parts.plugins:
+            penalty = plugin.penalty()
+            if penalty is not None:
+                loss = loss + penalty
+        self._apply(loss)
+        correct = (logits.detach().argmax(1) == y).sum()
+        return Step(loss.detach(), correct, len(y), replayed, *position, iterations)
+
+    def _apply(self, loss: Tensor) -> None:
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.parts.plugins:
+            self.scaler.unscale_(self.optimizer)  # plugins read true gradients
+            for plugin in self.parts.plugins:
+                plugin.before_update()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        for plugin in self.parts.plugins:
+            plugin.after_update()
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits of uint8 rows in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
+        parts = self.parts
+        with evaluating(self.model), parts.device.autocast():
+            inputs = parts.transform.evaluation(x.to(parts.device.torch))
+            return self._forward(parts.device.put(inputs)).float()
+
+    def extract(self, x: Tensor, layer_name: str | None) -> Tensor:
+        """Features of uint8 rows for exemplar selection. [n, C, H, W] -> [n, d] float32"""
+        return extract_features(
+            self.model,
+            x,
+            self.parts.transform,
+            layer_name=layer_name,
+            batch_size=self.keys.eval_mb_size,
+            device=self.parts.device.torch,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "plugins": [plugin.state_dict() for plugin in self.parts.plugins],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        for plugin, saved in zip(self.parts.plugins, state["plugins"], strict=True):
+            plugin.load_state_dict(saved)
+
+
+def criterion(name: str, logits: Tensor, y: Tensor) -> Tensor:
+    """Mean loss of a minibatch. [B, C], [B] -> []
+
+    `binary_cross_entropy` treats each class as its own yes-or-no question (as iCaRL trains), summed
+    over classes.
+    """
+    if name == "cross_entropy":
+        return cross_entropy(logits, y)
+    targets = one_hot(y, logits.shape[1]).to(logits.dtype)
+    return binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(y)
+
+
+def _optimizer(keys: SharedKeys, model: nn.Module) -> torch.optim.Optimizer:
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if keys.optimizer == "sgd":
+        return torch.optim.SGD(trainable, keys.lr, momentum=keys.momentum, weight_decay=keys.l2)
+    kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
+    return kind(trainable, keys.lr, weight_decay=keys.l2)

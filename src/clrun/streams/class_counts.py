@@ -1,0 +1,112 @@
+"""How many classes each experience brings: checked while the configuration is read, so no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def class_counts(
+    num_classes: int,
+    n_experiences: int,
+    first_experience_classes: int | None,
+    classes_per_experience: Sequence[int] | None,
+) -> tuple[int, ...]:
+    """The number of new classes of each experience; they sum to `num_classes`.
+
+    Raises:
+        ValueError: the keys ask for something else than a partition of the classes.
+    """
+    if classes_per_experience is not None:
+        _check_listed(num_classes, n_experiences, first_experience_classes, classes_per_experience)
+        return tuple(classes_per_experience)
+    if n_experiences > num_classes:
+        raise ValueError(
+            f"n_experiences={n_experiences}: more than the {num_classes} classes there are. "
+            f"Use at most {num_classes}, or scenario=ni."
+        )
+    if first_experience_classes is not None:
+        return _after_the_first(num_classes, n_experiences, first_experience_classes)
+    if num_classes % n_experiences:
+        raise ValueError(
+            f"n_experiences={n_experiences}: does not divide {num_classes} classes. Use one of "
+            f"{_listed(n for n in range(1, num_classes + 1) if num_classes % n == 0)}, or say "
+            f"first_experience_classes or classes_per_experience."
+        )
+    return (num_classes // n_experiences,) * n_experiences
+
+
+def check_class_order(
+    class_order: str | Sequence[int], class_order_seed: int | None, num_classes: int
+) -> None:
+    """Raise ValueError if the order is not a permutation, or a seed is given that it ignores."""
+    if not isinstance(class_order, str) and sorted(class_order) != list(range(num_classes)):
+        raise ValueError(
+            f"class_order={_typed(class_order)}: must name each class from 0 to "
+            f"{num_classes - 1} exactly once."
+        )
+    if class_order_seed is not None and class_order != "shuffled":
+        raise ValueError(
+            f"class_order_seed={class_order_seed}: only class_order=shuffled reads it. "
+            f"Use class_order=shuffled, or class_order_seed=null."
+        )
+
+
+def check_every_class_everywhere(
+    class_order: str | Sequence[int],
+    first_experience_classes: int | None,
+    classes_per_experience: Sequence[int] | None,
+) -> None:
+    """Raise ValueError for what means nothing where every experience has all classes (ni)."""
+    reason = "with scenario=ni every experience has all classes"
+    if class_order != "fixed":
+        order = class_order if isinstance(class_order, str) else _typed(class_order)
+        raise ValueError(f"class_order={order}: {reason}. Use class_order=fixed or scenario=nc.")
+    if first_experience_classes is not None:
+        raise ValueError(
+            f"first_experience_classes={first_experience_classes}: {reason}. "
+            f"Use first_experience_classes=null or scenario=nc."
+        )
+    if classes_per_experience is not None:
+        raise ValueError(
+            f"classes_per_experience={_typed(classes_per_experience)}: {reason}. "
+            f"Use classes_per_experience=null or scenario=nc."
+        )
+
+
+def _check_listed(
+    num_classes: int, n_experiences: int, first: int | None, counts: Sequence[int]
+) -> None:
+    given = f"classes_per_experience={_typed(counts)}"
+    if first is not None:
+        raise ValueError(
+            f"{given}: first_experience_classes={first} is given too. Use one of the two."
+        )
+    if len(counts) != n_experiences:
+        raise ValueError(
+            f"{given}: has {len(counts)} entries for n_experiences={n_experiences}. "
+            f"Give one count for each experience."
+        )
+    if sum(counts) != num_classes:
+        raise ValueError(f"{given}: sums to {sum(counts)}, and must to the {num_classes} classes.")
+
+
+def _after_the_first(num_classes: int, n_experiences: int, first: int) -> tuple[int, ...]:
+    """`first` classes, and the others in equal parts."""
+    others = n_experiences - 1
+    fits = [num_classes] if others == 0 else list(range(num_classes - others, 0, -others))
+    if first not in fits:
+        raise ValueError(
+            f"first_experience_classes={first}: does not leave the other {others} experiences an "
+            f"equal number of the {num_classes} classes each. "
+            f"Use one of {_listed(reversed(fits))}, or classes_per_experience."
+        )
+    return (first, *[(num_classes - first) // others for _ in range(others)])
+
+
+def _typed(values: Sequence[int]) -> str:
+    """A list as it is typed on the command line."""
+    return f"[{','.join(str(value) for value in values)}]"
+
+
+def _listed(values: object) -> str:
+    return ", ".join(str(value) for value in values)  # type: ignore[attr-defined]

@@ -1,0 +1,272 @@
+import struct
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from clrun.errors import ConfigError
+from clrun.streams.experience import Benchmark, StreamShape
+from clrun.streams.sources import NUM_CLASSES
+from clrun.streams.split import Split
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"
+OPTIONS = sorted(CONF.glob("*.yaml"))
+
+
+def config(path: Path = CONF / "digits.yaml", **changed: object) -> Split.Config:
+    """An option's YAML, checked as clrun checks it."""
+    values = yaml.safe_load(path.read_text())
+    del values["target"]
+    return TypeAdapter(Split.Config).validate_python({**values, **changed})
+
+
+def load(seed: int = 0, **changed: object) -> Benchmark:
+    return Split(config(**changed)).load(seed)
+
+
+def rows(x: Tensor) -> list[bytes]:
+    return sorted(image.numpy().tobytes() for image in x)
+
+
+def same(one: Benchmark, two: Benchmark) -> bool:
+    return all(
+        torch.equal(a.train.x, b.train.x) and torch.equal(a.test.x, b.test.x)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_the_default_is_five_experiences_of_two_digits():
+    benchmark = load()
+
+    assert len(benchmark) == 5
+    assert [e.index for e in benchmark] == [0, 1, 2, 3, 4]
+    assert [e.classes for e in benchmark] == [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]
+    assert benchmark.shape == StreamShape(
+        channels=1, height=8, width=8, num_classes=10, num_experiences=5
+    )
+    assert all(e.validation is None and e.task_label == 0 for e in benchmark)
+
+
+def test_iterating_twice_gives_the_same_experiences():
+    benchmark = load()
+
+    assert list(benchmark) == list(benchmark)
+
+
+@pytest.mark.parametrize("scenario", ["nc", "ni"])
+def test_every_row_of_the_source_is_in_one_experience(scenario):
+    whole = load(n_experiences=1)
+
+    benchmark = load(scenario=scenario)
+
+    for part in ("train", "test"):
+        everything = getattr(whole.experiences[0], part)
+        parts = [getattr(e, part) for e in benchmark]
+        assert rows(torch.cat([p.x for p in parts])) == rows(everything.x)
+        assert sum(len(p.y) for p in parts) == len(everything.y)
+
+
+def test_each_experience_is_tested_on_its_own_classes():
+    for experience in load(class_order="shuffled", seed=3):
+        assert set(experience.test.y.tolist()) == set(experience.classes)
+        assert set(experience.train.y.tolist()) == set(experience.classes)
+
+
+def test_images_stay_with_their_labels():
+    whole = load(n_experiences=1).experiences[0].train
+    label_of = dict(zip((x.numpy().tobytes() for x in whole.x), whole.y.tolist(), strict=True))
+
+    for experience in load(class_order="shuffled", validation_fraction=0.2):
+        for patterns in (experience.train, experience.validation):
+            assert [label_of[x.numpy().tobytes()] for x in patterns.x] == patterns.y.tolist()
+
+
+def test_new_instances_have_all_classes_in_equal_shares_and_a_test_of_their_own():
+    benchmark = load(scenario="ni", n_experiences=4)
+
+    for part in ("train", "test"):
+        counts = torch.stack([getattr(e, part).y.bincount(minlength=10) for e in benchmark])
+        assert (counts.amax(0) - counts.amin(0)).max() <= 1
+    assert all(e.classes == tuple(range(10)) for e in benchmark)
+    assert not set(rows(benchmark.experiences[0].test.x)) & set(
+        rows(benchmark.experiences[1].test.x)
+    )
+
+
+def test_a_listed_order_and_counts_are_followed_and_labels_keep_their_numbers():
+    order = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+    benchmark = load(class_order=order, n_experiences=3, classes_per_experience=[1, 2, 7])
+
+    assert [e.classes for e in benchmark] == [(9,), (7, 8), (0, 1, 2, 3, 4, 5, 6)]
+
+
+def test_a_shuffled_order_follows_the_runs_seed_or_its_own():
+    by_run = [[e.classes for e in load(seed, class_order="shuffled")] for seed in (1, 1, 2)]
+    by_itself = [
+        [e.classes for e in load(seed, class_order="shuffled", class_order_seed=1)]
+        for seed in (5, 6)
+    ]
+
+    assert by_run[0] == by_run[1] != by_run[2]
+    assert by_itself[0] == by_itself[1] == by_run[0]
+
+
+@pytest.mark.parametrize("scenario", ["nc", "ni"])
+def test_the_same_seed_gives_the_same_stream(scenario):
+    keys = {"scenario": scenario, "validation_fraction": 0.1}
+
+    assert same(load(4, **keys), load(4, **keys))
+    assert not same(load(4, **keys), load(5, **keys))
+
+
+def test_validation_rows_are_taken_from_each_class_of_the_training_rows():
+    plain = load()
+
+    for with_, without in zip(load(validation_fraction=0.25), plain, strict=True):
+        assert with_.validation is not None
+        together = torch.cat([with_.train.x, with_.validation.x])
+        assert rows(together) == rows(without.train.x)
+        assert torch.equal(with_.test.x, without.test.x)
+        held, all_ = (
+            with_.validation.y.bincount(minlength=10),
+            without.train.y.bincount(minlength=10),
+        )
+        assert torch.equal(held, all_ // 4)
+
+
+def test_a_limit_keeps_so_many_training_rows_of_each_class_and_all_test_rows():
+    benchmark = load(limit_per_class=7)
+
+    assert all(set(e.train.y.bincount()[list(e.classes)].tolist()) == {7} for e in benchmark)
+    assert sum(len(e.test.y) for e in benchmark) == 355
+
+
+def test_an_experience_is_a_view_of_one_copy():
+    first, second, *_ = load()
+
+    assert first.train.x.is_contiguous()
+    assert first.train.x.untyped_storage().data_ptr() == second.train.x.untyped_storage().data_ptr()
+
+
+def test_images_are_resized_when_loaded():
+    benchmark = load(image_size=32)
+
+    assert (benchmark.shape.height, benchmark.shape.width) == (32, 32)
+    assert benchmark.experiences[0].train.x.shape[1:] == (1, 32, 32)
+    assert benchmark.experiences[0].test.x.dtype == torch.uint8
+
+
+def test_normalised_training_images_have_mean_0_and_deviation_1():
+    benchmark = load(n_experiences=1)
+
+    x = benchmark.transform.evaluation(benchmark.experiences[0].train.x)
+
+    assert abs(x.mean()) < 1e-3
+    assert abs(x.std() - 1) < 1e-3
+
+
+def test_without_normalising_pixels_are_in_0_to_1():
+    benchmark = load(normalize=False, augment="crop")
+
+    x = benchmark.transform.evaluation(benchmark.experiences[0].train.x)
+
+    assert (x.min(), x.max()) == (0, 1)
+    assert benchmark.transform.augment == "crop"
+
+
+def test_loading_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+
+    load(scenario="ni", validation_fraction=0.1)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"scenario": "ni", "n_experiences": 356},
+            r"^benchmark\.n_experiences=356: each needs .* Use at most 355\.$",
+        ),
+        (
+            {"validation_fraction": 0.001},
+            r"^benchmark\.validation_fraction=0\.001: is not one row of any class of experience 0",
+        ),
+    ],
+)
+def test_what_would_leave_an_experience_without_rows_is_refused(changed, message):
+    with pytest.raises(ConfigError, match=message):
+        load(**changed)
+
+
+def test_data_without_a_class_are_refused(tmp_path):
+    for split in ("train", "t10k"):
+        images = struct.pack(">4B3I", 0, 0, 8, 3, 4, 28, 28) + bytes(4 * 784)
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(images)
+        labels = struct.pack(">4BI", 0, 0, 8, 1, 4) + bytes([0, 1, 2, 3])
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+
+    with pytest.raises(ConfigError, match=r"has no training rows of classes \(4, 5\)"):
+        load(source="mnist", data_root=str(tmp_path), download=False)
+
+
+def test_checking_names_the_folder_and_reads_no_data(tmp_path):
+    split = Split(config(CONF / "split_mnist.yaml", data_root=str(tmp_path), download=False))
+
+    with pytest.raises(ConfigError, match=rf"^benchmark\.data_root={tmp_path}: MNIST/raw/"):
+        split.check()
+
+
+def test_the_folder_is_the_one_that_was_meant_at_the_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    split = Split(config(CONF / "split_mnist.yaml", data_root="data"))
+
+    monkeypatch.chdir("/")
+
+    assert split.root == tmp_path / "data"
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+def test_an_option_has_the_keys_of_its_config_each_with_a_comment(path):
+    first, target, *keys = path.read_text().splitlines()
+
+    assert first.startswith("# ")
+    assert target == "target: clrun.streams.split:Split"
+    assert {line.partition(":")[0] for line in keys} == {f.name for f in fields(Split.Config)}
+    assert all("  # " in line for line in keys)
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+def test_an_options_shape_is_known_without_its_data(path):
+    checked = config(path)
+
+    shape = Split(checked).shape()
+
+    assert shape.num_classes == NUM_CLASSES[checked.source]
+    assert shape.num_experiences == (20 if path.stem == "split_cifar100" else 5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"n_experiences": 3}, "n_experiences=3: does not divide 10 classes"),
+        ({"class_order": [0, 1]}, r"class_order=\[0,1\]: must name each class from 0 to 9"),
+        ({"class_order_seed": 1}, "class_order_seed=1: only class_order=shuffled"),
+        ({"scenario": "ni", "class_order": "shuffled"}, "class_order=shuffled: with scenario=ni"),
+        ({"data_root": " "}, "data_root='': names no folder"),
+        ({"validation_fraction": 1.0}, "less than 1"),
+        ({"image_size": 0}, "greater than or equal to 1"),
+        ({"limit_per_class": 0}, "greater than or equal to 1"),
+        ({"augment": "flop"}, "'none', 'flip', 'crop' or 'crop_flip'"),
+        ({"source": "mnst"}, "'digits', 'mnist', 'fashion_mnist', 'cifar10' or 'cifar100'"),
+    ],
+)
+def test_a_contradiction_or_a_bad_value_is_found_without_data(changed, message):
+    with pytest.raises(ValueError, match=message):
+        config(**changed)
