@@ -21,7 +21,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clrun.cli.request import Request, explained, parse
+from clrun.cli.hydra_errors import explained
+from clrun.cli.request import Request, parse
 from clrun.config.check import check
 from clrun.config.compose import compose_tree, version_base
 from clrun.config.resolvers import register_resolvers
@@ -52,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
             return _sweep(request)
         return _run(request, check(tree, request.overrides), tree)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explained(error, request.overrides)) from error
+        raise ConfigError(explained(error)) from error
 
 
 def _run(request: Request, config: RunConfig, tree: DictConfig) -> int:

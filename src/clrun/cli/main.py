@@ -1,4 +1,4 @@
-"""The `clrun` command: a verb goes to its own parser, everything else to Hydra. Imports no torch."""
+"""The `clrun` command: verbs have their own parsers, everything else is Hydra's. No torch here."""
 
 from __future__ import annotations
 

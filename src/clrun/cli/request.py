@@ -1,4 +1,4 @@
-"""What a command line asks of Hydra, and the errors Hydra answers with as one line."""
+"""What a command line asks of Hydra, before Hydra sees it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf.errors import OmegaConfBaseException
 
-from clrun.config.sources import GROUPS, RECIPES, options
+from clrun.config.sources import RECIPES
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -67,9 +65,8 @@ def parse(argv: Sequence[str]) -> Request:
     for word in argv:
         name = word.partition("=")[0]
         if word.startswith("-") and name not in known:
-            raise ConfigError(
-                f"{word}: there is no such option.{did_you_mean(name, known)} See clrun --hydra-help."
-            )
+            guess = did_you_mean(name, known)
+            raise ConfigError(f"{word}: there is no such option.{guess} See clrun --hydra-help.")
     words = [re.sub(rf"^\+{RECIPES}=", f"{RECIPES}=", word) for word in argv]
     arguments = parser.parse_intermixed_args(words)
     if getattr(arguments, "experimental_rerun", None) is not None:
@@ -86,28 +83,3 @@ def parse(argv: Sequence[str]) -> Request:
 
 def _refuse(message: str) -> NoReturn:
     raise ConfigError(f"{message}. See clrun --help and clrun --hydra-help.")
-
-
-def explained(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> str:
-    """Hydra's error as one line that names the key, the value and what is allowed."""
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        return _unknown_option(error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    for override in overrides:
-        group, _, value = override.partition("=")
-        if group.lstrip("+~") in GROUPS and value == "":
-            return f"{override}: name an option: {', '.join(_names(group.lstrip('+~')))}."
-    return re.sub(r"\s+", " ", " ".join(lines[:3])).rstrip(".") + "."
-
-
-def _unknown_option(error: MissingConfigException) -> str:
-    group, _, name = str(error.missing_cfg_file or "").rpartition("/")
-    names = sorted(error.options or [])
-    return (
-        f"{group}={name}: there is no such option.{did_you_mean(name, names)} "
-        f"Options: {', '.join(names)}."
-    )
-
-
-def _names(group: str) -> list[str]:
-    return [option.name for option in options(group)]

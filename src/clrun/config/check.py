@@ -29,7 +29,7 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """
     tree = _plain(composed)
     choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
-    problems = unknown_keys("", tree, (*ROOT_KEYS, *GROUPS))
+    problems = _unknown_root_keys(tree)
     root, more = read("", {k: v for k, v in tree.items() if k in ROOT_KEYS}, Root)
     problems += more
     nodes: dict[str, Node] = {}
@@ -44,6 +44,20 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     if problems:
         raise ConfigError(problems)
     return RunConfig(root=root, nodes=nodes, plugins=tuple(plugins), overrides=tuple(overrides))
+
+
+def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
+    """Keys at the root that are none, with the group meant where a group has that key."""
+    lines = []
+    for key in tree:
+        if key in ROOT_KEYS or key in GROUPS:
+            continue
+        homes = [
+            group for group in GROUPS if isinstance(tree.get(group), dict) and key in tree[group]
+        ]
+        guess = f" Did you mean '{homes[0]}.{key}'?" if homes else None
+        lines += unknown_keys("", {key: tree[key]}, (*ROOT_KEYS, *GROUPS), guess)
+    return lines
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

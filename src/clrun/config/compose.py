@@ -10,13 +10,15 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig
 
 from clrun.config.check import check
 from clrun.config.resolvers import register_resolvers
 from clrun.config.run_config import RunConfig
 from clrun.config.search_path import extra_folders, register
-from clrun.config.sources import conf_root
+from clrun.config.sources import GROUPS, RECIPES, conf_root
 
 
 def version_base() -> dict[str, str]:
@@ -37,9 +39,12 @@ def compose_tree(
     register()
     register_resolvers()
     where = str((config_path or conf_root()).resolve())
-    with extra_folders(config_dirs), _fresh_hydra():
-        with hydra.initialize_config_dir(where, job_name="clrun", **version_base()):
-            return hydra.compose(config_name, list(overrides), return_hydra_config=True)
+    with (
+        extra_folders(config_dirs),
+        _fresh_hydra(),
+        hydra.initialize_config_dir(where, job_name="clrun", **version_base()),
+    ):
+        return hydra.compose(config_name, _forced(overrides), return_hydra_config=True)
 
 
 def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
@@ -50,6 +55,18 @@ def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
         HydraException: an override cannot be parsed or names an option that does not exist.
     """
     return check(compose_tree(overrides, **where), overrides)
+
+
+def _forced(overrides: Sequence[str]) -> list[str]:
+    """Keys set even where there are none, so that `check` can name all unknown ones at once."""
+    words = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        is_group = key in (*GROUPS, RECIPES) or "/" in key or key.startswith("hydra")
+        is_key = override.type == OverrideType.CHANGE and not is_group
+        forced = is_key and not override.is_sweep_override()
+        words.append(f"++{override.input_line}" if forced else str(override.input_line))
+    return words
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is wrong with a node of the configuration, one line a problem: key, value, what is allowed."""
+"""What is wrong with a node of the configuration, a line each: key, value, what is allowed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 from clrun.errors import did_you_mean
 
 
-def unknown_keys(prefix: str, given: Mapping[str, Any], allowed: Sequence[str]) -> list[str]:
-    """A line for each key of `given` that nothing reads."""
+def unknown_keys(
+    prefix: str, given: Mapping[str, Any], allowed: Sequence[str], guess: str | None = None
+) -> list[str]:
+    """A line for each key of `given` that nothing reads; `guess` replaces the closest allowed key."""
     return [
         f"{prefix}{key}={shown(given[key])}: there is no such key."
-        f"{did_you_mean(key, allowed)} Keys: {', '.join(allowed)}."
+        f"{did_you_mean(key, allowed) if guess is None else guess} Keys: {', '.join(allowed)}."
         for key in given
         if key not in allowed
     ]

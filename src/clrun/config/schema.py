@@ -17,6 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from clrun.errors import ConfigError
 
@@ -38,11 +39,11 @@ def config_class(target: str) -> type:
     return config
 
 
-def component_class(target: str) -> type:
+def component_class(target: str) -> Any:
     """The component class itself; imports its module, and with it torch."""
     module_name, class_name = split_target(target)
     try:
-        return getattr(import_module(module_name), class_name)  # type: ignore[no-any-return]
+        return getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"target={target}: {error}.") from error
 
@@ -85,7 +86,7 @@ def _sliced(module_name: str, class_name: str, path: Path) -> type | None:
     sys.modules[module.__name__] = module  # pydantic resolves string annotations through it
     code = ast.Module([*body, config], type_ignores=[])
     exec(compile(code, str(path), "exec"), module.__dict__)
-    return module.__dict__["Config"]  # type: ignore[no-any-return]
+    return cast(type, module.__dict__["Config"])
 
 
 def _nested(tree: ast.Module, class_name: str) -> ast.ClassDef | None:
@@ -99,7 +100,7 @@ def _nested(tree: ast.Module, class_name: str) -> ast.ClassDef | None:
 
 
 def _inherited(module_name: str, class_name: str, tree: ast.Module) -> type | None:
-    """The `Config` of a base class in the same module, or of the imported class as a last resort."""
+    """The `Config` of a base class in the same module; else the class is imported and asked."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             for base in node.bases:

@@ -13,7 +13,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from clrun.config.sources import package_folders
 
 
-class ClrunSearchPath(SearchPathPlugin):  # type: ignore[misc]
+class ClrunSearchPath(SearchPathPlugin):
     """Adds the configuration folders of installed packages, and any extra ones before ours."""
 
     extra: Sequence[Path] = ()

@@ -62,7 +62,7 @@ class Device:
         """The model on this device, in the memory order asked for."""
         model = model.to(self.torch)
         if self.config.channels_last:
-            model = cast(nn.Module, model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
         return model
 
     def runnable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -101,7 +101,7 @@ def _choose(config: Device.Config) -> torch.device:
     }
     kind = config.kind
     if kind == "auto":
-        kind = next(k for k in ("cuda", "mps", "cpu") if present[k])  # type: ignore[assignment]
+        kind = next(k for k in ("cuda", "mps", "cpu") if present[k])
     if present[kind] == 0:
         there = ", ".join(k for k, count in present.items() if count)
         raise ConfigError(f"device={kind}: this machine has none. Available: {there}.")

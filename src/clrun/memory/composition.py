@@ -28,7 +28,8 @@ class Composition:
 
     def __post_init__(self) -> None:
         size = self.memory_mb_size
-        assert self.train_mb_size >= 1 and (size is None or size >= 1)
+        assert self.train_mb_size >= 1
+        assert size is None or size >= 1
         if self.mix == "split" and size is not None and size >= self.train_mb_size:
             raise ValueError(
                 f"memory_mb_size={size}: leaves no current row in a minibatch of train_mb_size="

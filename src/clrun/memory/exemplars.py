@@ -63,13 +63,10 @@ def select_from_both(held: Exemplars, new: Exemplars, index: Tensor) -> Exemplar
     )
 
 
-def empty(like: Exemplars) -> Exemplars:
-    """No rows, of the same shapes, dtypes and device."""
-    return Exemplars(*(field.new_empty((0, *field.shape[1:])) for field in like))
-
-
-def nothing() -> Exemplars:
-    """No rows, before anything is known of their shape."""
+def empty(like: Exemplars | None = None) -> Exemplars:
+    """No rows: shaped like other rows, or before anything is known of their shape."""
+    if like is not None:
+        return Exemplars(*(field.new_empty((0, *field.shape[1:])) for field in like))
     return Exemplars(
         x=torch.empty((0, 0, 0, 0), dtype=torch.uint8),
         y=torch.empty(0, dtype=torch.int64),

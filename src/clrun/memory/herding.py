@@ -5,6 +5,8 @@ Everything is computed in float64 on the CPU, so a ranking is the same on every 
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -113,7 +115,9 @@ class _Greedy:
         """
         size, t = self.w_square**0.5 + self.radius, self.picks + 1
         per_dimension = len(self.mean) * (size + t * self.radius)
-        return 2 * np.finfo(float).eps * size * (self.magnitude * t * (8 + 2 * t) + per_dimension)
+        return (
+            2 * sys.float_info.epsilon * size * (self.magnitude * t * (8 + 2 * t) + per_dimension)
+        )
 
     def _settle(self, candidates: Tensor) -> int:
         """The candidate that the definition picks, by its own operations."""

@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from clrun.memory.exemplars import Exemplars, nothing
+from clrun.memory.exemplars import Exemplars, empty
 from clrun.memory.selection import ClassExemplarsSelectionStrategy, Extract
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.seeds import generator
@@ -17,8 +17,8 @@ from clrun.streams.experience import Patterns
 class ReplayMemory:
     """At most `mem_size` rows, chosen by a storage policy and a selection strategy.
 
-    It owns copies of its rows, never views of the stream, so its cost depends on `mem_size` and on
-    what is offered, not on how many experiences have passed.
+    It owns copies of its rows, on the CPU, never views of the stream; so its cost depends on
+    `mem_size` and on what is offered, not on how many experiences have passed.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class ReplayMemory:
         seed: int,
     ) -> None:
         self.mem_size, self.policy, self.selection, self.seed = mem_size, policy, selection, seed
-        self.exemplars = nothing()
+        self.exemplars = empty()
 
     def __len__(self) -> int:
         return self.exemplars.num_rows
@@ -50,7 +50,7 @@ class ReplayMemory:
         if keys is None:
             rng = generator(self.seed, "memory", experience)
             keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
-        new = Exemplars(x, y, torch.full_like(y, experience), keys.to(y.device))
+        new = Exemplars(x, y, torch.full_like(y, experience), keys)
 
         def order(pool: Exemplars, k: int) -> Tensor:
             return self.selection.make_sorted_indices(pool, extract, k)

@@ -13,7 +13,7 @@ from torch import Tensor
 from clrun.memory.exemplars import Exemplars
 from clrun.memory.herding import closest_to_center, herding
 
-Extract = Callable[[Tensor, "str | None"], Tensor]
+Extract = Callable[[Tensor, str | None], Tensor]
 """(rows [n, C, H, W] uint8, layer name or None for the penultimate layer) -> features [n, ...].
 
 The strategy provides it: evaluation mode, no augmentation, and the model left as it was.
@@ -63,11 +63,8 @@ class FeatureBasedExemplarsSelectionStrategy(ABC):
         features = extract(pool.x, self.config.layer_name).flatten(1)
         if self.config.normalize:
             features = unit_length(features)
-        return torch.tensor(
-            self.make_sorted_indices_from_features(features, k),
-            dtype=torch.int64,
-            device=pool.x.device,
-        )
+        best = self.make_sorted_indices_from_features(features, k)
+        return torch.tensor(best, dtype=torch.int64)
 
     @abstractmethod
     def make_sorted_indices_from_features(

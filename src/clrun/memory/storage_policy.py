@@ -113,9 +113,8 @@ class _Groups:
             for group, quota in zip(groups, quotas(available, mem_size), strict=True)
             if quota
         ]
-        return _kept(
-            self.held, self.new, torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
-        )
+        rows = torch.cat(kept) if kept else torch.arange(0)
+        return _kept(self.held, self.new, rows)
 
     def _num_held(self, group: int) -> int:
         start, stop = self.held_runs.get(group, (0, 0))

@@ -53,7 +53,7 @@ def prepare(config: RunConfig) -> Prepared:
         model = build(nodes["model"], benchmark.shape())
     layer = nodes["selection"].values.get("layer_name")
     if layer is not None:
-        require_layer(model, layer, "selection.layer_name")
+        require_layer(model, layer, key="selection.layer_name")
     _require_writable(config.root.output_root)
     return Prepared(
         config=config,
@@ -67,7 +67,7 @@ def prepare(config: RunConfig) -> Prepared:
 
 
 def build(node: Node, *runtime: Any) -> Any:
-    """The component that a node describes: its class, called with its `Config` and what it needs."""
+    """The component a node describes: its class, called with its `Config` and what it needs."""
     cls = component_class(node.target)
     return cls(cls.Config(**vars(node.config)), *runtime)
 

@@ -93,7 +93,7 @@ class Run:
             selection=prepared.selection,
             plugins=tuple(build(node) for node in prepared.config.plugins),
         )
-        return build(prepared.config.nodes["strategy"], parts)  # type: ignore[no-any-return]
+        return build(prepared.config.nodes["strategy"], parts)
 
     def results(self) -> Results:
         """Learn the whole stream."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
-from clrun.strategies.step import Position, Step
+from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience, Patterns
 
@@ -30,7 +30,7 @@ class Cumulative:
         self._inner = Naive(Naive.Config(**vars(config)), parts)
         self._seen: list[Patterns] = []
 
-    def learn(self, experience: Experience, start: Position = Position()) -> Iterator[Step]:
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on all rows so far, in a fresh order each epoch."""
         self._seen[experience.index :] = [experience.train]
         everything = Patterns(

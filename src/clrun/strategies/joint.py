@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
-from clrun.strategies.step import Position, Step
+from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
@@ -28,7 +28,7 @@ class Joint:
     def __init__(self, config: Config, parts: Parts) -> None:
         self._inner = Naive(Naive.Config(**vars(config)), parts)
 
-    def learn(self, experience: Experience, start: Position = Position()) -> Iterator[Step]:
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the merged experience."""
         return self._inner.learn(experience, start)
 

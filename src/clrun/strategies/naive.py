@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clrun.seeds import generator
 from clrun.strategies.shared_keys import SharedKeys
-from clrun.strategies.step import Position, Step
+from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.strategies.updater import Place, Updater
 from clrun.streams.experience import Experience
@@ -31,7 +31,7 @@ class Naive:
         self.config, self.seed = config, parts.seed
         self.updater = Updater(config, parts)
 
-    def learn(self, experience: Experience, start: Position = Position()) -> Iterator[Step]:
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows in a fresh order each epoch."""
         x, y = experience.train
         self.updater.begin(experience.index)

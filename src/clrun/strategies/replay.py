@@ -22,7 +22,7 @@ from clrun.memory.minibatches import Composition, EpochPlan, Minibatch, draw, pl
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.seeds import generator
 from clrun.strategies.shared_keys import SharedKeys
-from clrun.strategies.step import Position, Step
+from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.strategies.updater import Place, Updater
 from clrun.streams.experience import Experience, Patterns
@@ -68,7 +68,7 @@ class Replay:
             config.mem_size, parts.storage_policy, parts.selection, parts.seed
         )
 
-    def learn(self, experience: Experience, start: Position = Position()) -> Iterator[Step]:
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience mixed with the memory, and let the memory choose from it."""
         online = self.config.memory_update == "minibatch"
         self.updater.begin(experience.index)

@@ -14,6 +14,10 @@ class Position(NamedTuple):
     iteration: int = 0
 
 
+START = Position()
+"""The first update of an experience."""
+
+
 class Step(NamedTuple):
     """One update. Tensors stay on the device: reading them synchronises."""
 

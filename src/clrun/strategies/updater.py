@@ -72,7 +72,7 @@ class Updater:
         return Step(loss.detach(), correct, len(y), replayed, *position, iterations)
 
     def _apply(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
         if self.parts.plugins:
             self.scaler.unscale_(self.optimizer)  # plugins read true gradients
             for plugin in self.parts.plugins:
