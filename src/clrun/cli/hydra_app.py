@@ -58,13 +58,15 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(request: Request, config: RunConfig, tree: DictConfig) -> int:
     """One run: what can be wrong is found before the folder is made."""
-    from clrun.cli.job import single  # imports torch: only now that the configuration is right
+    from clrun.cli.job import SingleRun  # imports torch: only now that the configuration is right
 
-    job = single(config)
+    job = SingleRun(config)
     folder = _given(request, tree, "hydra.run.dir")
     if folder is None:
         folder = fresh_folder(Path(config.root.output_root))
-    return _hydra(request, job, f"hydra.run.dir={_quoted(folder)}")
+    _hydra(request, job, f"hydra.run.dir={_quoted(folder)}")
+    job.raise_failure()
+    return 0
 
 
 def _sweep(request: Request) -> int:

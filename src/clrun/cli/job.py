@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -13,26 +13,40 @@ from omegaconf import DictConfig, OmegaConf
 from clrun.config.check import check
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
+from clrun.console.downloads import Downloads
 from clrun.console.tables import print_results
 from clrun.runner.prepare import Prepared, notes, prepare
 from clrun.runner.run import run
 
 
-def single(config: RunConfig) -> Callable[[DictConfig], float | None]:
-    """The job of one run, prepared now: bad data or a missing device is told before any folder."""
-    prepared = prepare(config)
+class SingleRun:
+    """The job of one run. Built before the run folder: all that can be wrong is told until then."""
 
-    def job(_: DictConfig) -> float | None:
-        return _run(prepared)
+    def __init__(self, config: RunConfig) -> None:
+        with Downloads(make_console()) as downloads:
+            self._prepared = prepare(config, downloads)
+            _ = self._prepared.data
+        self._failure: BaseException | None = None
 
-    return job
+    def __call__(self, _: DictConfig) -> float | None:
+        """Called by Hydra, which would tell a failure in its own words: kept for afterwards."""
+        try:
+            return _run(self._prepared)
+        except BaseException as error:
+            self._failure = error
+            return None
+
+    def raise_failure(self) -> None:
+        """Raise what stopped the run, if anything did."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def job_of_a_sweep(tree: DictConfig) -> float | None:
     """One job of a sweep, in whatever process the launcher chose; returns the final accuracy."""
     hydra_node = HydraConfig.get()
-    whole = OmegaConf.merge({"hydra": hydra_node}, tree)
-    return _run(prepare(check(whole, list(hydra_node.overrides.task))))  # type: ignore[arg-type]
+    whole = cast(DictConfig, OmegaConf.merge({"hydra": hydra_node}, cast(Any, tree)))
+    return _run(prepare(check(whole, list(hydra_node.overrides.task))))
 
 
 def _run(prepared: Prepared) -> float | None:

@@ -14,7 +14,7 @@ from clrun.errors import did_you_mean
 def unknown_keys(
     prefix: str, given: Mapping[str, Any], allowed: Sequence[str], guess: str | None = None
 ) -> list[str]:
-    """A line for each key of `given` that nothing reads; `guess` replaces the closest allowed key."""
+    """A line for each key of `given` that nothing reads; `guess` replaces our own guess."""
     return [
         f"{prefix}{key}={shown(given[key])}: there is no such key."
         f"{did_you_mean(key, allowed) if guess is None else guess} Keys: {', '.join(allowed)}."
@@ -64,7 +64,8 @@ def _told(key: str, error: ValidationError) -> list[str]:
     for detail in error.errors(include_url=False):
         place = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
         reasons.setdefault(f"{key}{place}={shown(detail['input'])}", []).append(_reason(detail))
-    return [f"{line}: {' or '.join(dict.fromkeys(found))}." for line, found in reasons.items()]
+    lines = [f"{place}: {' or '.join(dict.fromkeys(found))}" for place, found in reasons.items()]
+    return [line if line.endswith("?") else f"{line}." for line in lines]
 
 
 def _reason(detail: Any) -> str:
@@ -82,7 +83,7 @@ def _reason(detail: Any) -> str:
             return f"must be at most {context['le']:g}"
         case "literal_error":
             allowed = [option.strip(" '") for option in _options(context["expected"])]
-            return f"must be one of {', '.join(allowed)}{did_you_mean(value, allowed).rstrip('.')}"
+            return f"must be one of {', '.join(allowed)}.{did_you_mean(value, allowed)}".rstrip(".")
         case "too_short":
             return f"must have at least {context['min_length']} items"
         case _:

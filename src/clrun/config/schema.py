@@ -139,7 +139,9 @@ def _closure(start: ast.AST, definitions: dict[str, ast.stmt]) -> set[ast.stmt]:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    """The names a piece of code reads; a field called like an import does not count."""
+    walked = (inner for inner in ast.walk(node) if isinstance(inner, ast.Name))
+    return {name.id for name in walked if isinstance(name.ctx, ast.Load)}
 
 
 def _is_future(node: ast.stmt) -> bool:

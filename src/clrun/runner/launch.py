@@ -17,6 +17,7 @@ from clrun.runner.run import run
 def launch(config: RunConfig, folder: str | Path | None = None) -> Results:
     """Run a checked configuration; without a folder, in a fresh one under its `output_root`."""
     prepared = prepare(config)
+    _ = prepared.data  # missing or damaged data are told before there is a folder
     chosen = fresh_folder(Path(config.root.output_root)) if folder is None else Path(folder)
     results = run(prepared, chosen.absolute())
     hydra_folder = chosen / ".hydra"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from torch import nn
@@ -15,6 +16,7 @@ from clrun.errors import ConfigError
 from clrun.models.features import require_layer
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
+from clrun.streams.download import Progress
 from clrun.streams.experience import Benchmark, StreamShape
 
 
@@ -23,12 +25,12 @@ class BenchmarkSource(Protocol):
 
     def shape(self) -> StreamShape: ...
     def check(self) -> None: ...
-    def load(self, seed: int) -> Benchmark: ...
+    def load(self, seed: int, on_progress: Progress | None = None) -> Benchmark: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A run whose every part was built and checked; only data are still to be read."""
+    """A run whose every part was built and checked; its data are read when first asked for."""
 
     config: RunConfig
     benchmark: BenchmarkSource
@@ -37,9 +39,20 @@ class Prepared:
     evaluation: Evaluation
     storage_policy: Any
     selection: Any
+    on_progress: Progress | None = None
+    """told of downloads"""
+
+    @cached_property
+    def data(self) -> Benchmark:
+        """The stream, read and if need be downloaded.
+
+        Raises:
+            ConfigError, DownloadError: data are missing, damaged or too few for what was asked.
+        """
+        return self.benchmark.load(self.config.seed, self.on_progress)
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     """Build what needs no data.
 
     Raises:
@@ -63,6 +76,7 @@ def prepare(config: RunConfig) -> Prepared:
         evaluation=build(nodes["eval"]),
         storage_policy=build(nodes["storage_policy"]),
         selection=build(nodes["selection"]),
+        on_progress=on_progress,
     )
 
 

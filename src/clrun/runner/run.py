@@ -51,6 +51,7 @@ def run(prepared: Prepared, folder: Path, display: Display | None = None) -> Res
         try:
             results = Run(prepared, raw_log, display or SilentDisplay(), interrupt).results()
             results.save(folder)
+            log.info("completed: %s", results.metrics)
         except Interrupted as error:
             run_folder.update(**ended("interrupted", str(error)))
             raise
@@ -73,7 +74,7 @@ class Run:
         self.cost = Cost()
         with self.cost.phase("setup"):
             self.macs = training_macs(prepared.model, prepared.benchmark.shape())
-            self.benchmark = prepared.benchmark.load(prepared.config.seed)
+            self.benchmark = prepared.data
             self.strategy = self._strategy()
             self.stream = _stream(self.strategy, self.benchmark)
         self.keys = prepared.config.nodes["strategy"].config

@@ -29,7 +29,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class DownloadError(ClrunError):
-    """A file could not be fetched."""
+    """A file could not be fetched: data are missing, which is bad input until they are there."""
+
+    exit_code = 2
 
 
 class _TryAgain(DownloadError):
