@@ -47,9 +47,7 @@ def offer(classes: dict[int, int], experience: int, seed: int = 0) -> Exemplars:
     rng = torch.Generator().manual_seed(seed + 1000 * experience)
     y = y[torch.randperm(len(y), generator=rng)]
     key = torch.rand(len(y), generator=rng, dtype=torch.float64)
-    return Exemplars(
-        y.to(torch.uint8).reshape(-1, 1, 1, 1), y, torch.full_like(y, experience), key
-    )
+    return Exemplars(y.to(torch.uint8).reshape(-1, 1, 1, 1), y, torch.full_like(y, experience), key)
 
 
 def values(classes: dict[int, list[int]]) -> Exemplars:

@@ -65,9 +65,9 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key in (str(key) for key in composed if key != "hydra"):
         try:
-            value = OmegaConf.select(composed, key, throw_on_missing=True)
+            value = OmegaConf.select(composed, key)
             if OmegaConf.is_config(value):
-                value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+                value = OmegaConf.to_container(value, resolve=True)
         except OmegaConfBaseException as error:
             place = getattr(error, "full_key", None) or key
             raise ConfigError(f"{place}: {str(error).splitlines()[0]}.") from None

@@ -54,6 +54,8 @@ def shown(value: Any) -> str:
     """A value as it would be typed on the command line, cut to a readable length."""
     if value is None or isinstance(value, bool):
         return str({None: "null", True: "true", False: "false"}[value])
+    if isinstance(value, list):
+        return f"[{','.join(shown(item) for item in value)}]"
     text = str(value).replace("\n", " ")
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO
@@ -199,13 +199,33 @@ def _check_space(folder: Path, needed: int) -> None:
 
 @contextmanager
 def _alone(destination: Path) -> Iterator[None]:
-    """Keep other processes from fetching the same file; the lock dies with its process."""
+    """Keep other processes from fetching the same file; the lock dies with its process.
+
+    Folders made for a file that never came are taken away again.
+    """
+    made = [folder for folder in destination.parents if not folder.exists()]
     destination.parent.mkdir(parents=True, exist_ok=True)
     path = destination.with_name(f".{destination.name}.lock")
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = _locked(path)
+    try:
         yield
-        path.unlink(missing_ok=True)  # safe: whoever waits on it will find the destination
+    finally:
+        path.unlink(missing_ok=True)
+        lock.close()
+        for folder in made:
+            with suppress(OSError):  # not empty: something came
+                folder.rmdir()
+
+
+def _locked(path: Path) -> IO[str]:
+    """The lock file, held; never one that its last holder has already taken away."""
+    while True:
+        lock = path.open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        lock.close()
 
 
 @contextmanager

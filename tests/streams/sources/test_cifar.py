@@ -137,7 +137,7 @@ def test_even_a_pickle_with_the_right_checksum_runs_no_code(tmp_path, monkeypatc
         pytest.param({"data_batch_1": b""}, "data_batch_1 is empty", id="empty file"),
         pytest.param({"test_batch": None}, f"{FOLDER}/test_batch is missing", id="missing file"),
         pytest.param(
-            dict.fromkeys(FILES), f"{FOLDER}/data_batch_1 and 2 more is missing", id="no files"
+            dict.fromkeys(FILES), f"{FOLDER}/data_batch_1 and 2 more are missing", id="no files"
         ),
     ],
 )

@@ -107,7 +107,7 @@ def spoilt(name: str, content: bytes | None):
         pytest.param(a_file, "is a file, not a folder", id="a file"),
         pytest.param(
             empty_folder,
-            r"MNIST/raw/train-images-idx3-ubyte\.gz and 3 more is missing",
+            r"MNIST/raw/train-images-idx3-ubyte\.gz and 3 more are missing",
             id="empty folder",
         ),
         pytest.param(

@@ -67,12 +67,12 @@ def check_present(root: Path, folder: Path, missing: Sequence[str], *, download:
     if not missing:
         return
     wanted = folder.relative_to(root) / missing[0]
-    others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
     if not download:
-        raise bad_root(root, f"{wanted}{others} is missing", _GET_IT)
+        raise bad_root(root, f"{wanted}{others} missing", _GET_IT)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        reason = f"{wanted}{others} is missing, and {existing} may not be written to"
+        reason = f"{wanted}{others} missing, and {existing} may not be written to"
         raise bad_root(root, reason, "Put the files there, or choose another folder")
 
 

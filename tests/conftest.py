@@ -1,0 +1,24 @@
+"""Fixtures for all tests: a place to run in, real data where a checkout has them beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory, so that a stray outputs/ would be seen."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def real_fashion_mnist() -> Path:
+    """The folder to give as benchmark.data_root."""
+    if not (SHARED_DATA / "FashionMNIST").is_dir():
+        pytest.skip("Fashion-MNIST is not beside this checkout")
+    return SHARED_DATA

@@ -1,0 +1,153 @@
+import torch
+from torch import Tensor
+
+from clrun.memory.replay_memory import ReplayMemory
+from clrun.memory.selection import (
+    ClassExemplarsSelectionStrategy,
+    HerdingSelectionStrategy,
+    RandomExemplarsSelectionStrategy,
+)
+from clrun.memory.storage_policy import ClassBalancedStoragePolicy
+from clrun.seeds import generator
+from clrun.streams.experience import Patterns
+
+RANDOM = RandomExemplarsSelectionStrategy(RandomExemplarsSelectionStrategy.Config())
+HERDING = HerdingSelectionStrategy(HerdingSelectionStrategy.Config(layer_name="fc", normalize=True))
+
+
+def memory(
+    mem_size: int = 10, selection: ClassExemplarsSelectionStrategy = RANDOM, seed: int = 0
+) -> ReplayMemory:
+    policy = ClassBalancedStoragePolicy(
+        ClassBalancedStoragePolicy.Config(adaptive_size=True, total_num_classes=None)
+    )
+    return ReplayMemory(mem_size, policy, selection, seed)
+
+
+def patterns(*classes: int, each: int = 20) -> Patterns:
+    """Rows whose first pixel is their class and whose second is their number."""
+    y = torch.tensor(classes).repeat_interleave(each)
+    x = torch.stack([y, torch.arange(len(y))], dim=1).to(torch.uint8)
+    return Patterns(x.reshape(-1, 1, 1, 2), y)
+
+
+def pixels(x: Tensor, _layer: str | None) -> Tensor:
+    return x.float()
+
+
+def test_a_new_memory_is_empty():
+    held = memory()
+
+    assert len(held) == 0
+    assert held.nbytes == 0
+    assert held.rows_per_class() == {}
+    assert held.rows_per_experience() == {}
+
+
+def test_rows_are_counted_by_class_and_by_experience():
+    held = memory()
+    held.offer(patterns(3, 1), 0, pixels)
+    held.offer(patterns(2), 5, pixels)
+
+    assert len(held) == 10
+    assert held.rows_per_class() == {1: 3, 2: 4, 3: 3}
+    assert held.rows_per_experience() == {0: 6, 5: 4}
+    assert held.nbytes == 10 * (2 + 8 + 8 + 8)
+
+
+def test_every_row_keeps_its_label():
+    held = memory()
+    for experience in range(4):
+        held.offer(patterns(experience, experience + 1), experience, pixels)
+
+        assert held.exemplars.x[:, 0, 0, 0].tolist() == held.exemplars.y.tolist()
+
+
+def test_keys_are_those_of_the_seed_and_the_experience():
+    held = memory(mem_size=100, seed=7)
+    held.offer(patterns(0), 3, pixels)
+
+    drawn = torch.rand(20, generator=generator(7, "memory", 3), dtype=torch.float64)
+    assert held.exemplars.key.tolist() == sorted(drawn.tolist(), reverse=True)
+
+
+def test_offering_an_experience_in_pieces_keeps_the_same_rows():
+    whole, pieces, new = memory(), memory(), patterns(0, 1)
+    keys = torch.rand(len(new.y), generator=generator(0, "memory"), dtype=torch.float64)
+
+    whole.offer(new, 0, pixels)
+    for rows in torch.arange(len(new.y)).split(7):
+        pieces.offer(Patterns(new.x[rows], new.y[rows]), 0, pixels, keys[rows])
+
+    assert torch.equal(whole.exemplars.x, pieces.exemplars.x)
+    assert torch.equal(whole.exemplars.key, pieces.exemplars.key)
+
+
+def test_selection_sees_stored_pixels_and_the_configured_layer_once_a_class():
+    asked = []
+
+    def extract(x: Tensor, layer_name: str | None) -> Tensor:
+        asked.append((x.dtype, x[0, 0, 0, 0].item(), len(x), layer_name))
+        return x.float()
+
+    held = memory(selection=HERDING)
+    held.offer(patterns(0, 1), 0, extract)
+    held.offer(patterns(2, 0), 1, extract)
+
+    uint8 = torch.uint8
+    assert asked == [
+        (uint8, 0, 20, "fc"),
+        (uint8, 1, 20, "fc"),
+        (uint8, 0, 25, "fc"),
+        (uint8, 2, 20, "fc"),
+    ]
+
+
+def test_the_bytes_of_a_full_memory_do_not_grow_with_the_stream():
+    held = memory()
+    sizes = set()
+    for experience in range(30):
+        held.offer(patterns(experience % 3), experience, pixels)
+        sizes.add((held.nbytes, held.exemplars.x.untyped_storage().nbytes()))
+
+    assert sizes == {(260, 20)}
+
+
+def test_a_memory_goes_on_from_its_state_as_if_never_saved():
+    there, here = memory(selection=HERDING), memory(selection=HERDING)
+    there.offer(patterns(0, 1), 0, pixels)
+    here.load_state_dict(there.state_dict())
+
+    for held in (there, here):
+        held.offer(patterns(1, 2), 1, pixels)
+
+    for one, other in zip(there.exemplars, here.exemplars, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_state_of_an_empty_memory_is_an_empty_memory():
+    held = memory()
+    held.load_state_dict(memory().state_dict())
+
+    held.offer(patterns(0), 0, pixels)
+
+    assert len(held) == 10
+
+
+def test_saved_rows_do_not_change_when_the_memory_does():
+    held = memory()
+    held.offer(patterns(0), 0, pixels)
+    saved = held.state_dict()
+    before = saved["x"].clone()
+
+    held.offer(patterns(1), 1, pixels)
+
+    assert torch.equal(saved["x"], before)
+
+
+def test_the_memory_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+
+    memory().offer(patterns(0, 1), 0, pixels)
+
+    assert torch.equal(torch.get_rng_state(), before)
