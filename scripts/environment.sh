@@ -31,6 +31,7 @@ make_environment() {
         local install=(env "VIRTUAL_ENV=$venv" uv pip install --quiet --compile-bytecode)
     else
         [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+        "$venv/bin/python" -c 'import pip' 2>/dev/null || "$venv/bin/python" -m ensurepip >/dev/null
         local install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
     fi
     "${install[@]}" --require-hashes -r "$root/$name.txt"

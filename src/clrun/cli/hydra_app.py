@@ -118,7 +118,8 @@ def _quoted(path: Path) -> str:
 def _hydra(request: Request, job: Callable[[DictConfig], Any], *extra: str) -> int:
     """Hydra's own main on the request's words; what the job raises comes out as it was raised."""
     decorated = hydra.main(config_path=str(conf_root()), config_name="config", **version_base())
-    with _process_as_hydra_wants_it(["clrun", *request.words, *extra]):
+    name = [] if request.only_shows or request.named("hydra.job.name") else ["hydra.job.name=clrun"]
+    with _process_as_hydra_wants_it(["clrun", *request.words, *name, *extra]):
         try:
             decorated(job)()
         except SystemExit as stop:

@@ -78,7 +78,23 @@ def parse(argv: Sequence[str]) -> Request:
     rest = list(words)
     for override in overrides:
         rest.remove(override)
+    rest = _absolute(rest)
     return Request(arguments=arguments, overrides=tuple(overrides), words=(*rest, *overrides))
+
+
+def _absolute(words: Sequence[str]) -> list[str]:
+    """The --config-* folders as seen from here: Hydra takes them from where its code is."""
+    folders = ("--config-path", "-cp", "--config-dir", "-cd")
+    told: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if told and told[-1] in folders:
+            told.append(str(Path(word).absolute()))
+        elif name in folders and equals:
+            told.append(f"{name}={Path(value).absolute()}")
+        else:
+            told.append(word)
+    return told
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,0 +1,184 @@
+"""The command line, end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clrun.cli.main import main
+
+QUICK = ["strategy=naive", "strategy.train_epochs=1"]
+
+
+def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(QUICK)
+
+    told = capsys.readouterr().out
+    folder = (workplace / "outputs" / "latest").resolve()
+    assert code == 0
+    for phrase in ("after experience 5/5", "Test accuracy", "final accuracy", "forgetting"):
+        assert phrase in told
+    assert f"Results: {folder}" in told
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".hydra",
+        ".lock",
+        "accuracy_matrix.csv",
+        "clrun.log",
+        "metrics.jsonl",
+        "results.json",
+        "run.json",
+    ]
+    assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+
+
+def test_run_is_an_alias(workplace: Path) -> None:
+    assert main(["run", *QUICK]) == 0
+    assert (workplace / "outputs" / "latest" / "results.json").is_file()
+
+
+def test_two_runs_started_together_get_two_folders(workplace: Path) -> None:
+    words = [sys.executable, "-m", "clrun", *QUICK]
+    both = [subprocess.Popen(words, cwd=workplace, stdout=subprocess.DEVNULL) for _ in range(2)]
+
+    assert [process.wait() for process in both] == [0, 0]
+
+    runs = list((workplace / "outputs").glob("*/*/run.json"))
+    assert len(runs) == 3 - 1
+    assert len({json.loads(path.read_text())["run_id"] for path in runs}) == 2
+
+
+def test_hydra_run_dir_is_used_as_given_and_never_twice(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*QUICK, "hydra.run.dir=my run/${seed}"]
+
+    assert main(words) == 0
+    before = (workplace / "my run" / "0" / "results.json").read_bytes()
+    code = main(words)
+
+    assert code == 3
+    assert "holds a run already (status completed)" in capsys.readouterr().err
+    assert (workplace / "my run" / "0" / "results.json").read_bytes() == before
+
+
+def test_a_saved_configuration_runs_again_to_the_same_results(workplace: Path) -> None:
+    assert main([*QUICK, "seed=3", "hydra.run.dir=first"]) == 0
+
+    code = main(["--config-path", "first/.hydra", "--config-name", "config", "hydra.run.dir=again"])
+
+    assert code == 0
+    first, again = (
+        json.loads((workplace / name / "results.json").read_text()) for name in ("first", "again")
+    )
+    assert first["accuracy_matrix"] == again["accuracy_matrix"]
+    assert first["config_hash"] == again["config_hash"]
+
+
+@pytest.mark.parametrize("word", ["experiment=mine", "+experiment=mine"])
+def test_a_recipe_of_ones_own_is_found_through_config_dir(word: str, workplace: Path) -> None:
+    recipe = workplace / "mine" / "experiment" / "mine.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(
+        "# @package _global_\ndefaults:\n  - override /strategy: naive\n"
+        "strategy:\n  train_epochs: 1\nseed: 7\n"
+    )
+
+    assert main(["--config-dir", "mine", word, "hydra.run.dir=run"]) == 0
+
+    saved = yaml.safe_load((workplace / "run" / ".hydra" / "config.yaml").read_text())
+    assert saved["seed"] == 7
+    assert saved["strategy"]["target"] == "clrun.strategies.naive:Naive"
+
+
+def test_a_sweep_runs_every_point_in_a_folder_that_names_it(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-m", "strategy=naive,replay", "strategy.train_epochs=1", "seed=range(2)"]) == 0
+
+    [sweep] = (workplace / "outputs" / "multirun").glob("*/*")
+    jobs = sorted(path.parent.name.rpartition("-")[0] for path in sweep.glob("*/results.json"))
+    assert jobs == [f"{name}-digits-s{seed}" for name in ("naive", "replay") for seed in (0, 1)]
+    assert f"4 jobs. Results: {sweep}" in capsys.readouterr().out
+
+
+def test_a_bad_point_stops_a_sweep_before_the_first_job(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["-m", "strategy.mem_size=100,0"])
+
+    assert code == 2
+    assert "strategy.mem_size=0: must be at least 1." in capsys.readouterr().err
+    assert not list(workplace.iterdir())
+
+
+def test_options_may_stand_between_overrides(workplace: Path) -> None:
+    assert main(["seed=1,2", "-m", *QUICK]) == 0
+    assert len(list((workplace / "outputs" / "multirun").glob("*/*/*/results.json"))) == 2
+
+
+def test_a_diverging_run_exits_with_6_and_says_so_in_run_json(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["strategy=naive", "strategy.lr=1e20"])
+
+    told = capsys.readouterr().err
+    assert code == 6
+    assert len(told.splitlines()) == 1
+    assert "A smaller strategy.lr may help" in told
+    record = json.loads((workplace / "outputs" / "latest" / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert "NonFiniteLoss" in record["error"]
+
+
+def test_a_traceback_is_shown_only_with_debug(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["strategy.lr=fast"])
+    quiet = capsys.readouterr().err
+    main(["--debug", "strategy.lr=fast"])
+    loud = capsys.readouterr().err
+
+    assert "Traceback" not in quiet
+    assert "Traceback" in loud
+
+
+def test_groups_without_effect_are_told(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUICK, "storage_policy=reservoir"]) == 0
+
+    assert "strategy=naive keeps no memory: storage_policy has no effect." in capsys.readouterr().err
+
+
+def test_help_shows_every_group_and_option(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--help"]) == 0
+
+    told = capsys.readouterr().out
+    for line in (
+        "strategy: cumulative, joint, naive, replay",
+        "storage_policy: class_balanced, experience_balanced, reservoir",
+        "selection: closest_to_center, herding, random",
+        "device: auto, cpu, cuda, mps",
+        "mem_size: 200",
+    ):
+        assert line in told
+
+
+def test_list_names_the_groups_asked_for(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", "strategies", "models"]) == 0
+
+    told = capsys.readouterr().out
+    assert "naive" in told
+    assert "slim_resnet18" in told
+    assert "herding" not in told

@@ -1,0 +1,32 @@
+"""A strategy from outside: it learns the first experiences and then stops learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clrun.config.bounds import Count
+from clrun.strategies.naive import Naive
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import START
+
+
+class Freeze:
+    whole_stream = False
+    uses_memory = False
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(SharedKeys):
+        learnt_experiences: Count
+
+    def __init__(self, config, parts):
+        shared = {key: value for key, value in vars(config).items() if key != "learnt_experiences"}
+        self.learnt_experiences = config.learnt_experiences
+        self.naive = Naive(Naive.Config(**shared), parts)
+        self.predict = self.naive.predict
+        self.memory_rows = self.naive.memory_rows
+        self.state_dict = self.naive.state_dict
+        self.load_state_dict = self.naive.load_state_dict
+
+    def learn(self, experience, start=START):
+        if experience.index < self.learnt_experiences:
+            yield from self.naive.learn(experience, start)
