@@ -113,7 +113,11 @@ VALUES = [
     ("benchmark.n_experiences=3", "benchmark.n_experiences=3", "1, 2, 5, 10"),
     ("benchmark.n_experiences=11", "benchmark.n_experiences=11", "10 classes"),
     ("benchmark.class_order=[0,1,2]", "benchmark.class_order=[0,1,2]", "each class from 0 to 9"),
-    ("benchmark.classes_per_experience=[5,4]", "benchmark.classes_per_experience=[5,4]", "one count for each"),
+    (
+        "benchmark.classes_per_experience=[5,4]",
+        "benchmark.classes_per_experience=[5,4]",
+        "one count for each",
+    ),
     ("benchmark.scenario=ni benchmark.class_order=shuffled", "benchmark.class_order=", "ni"),
     ("benchmark.class_order_seed=3", "benchmark.class_order_seed=3", "shuffled"),
     ("-m seed=1,1", "seed=1", "twice"),
@@ -163,9 +167,7 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(
     assert [path.name for path in workplace.iterdir()] == ["a_file"]
 
 
-def test_all_problems_are_told_at_once(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_problems_are_told_at_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["strategy.lr=fast", "strategy.mem_sizee=3", "+foo=1", "seed=-1", "model.hidden=[0]"]
 
     code = main(words)

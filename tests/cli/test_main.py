@@ -154,7 +154,9 @@ def test_groups_without_effect_are_told(
 ) -> None:
     assert main([*QUICK, "storage_policy=reservoir"]) == 0
 
-    assert "strategy=naive keeps no memory: storage_policy has no effect." in capsys.readouterr().err
+    assert (
+        "strategy=naive keeps no memory: storage_policy has no effect." in capsys.readouterr().err
+    )
 
 
 def test_help_shows_every_group_and_option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import omegaconf
 from omegaconf import DictConfig, OmegaConf
 
 from clrun.config.check import check
@@ -10,7 +11,10 @@ from clrun.config.check import check
 def register_resolvers() -> None:
     """Register them once in this process."""
     if not OmegaConf.has_resolver("clrun.job_folder"):
-        OmegaConf.register_new_resolver("clrun.job_folder", _job_folder)
+        # 2.4 gave the old name of before 2.1 its new meaning, and warns of the name between
+        is_23 = omegaconf.__version__.startswith("2.3.")
+        register = OmegaConf.register_new_resolver if is_23 else OmegaConf.register_resolver
+        register("clrun.job_folder", _job_folder)
 
 
 def _job_folder(*, _root_: DictConfig) -> str:

@@ -39,7 +39,9 @@ def print_results(console: Console, results: Results, folder: Path, seconds: flo
 def matrix_table(matrix: Sequence[Row]) -> Table:
     """Row i: after training on experience i; column j: accuracy on experience j."""
     columns = spaced(len(matrix[0]) if matrix else 0)
-    table = Table(title="Test accuracy (row: after training on; column: tested on)")
+    table = Table(
+        title="Test accuracy by experience", caption="row: after training on, column: tested on"
+    )
     table.add_column("after", justify="right", style="bold")
     for column in columns:
         table.add_column(str(column + 1), justify="right")

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from clrun.config.bounds import Count, Natural
 from clrun.errors import ConfigError
 
+SMALL_UPDATE = 50_000_000
+"""Multiply-accumulates of an update below which a second CPU thread only waits for the first: at
+32 rows of a small MLP it costs time, and on a busy machine a lot of it."""
+
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -43,11 +47,13 @@ class Device:
         return str(self.torch)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Thread count and determinism for the time of a run; put back as they were afterwards."""
+    def applied(self, update_macs: int) -> Iterator[None]:
+        """Thread count and determinism for the time of a run; put back as they were afterwards.
+
+        `update_macs`: multiply-accumulates of one update, which decide whether threads pay.
+        """
         threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-        if self.config.threads is not None:
-            torch.set_num_threads(self.config.threads)
+        torch.set_num_threads(self.threads(update_macs))
         if self.config.deterministic:
             # cuBLAS is deterministic only with this, read when its first handle is made
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -57,6 +63,13 @@ class Device:
         finally:
             torch.set_num_threads(threads)
             torch.set_deterministic_debug_mode(mode)
+
+    def threads(self, update_macs: int) -> int:
+        """CPU threads: as asked for, else one for small updates, else PyTorch's choice."""
+        if self.config.threads is not None:
+            return self.config.threads
+        is_small = self.torch.type == "cpu" and update_macs < SMALL_UPDATE
+        return 1 if is_small else torch.get_num_threads()
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on this device, in the memory order asked for."""

@@ -34,7 +34,8 @@ class RawLog:
             self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with storage_errors(self.path):  # tries again to write what could not be written
+            self._file.close()
 
 
 def read_raw_log(path: Path) -> list[dict[str, Any]]:

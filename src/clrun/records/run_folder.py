@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clrun.errors import FolderError
+from clrun.errors import FolderError, StorageError
 from clrun.records.files import storage_errors, write_json
 
 
@@ -44,18 +44,19 @@ class RunFolder:
             self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(self._lock)
-            raise FolderError(f"{path}: another run is writing here.") from None
+            if isinstance(error, BlockingIOError):
+                raise FolderError(f"{path}: another run is writing here.") from None
+            raise StorageError(f"{path}: cannot be locked: {error.strerror or error}.") from error
         self._refuse_used()
 
     def _refuse_used(self) -> None:
         record = self.path / "run.json"
         if record.exists():
-            status = json.loads(record.read_text(encoding="utf-8")).get("status", "unknown")
             self.close()
             raise FolderError(
-                f"{self.path}: holds a run already (status {status}). "
+                f"{self.path}: holds a run already (status {_status(record)}). "
                 "Choose another hydra.run.dir, or leave it out for a fresh folder."
             )
 
@@ -70,6 +71,8 @@ class RunFolder:
             target = self.path.resolve().relative_to(output_root.resolve())
         except ValueError:
             return
+        if not target.parts:  # the root itself
+            return
         link = output_root / "latest"
         temporary = output_root / f".latest-{secrets.token_hex(4)}"
         with storage_errors(link):
@@ -80,3 +83,12 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back."""
         os.close(self._lock)
+
+
+def _status(record: Path) -> str:
+    """What a run.json says of its run; "unknown" where it is damaged."""
+    try:
+        told = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "unknown"
+    return str(told.get("status", "unknown")) if isinstance(told, dict) else "unknown"

@@ -15,7 +15,7 @@ from clrun.config.run_config import RunConfig
 PACKAGES = ("clrun", "torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn")
 
 
-def started(config: RunConfig, folder: Path, device: str) -> dict[str, Any]:
+def started(config: RunConfig, folder: Path, device: str, threads: int) -> dict[str, Any]:
     """The record of a run that begins now."""
     seeds = {"seed": config.seed}
     order_seed = config.nodes["benchmark"].values.get("class_order_seed")
@@ -33,6 +33,7 @@ def started(config: RunConfig, folder: Path, device: str) -> dict[str, Any]:
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device,
+        "threads": threads,
         "command": shlex.join(["clrun", *config.overrides]),
         "started": utc_now(),
         "ended": None,

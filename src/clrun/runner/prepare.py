@@ -14,6 +14,7 @@ from clrun.config.schema import component_class
 from clrun.device.device import Device
 from clrun.errors import ConfigError
 from clrun.models.features import require_layer
+from clrun.runner.cost import training_macs
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
 from clrun.streams.download import Progress
@@ -41,6 +42,16 @@ class Prepared:
     selection: Any
     on_progress: Progress | None = None
     """told of downloads"""
+
+    @cached_property
+    def pattern_macs(self) -> int:
+        """Multiply-accumulates of training on one pattern, forward and backward."""
+        return training_macs(self.model, self.benchmark.shape())
+
+    @cached_property
+    def update_macs(self) -> int:
+        """Multiply-accumulates of one update, memory rows that come on top left out."""
+        return self.pattern_macs * self.config.nodes["strategy"].config.train_mb_size
 
     @cached_property
     def data(self) -> Benchmark:

@@ -17,7 +17,7 @@ from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder
 from clrun.records.run_record import ended, started
-from clrun.runner.cost import Cost, peak_rss_bytes, training_macs
+from clrun.runner.cost import Cost, peak_rss_bytes
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.merged import merged
@@ -42,11 +42,12 @@ def run(prepared: Prepared, folder: Path, display: Display | None = None) -> Res
     run_folder = RunFolder(folder)
     with ExitStack() as stack:
         stack.callback(run_folder.close)
-        run_folder.update(**started(config, folder, prepared.device.name))
+        threads = prepared.device.threads(prepared.update_macs)
+        run_folder.update(**started(config, folder, prepared.device.name, threads))
         run_folder.point_latest(Path(config.root.output_root))
         raw_log = RawLog(folder / "metrics.jsonl")
         stack.callback(raw_log.close)
-        stack.enter_context(prepared.device.applied())
+        stack.enter_context(prepared.device.applied(prepared.update_macs))
         interrupt = stack.enter_context(noted_signals())
         try:
             results = Run(prepared, raw_log, display or SilentDisplay(), interrupt).results()
@@ -73,7 +74,6 @@ class Run:
         self.interrupt = interrupt
         self.cost = Cost()
         with self.cost.phase("setup"):
-            self.macs = training_macs(prepared.model, prepared.benchmark.shape())
             self.benchmark = prepared.data
             self.strategy = self._strategy()
             self.stream = _stream(self.strategy, self.benchmark)
@@ -223,7 +223,7 @@ class Run:
             initial_accuracy=baseline,
             metrics=metrics,
             notes=notes,
-            cost=self.cost.summary(self.macs, memory["bytes"], peak),
+            cost=self.cost.summary(self.prepared.pattern_macs, memory["bytes"], peak),
             memory=memory,
         )
 
