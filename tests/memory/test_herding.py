@@ -129,6 +129,19 @@ def test_herding_of_five_hundred_rows_breaks_ties_as_exact_arithmetic_does(kind)
     assert herding(table).tolist() == by_exact_definition(table)
 
 
+def test_faster_matrix_products_elsewhere_do_not_change_the_picks():
+    table = features("relu", 400, 256, seed=3)
+    precision = torch.get_float32_matmul_precision()
+
+    torch.set_float32_matmul_precision("medium")
+    try:
+        order = herding(table, 40).tolist()
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+    assert order == by_definition(table)[:40]
+
+
 def test_equal_rows_are_picked_in_their_order():
     assert herding(features("all equal", 40, 5, seed=0)).tolist() == list(range(40))
 
@@ -178,6 +191,11 @@ def test_features_that_are_no_numbers_are_refused_in_one_line(rank, value):
 
     with pytest.raises(ClrunError, match=r"features of 1 of 9 rows are NaN.*selection=random"):
         rank(table)
+
+
+def test_no_rows_have_an_order_too():
+    assert herding(torch.empty(0, 4)).tolist() == []
+    assert closest_to_center(torch.empty(0, 4)).tolist() == []
 
 
 def test_ranking_leaves_the_features_alone():

@@ -334,6 +334,15 @@ def test_a_reservoir_does_not_depend_on_how_the_stream_is_cut():
     assert identities(at_once) == identities(bit_by_bit)
 
 
+def test_a_reservoir_keeps_the_rows_with_the_largest_keys():
+    offers = [offer({0: 30}, 0), offer({1: 30}, 1)]
+
+    held = stream(reservoir(), offers, 10)[-1]
+
+    keys = sorted(identities(offers[0]) + identities(offers[1]), reverse=True)
+    assert identities(held) == keys[:10]
+
+
 def test_every_row_of_a_returning_class_has_the_same_chance_to_stay():
     kept = torch.zeros(5)
     for seed in range(200):

@@ -33,7 +33,7 @@ def print_results(console: Console, results: Results, folder: Path, seconds: flo
         console.print(
             f"memory: {memory['rows']:,} rows, {memory['bytes']:,} bytes", highlight=False
         )
-    console.print(f"{seconds:.1f} s. Results: {folder}", highlight=False, soft_wrap=True)
+    console.print(Text(f"{seconds:.1f} s. Results: {folder}"), soft_wrap=True)  # [x] is no markup
 
 
 def matrix_table(matrix: Sequence[Row]) -> Table:

@@ -1,8 +1,8 @@
 """Ranking rows by their features: herding, and distance from the centre.
 
-Everything is computed in float64 on the CPU, so a ranking is the same on every device. Distances
-that rounding cannot tell apart are equal, and the lowest index wins: symmetric rows are ranked as
-by exact arithmetic, not by the last bit.
+Rankings are those of float64 on the CPU, so they are the same on every device. Distances that
+rounding cannot tell apart are equal, and the lowest index wins: symmetric rows are ranked as by
+exact arithmetic, not by the last bit.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from clrun.errors import ClrunError
 
-EPSILON = sys.float_info.epsilon
+EPSILON, EPSILON_32 = sys.float_info.epsilon, torch.finfo(torch.float32).eps
 GRAM_BYTES = 2**30
 """All products of pairs of rows are computed at once only if they fit in this."""
-GRAM_SHARE = 8
+GRAM_SHARE = 6
 """...and only if more than one row in so many is picked; else a product with each pick is less."""
+FEW = 64
+"""So many candidates are compared as they are; among more, equal rows are looked for first."""
 
 
 def closest_to_center(features: Tensor, k: int | None = None) -> Tensor:
@@ -50,10 +52,9 @@ def herding(features: Tensor, k: int | None = None) -> Tensor:
     num_picks = len(f) if k is None else min(k, len(f))
     if num_picks == 0:
         return torch.empty(0, dtype=torch.int64)
-    greedy = _Greedy(f)
     at_once = len(f) ** 2 * 8 <= GRAM_BYTES and num_picks * GRAM_SHARE > len(f)
-    gram = greedy.centred @ greedy.centred.T if at_once else None
-    return torch.tensor([greedy.pick(gram) for _ in range(num_picks)])
+    greedy = _Greedy(f, at_once)
+    return torch.tensor([greedy.pick() for _ in range(num_picks)])
 
 
 def as_float64(features: Tensor) -> Tensor:
@@ -64,7 +65,7 @@ def as_float64(features: Tensor) -> Tensor:
     """
     assert features.ndim == 2, f"features of shape {tuple(features.shape)}, not [n, d]"
     f = features.detach().cpu().double()
-    bad = int((~(f**2).sum(1).isfinite()).sum())
+    bad = int((~f.norm(dim=1).isfinite()).sum())
     if bad:
         raise ClrunError(
             f"selection: the features of {bad} of {len(f)} rows are NaN, infinite or too large to "
@@ -83,23 +84,29 @@ class _Greedy:
 
     With g = f - mean, and w the sum of the g picked so far, candidate k would put the mean of the
     picked rows at a distance |w + g_k| / (picks + 1) from the mean of all. |w| is the same for all,
-    so what is compared is |g_k|^2 + 2 g_k w, and a pick p changes it by 2 g_k g_p. Candidates that
-    this cannot tell apart for rounding are settled by the definition itself.
+    so what is compared is the score |g_k|^2 + 2 g_k w, in units of the largest |g|. Candidates
+    whose scores are too close for their rounding are settled by the definition itself; so products
+    may be taken in float32, which halves the memory to read for a pick.
     """
 
-    def __init__(self, f: Tensor) -> None:
+    def __init__(self, f: Tensor, at_once: bool) -> None:
         self.f, self.mean = f, f.mean(0)
-        self.centred = f - self.mean
-        self.score = (self.centred**2).sum(1)
-        self.radius = float(self.score.max()) ** 0.5
+        centred = f - self.mean
+        length = centred.norm(dim=1)
+        self.unit = float(length.max()) or 1.0
+        centred /= self.unit
+        self.squares = (length / self.unit) ** 2
+        self.score = self.squares.clone()
+        self.at_once = at_once
+        # [n, n] float64, all products of two g; or [n, d] float32, the g, to be multiplied by w
+        self.factor = centred @ centred.T if at_once else centred.float()
         self.tie = _rounding_of_a_mean(f)
-        self.picks = 0
-        self.picked_sum = torch.zeros_like(self.mean)
-        self.w_square = 0.0
+        self.picks, self.picked_sum = 0, torch.zeros_like(self.mean)
+        self.w = torch.zeros_like(self.mean)
         self.twins: Tensor | None = None
 
-    def pick(self, gram: Tensor | None) -> int:
-        """The next row. `gram` holds the products of all pairs of centred rows, if given."""
+    def pick(self) -> int:
+        """The next row."""
         score = self.score.numpy()
         best = int(score.argmin())
         lowest = float(score[best])
@@ -108,31 +115,43 @@ class _Greedy:
         if float(score.min()) <= limit:
             score[best] = lowest
             best = self._settle(torch.from_numpy(np.flatnonzero(score <= limit)))
+        self._take(best)
+        return best
+
+    def _take(self, best: int) -> None:
+        """Let the scores be those after picking the row `best`."""
         self.picks += 1
         self.picked_sum += self.f[best]
-        self.w_square = max(0.0, self.w_square + lowest)
-        products = torch.mv(self.centred, self.centred[best]) if gram is None else gram[best]
-        self.score.add_(products, alpha=2)
-        score[best] = np.inf
-        return best
+        self.w = (self.picked_sum - self.picks * self.mean) / self.unit
+        self.squares[best] = torch.inf  # not to be picked again
+        if self.at_once:
+            self.score.add_(self.factor[best], alpha=2)
+            self.score[best] = torch.inf
+        else:
+            torch.add(self.squares, torch.mv(self.factor, self.w.float()), alpha=2, out=self.score)
 
     def _rounding(self) -> float:
         """How far a score can be off: standard bounds for sums and products, in norms.
 
-        `tie` stands for the rounding of single means. It grows with the picks for the running sum,
-        and with the dimensions for the products.
+        The rounding of sums of rows grows with the picks, as does that of a sum of float64
+        products, and that of a product with the dimensions.
         """
-        t = self.picks + 1
-        size = self.w_square**0.5 + self.radius + t * self.tie
-        products = EPSILON * len(self.mean) * (size + t * self.radius)
-        return size * (self.tie * t * (4 + t) + 2 * products)
+        t, tie = self.picks + 1, self.tie / self.unit
+        size = float(self.w.norm()) + 1 + t * tie
+        epsilon = EPSILON * (size + t) if self.at_once else EPSILON_32 * size
+        return size * (tie * t * (4 + t) + 2 * epsilon * (len(self.mean) + 2))
 
     def _settle(self, candidates: Tensor) -> int:
         """The first of the candidates [m], ascending, that are the best by definition."""
+        if len(candidates) > FEW:
+            candidates = self._without_twins(candidates)
+        means = (self.picked_sum + self.f[candidates]) / (self.picks + 1)
+        distance = (means - self.mean).norm(dim=1)
+        return int(candidates[(distance <= distance.min() + self.tie).nonzero()[0]])
+
+    def _without_twins(self, candidates: Tensor) -> Tensor:
+        """The candidates [m], ascending, of equal rows only the first."""
         if self.twins is None:
             self.twins = self.f.unique(dim=0, return_inverse=True)[1]
-        _, firsts = np.unique(self.twins[candidates].numpy(), return_index=True)
-        rows = candidates[np.sort(firsts)]  # equal rows need comparing only once
-        means = (self.picked_sum + self.f[rows]) / (self.picks + 1)
-        distance = (means - self.mean).norm(dim=1)
-        return int(rows[(distance <= distance.min() + self.tie).nonzero()[0]])
+        firsts = np.unique(self.twins[candidates].numpy(), return_index=True)[1]
+        return candidates[np.sort(firsts)]

@@ -13,13 +13,15 @@ class SeededDropout(nn.Module):
 
     Srivastava et al. 2014 (https://jmlr.org/papers/v15/srivastava14a.html). Masks come from the
     layer's own generator, never the global one; call `reseed` before every update. The same seed
-    gives the same masks on one kind of device; a CPU and a GPU draw different ones.
+    gives the same masks on one kind of device; a CPU and a GPU draw different ones. `per_row` keeps
+    or zeroes each row as a whole: stochastic depth (Huang et al. 2016,
+    https://arxiv.org/abs/1603.09382), when it stands at the end of a residual branch.
     """
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, *, per_row: bool = False) -> None:
         super().__init__()
         assert 0 <= p < 1, f"p={p}"
-        self.p = p
+        self.p, self.per_row = p, per_row
         self._seed: int | None = None
         self._rng: torch.Generator | None = None
 
@@ -33,7 +35,9 @@ class SeededDropout(nn.Module):
         if self._rng is None:
             assert self._seed is not None, "reseed(model, ...) comes before every training step"
             self._rng = torch.Generator(x.device).manual_seed(self._seed)
-        keep = torch.empty_like(x, requires_grad=False).bernoulli_(1 - self.p, generator=self._rng)
+        rows = x[(slice(None), *[slice(1)] * (x.dim() - 1))] if self.per_row else x
+        keep = torch.empty_like(rows, requires_grad=False)
+        keep.bernoulli_(1 - self.p, generator=self._rng)
         return x * keep.div_(1 - self.p)
 
     def extra_repr(self) -> str:

@@ -7,13 +7,17 @@ from torch.nn import functional
 
 
 class GlobalAveragePool(nn.Module):
-    """Mean over all positions of each channel: [B, C, H, W] -> [B, C].
+    """Mean over all positions of each channel: [B, C, H, W] -> [B, C], or [B, C, 1, 1] (keepdim).
 
     A plain mean, because adaptive pooling has no deterministic backward pass on CUDA.
     """
 
+    def __init__(self, *, keepdim: bool = False) -> None:
+        super().__init__()
+        self.keepdim = keepdim
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3))
+        return x.mean(dim=(2, 3), keepdim=self.keepdim)
 
 
 class BatchNorm2d(nn.BatchNorm2d):

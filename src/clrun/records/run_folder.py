@@ -10,8 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from clrun.config.run_config import RunConfig
 from clrun.errors import FolderError, StorageError
-from clrun.records.files import storage_errors, write_json
+from clrun.records.files import storage_errors, write_json, write_text
 
 
 def fresh_folder(output_root: Path, kind: str = "") -> Path:
@@ -64,6 +67,16 @@ class RunFolder:
         """Set keys of run.json."""
         self.record |= values
         write_json(self.path / "run.json", self.record)
+
+    def keep_config(self, config: RunConfig) -> None:
+        """Save the configuration where Hydra does, unless Hydra has: for runs from Python."""
+        folder = self.path / ".hydra"
+        if (folder / "config.yaml").exists():
+            return
+        with storage_errors(folder):
+            folder.mkdir(exist_ok=True)
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(config.as_dict()))
+        write_text(folder / "overrides.yaml", OmegaConf.to_yaml(list(config.overrides)))
 
     def point_latest(self, output_root: Path) -> None:
         """Let `<output_root>/latest` lead here, if this folder is inside it."""

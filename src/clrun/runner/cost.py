@@ -27,8 +27,8 @@ PEAK_STEP = 128 * 2**20
 class Cost:
     """Counts while a run goes on."""
 
-    def __init__(self) -> None:
-        self.wall_seconds = dict.fromkeys(PHASES, 0.0)
+    def __init__(self, setup_seconds: float = 0.0) -> None:
+        self.wall_seconds = dict.fromkeys(PHASES, 0.0) | {"setup": setup_seconds}
         self.train_steps = 0
         self.patterns_seen = 0
         self.replayed_patterns = 0

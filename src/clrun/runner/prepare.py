@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -53,14 +54,30 @@ class Prepared:
         """Multiply-accumulates of one update, memory rows that come on top left out."""
         return self.pattern_macs * self.config.nodes["strategy"].config.train_mb_size
 
-    @cached_property
+    @property
+    def hardware(self) -> tuple[str, int]:
+        """The device's name and the number of CPU threads."""
+        return self.device.name, self.device.threads(self.update_macs)
+
+    @property
     def data(self) -> Benchmark:
         """The stream, read and if need be downloaded.
 
         Raises:
             ConfigError, DownloadError: data are missing, damaged or too few for what was asked.
         """
-        return self.benchmark.load(self.config.seed, self.on_progress)
+        return self._loaded[0]
+
+    @property
+    def load_seconds(self) -> float:
+        """How long reading the data took."""
+        return self._loaded[1]
+
+    @cached_property
+    def _loaded(self) -> tuple[Benchmark, float]:
+        start = time.perf_counter()
+        benchmark = self.benchmark.load(self.config.seed, self.on_progress)
+        return benchmark, time.perf_counter() - start
 
 
 def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:

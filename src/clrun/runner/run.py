@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from clrun.console.display import Display, Pace, SilentDisplay
 from clrun.errors import NonFiniteLoss
-from clrun.metrics import headline
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder
@@ -23,6 +20,7 @@ from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.merged import merged
 from clrun.runner.meter import Meter
 from clrun.runner.prepare import Prepared, build
+from clrun.runner.summary import Scored, json_keys, nothing, summary
 from clrun.strategies.step import Step
 from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Benchmark, Experience
@@ -38,29 +36,36 @@ def run(prepared: Prepared, folder: Path, display: Display | None = None) -> Res
         NonFiniteLoss: the loss became NaN or infinite.
         Interrupted: SIGINT or SIGTERM arrived.
     """
-    config = prepared.config
     run_folder = RunFolder(folder)
-    with ExitStack() as stack:
-        stack.callback(run_folder.close)
-        threads = prepared.device.threads(prepared.update_macs)
-        run_folder.update(**started(config, folder, prepared.device.name, threads))
-        run_folder.point_latest(Path(config.root.output_root))
-        raw_log = RawLog(folder / "metrics.jsonl")
-        stack.callback(raw_log.close)
-        stack.enter_context(prepared.device.applied(prepared.update_macs))
-        interrupt = stack.enter_context(noted_signals())
-        try:
-            results = Run(prepared, raw_log, display or SilentDisplay(), interrupt).results()
-            results.save(folder)
-            log.info("completed: %s", results.metrics)
-        except Interrupted as error:
-            run_folder.update(**ended("interrupted", str(error)))
-            raise
-        except BaseException as error:
-            log.exception("the run failed")
-            run_folder.update(**ended("failed", f"{type(error).__name__}: {error}"))
-            raise
+    try:
+        run_folder.update(**started(prepared.config, folder, *prepared.hardware))
+        results = _run(prepared, run_folder, display or SilentDisplay())
+    except Interrupted as error:
+        run_folder.update(**ended("interrupted", str(error)))
+        raise
+    except BaseException as error:
+        log.exception("the run failed")
+        run_folder.update(**ended("failed", f"{type(error).__name__}: {error}"))
+        raise
+    else:
         run_folder.update(**ended("completed"))
+        return results
+    finally:
+        run_folder.close()
+
+
+def _run(prepared: Prepared, run_folder: RunFolder, display: Display) -> Results:
+    """The run inside its folder: with its log open, its device set up and signals noted."""
+    run_folder.keep_config(prepared.config)
+    run_folder.point_latest(Path(prepared.config.root.output_root))
+    with (
+        closing(RawLog(run_folder.path / "metrics.jsonl")) as raw_log,
+        prepared.device.applied(prepared.update_macs),
+        noted_signals() as interrupt,
+    ):
+        results = Run(prepared, raw_log, display, interrupt).results()
+    results.save(run_folder.path)
+    log.info("completed: %s", results.metrics)
     return results
 
 
@@ -72,15 +77,13 @@ class Run:
     ) -> None:
         self.prepared, self.raw_log, self.display = prepared, raw_log, display
         self.interrupt = interrupt
-        self.cost = Cost()
+        self.benchmark = prepared.data
+        self.cost = Cost(setup_seconds=prepared.load_seconds)
         with self.cost.phase("setup"):
-            self.benchmark = prepared.data
             self.strategy = self._strategy()
             self.stream = _stream(self.strategy, self.benchmark)
         self.keys = prepared.config.nodes["strategy"].config
-        self.matrix: list[Scores] = []
-        self.points: list[tuple[int, list[float | None]]] = []
-        """every evaluation: (experience being learnt, accuracies)"""
+        self.scored = Scored()
 
     def _strategy(self) -> Strategy:
         prepared = self.prepared
@@ -98,17 +101,18 @@ class Run:
 
     def results(self) -> Results:
         """Learn the whole stream."""
-        initial = self._evaluate(None, None) if self.prepared.evaluation.config.initial else None
+        if self.prepared.evaluation.config.initial:
+            self.scored.initial = self._evaluate(None, None)
         for experience in self.stream:
             self._learn(experience)
             is_last = experience.index == len(self.stream) - 1
             if self.keys.eval_every >= 0 or is_last:
                 scores = self._evaluate(experience.index, None)
             else:
-                scores = _nothing(self.benchmark)
-            self.matrix.append(scores)
+                scores = nothing(self.benchmark)
+            self.scored.matrix.append(scores)
             self.display.evaluated(experience.index, len(self.stream), scores.experiences)
-            self._write("memory", experience.index, None, **_json_keys(self.strategy.memory_rows()))
+            self._write("memory", experience.index, None, **json_keys(self.strategy.memory_rows()))
             self._write(
                 "resource",
                 experience.index,
@@ -116,7 +120,7 @@ class Run:
                 rss_peak_bytes=peak_rss_bytes(),
                 device_peak_bytes=self.prepared.device.peak_bytes(),
             )
-        return self._results(initial)
+        return summary(self.prepared, self.cost, self.strategy, self.scored)
 
     def _learn(self, experience: Experience) -> None:
         """One experience, update by update."""
@@ -136,10 +140,8 @@ class Run:
             experience.index,
             None,
             classes=list(experience.classes),
-            **{
-                "wall_seconds": spent,
-                "train_rows": len(experience.train.y),
-            },
+            train_rows=len(experience.train.y),
+            wall_seconds=spent,
         )
 
     def _evaluates_after(self, epoch: int) -> bool:
@@ -184,16 +186,14 @@ class Run:
                 self.strategy, self.benchmark, seen=seen, minibatch=self.keys.eval_mb_size
             )
         if experience is not None:
-            self.points.append((seen - 1, scores.experiences))
+            self.scored.points.append((seen - 1, scores.experiences))
         self._write(
             "eval",
             experience,
             epoch,
-            **{
-                "accuracy": scores.experiences,
-                "class_accuracy": scores.classes,
-                "stream": self.prepared.evaluation.config.stream,
-            },
+            stream=self.prepared.evaluation.config.stream,
+            accuracy=scores.experiences,
+            class_accuracy=scores.classes,
         )
         return scores
 
@@ -201,50 +201,7 @@ class Run:
         iteration = self.cost.train_steps
         self.raw_log.write(kind, experience=experience, epoch=epoch, iteration=iteration, **values)
 
-    def _results(self, initial: Scores | None) -> Results:
-        sizes = [len(self.prepared.evaluation.rows(e).y) for e in self.benchmark.experiences]
-        baseline = None if initial is None else initial.experiences
-        metrics, notes = headline(
-            _array([scores.experiences for scores in self.matrix]),
-            None if baseline is None else _array(baseline),
-            np.asarray(sizes),
-            [(seen, _array(row)) for seen, row in self.points],
-        )
-        memory = _json_keys(self.strategy.memory_rows())
-        peak = self.prepared.device.peak_bytes()
-        return Results(
-            config_hash=self.prepared.config.hash(),
-            experiences=[
-                {"classes": list(e.classes), "train_rows": len(e.train.y), "test_rows": size}
-                for e, size in zip(self.benchmark.experiences, sizes, strict=True)
-            ],
-            accuracy_matrix=[scores.experiences for scores in self.matrix],
-            class_accuracy=[scores.classes for scores in self.matrix],
-            initial_accuracy=baseline,
-            metrics=metrics,
-            notes=notes,
-            cost=self.cost.summary(self.prepared.pattern_macs, memory["bytes"], peak),
-            memory=memory,
-        )
-
 
 def _stream(strategy: Strategy, benchmark: Benchmark) -> list[Experience]:
     """What is learnt: the experiences, or all of them merged into one."""
     return [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
-
-
-def _nothing(benchmark: Benchmark) -> Scores:
-    """A row of the matrix that was not evaluated (strategy.eval_every=-1)."""
-    return Scores(experiences=[None] * len(benchmark), classes=[None] * benchmark.shape.num_classes)
-
-
-def _array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(values, dtype=np.float64)  # None becomes NaN
-
-
-def _json_keys(rows: dict[str, Any]) -> dict[str, Any]:
-    """Maps keyed by id as JSON will have them."""
-    return {
-        key: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
-        for key, value in rows.items()
-    }

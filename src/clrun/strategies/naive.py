@@ -42,7 +42,7 @@ class Naive:
             for iteration in range(first, len(minibatches)):
                 rows = minibatches[iteration]
                 place = Place(experience.index, Position(epoch, iteration), len(minibatches))
-                yield self.updater.step(x[rows], y[rows], place)
+                yield self.updater.step(x.index_select(0, rows), y[rows], place)
         self.updater.end()
 
     def predict(self, x: Tensor) -> Tensor:

@@ -128,12 +128,13 @@ class Replay:
 
     def _rows(self, current: Patterns, minibatch: Minibatch) -> Patterns:
         """Current rows first, then remembered ones."""
-        x, y = current.x[minibatch.current], current.y[minibatch.current]
+        x, y = current.x.index_select(0, minibatch.current), current.y[minibatch.current]
         if len(minibatch.memory) == 0:
             return Patterns(x, y)
         held = self.memory.exemplars
         return Patterns(
-            torch.cat([x, held.x[minibatch.memory]]), torch.cat([y, held.y[minibatch.memory]])
+            torch.cat([x, held.x.index_select(0, minibatch.memory)]),
+            torch.cat([y, held.y[minibatch.memory]]),
         )
 
     def _store(self, experience: Experience, rows: Tensor) -> None:
@@ -142,7 +143,10 @@ class Replay:
         rng = generator(self.seed, "memory", experience.index)
         keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
         self.memory.offer(
-            Patterns(x[rows], y[rows]), experience.index, self.updater.extract, keys[rows]
+            Patterns(x.index_select(0, rows), y[rows]),
+            experience.index,
+            self.updater.extract,
+            keys[rows],
         )
 
     def predict(self, x: Tensor) -> Tensor:

@@ -1,0 +1,73 @@
+"""From what was scored to results.json: the metrics are pure functions of the evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clrun.metrics import headline
+from clrun.records.results import Results
+from clrun.runner.cost import Cost
+from clrun.runner.evaluation import Scores
+from clrun.runner.prepare import Prepared
+from clrun.strategies.strategy import Strategy
+from clrun.streams.experience import Benchmark
+
+
+@dataclass(kw_only=True)
+class Scored:
+    """The evaluations of a run so far."""
+
+    initial: Scores | None = None
+    """of the untrained model"""
+    matrix: list[Scores] = field(default_factory=list)
+    """after each experience"""
+    points: list[tuple[int, list[float | None]]] = field(default_factory=list)
+    """every evaluation of a trained model: (last experience seen, accuracies)"""
+
+
+def summary(prepared: Prepared, cost: Cost, strategy: Strategy, scored: Scored) -> Results:
+    """The results of a run that has learnt its stream."""
+    benchmark, evaluation = prepared.data, prepared.evaluation
+    sizes = [len(evaluation.rows(experience).y) for experience in benchmark.experiences]
+    initial = None if scored.initial is None else scored.initial.experiences
+    metrics, notes = headline(
+        _array([scores.experiences for scores in scored.matrix]),
+        None if initial is None else _array(initial),
+        np.asarray(sizes),
+        [(seen, _array(row)) for seen, row in scored.points],
+    )
+    memory = json_keys(strategy.memory_rows())
+    return Results(
+        config_hash=prepared.config.hash(),
+        experiences=[
+            {"classes": list(e.classes), "train_rows": len(e.train.y), "test_rows": size}
+            for e, size in zip(benchmark.experiences, sizes, strict=True)
+        ],
+        accuracy_matrix=[scores.experiences for scores in scored.matrix],
+        class_accuracy=[scores.classes for scores in scored.matrix],
+        initial_accuracy=initial,
+        metrics=metrics,
+        notes=notes,
+        cost=cost.summary(prepared.pattern_macs, memory["bytes"], prepared.device.peak_bytes()),
+        memory=memory,
+    )
+
+
+def nothing(benchmark: Benchmark) -> Scores:
+    """A row of the matrix that was not evaluated (strategy.eval_every=-1)."""
+    return Scores(experiences=[None] * len(benchmark), classes=[None] * benchmark.shape.num_classes)
+
+
+def json_keys(rows: dict[str, Any]) -> dict[str, Any]:
+    """Maps keyed by id as JSON will have them."""
+    return {
+        key: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        for key, value in rows.items()
+    }
+
+
+def _array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(values, dtype=np.float64)  # None becomes NaN
