@@ -40,8 +40,8 @@ def run(prepared: Prepared, folder: Path, display: Display | None = None) -> Res
     try:
         run_folder.update(**started(prepared.config, folder, *prepared.hardware))
         results = _run(prepared, run_folder, display or SilentDisplay())
-    except Interrupted as error:
-        run_folder.update(**ended("interrupted", str(error)))
+    except (Interrupted, KeyboardInterrupt) as error:
+        run_folder.update(**ended("interrupted", str(error) or "interrupted."))
         raise
     except BaseException as error:
         log.exception("the run failed")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
@@ -16,18 +15,15 @@ from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience, Patterns
 
 
-class Cumulative:
+class Cumulative(Naive):
     """Naive training, each time on the union of the current and all earlier experiences."""
-
-    whole_stream: ClassVar[bool] = False
-    uses_memory: ClassVar[bool] = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SharedKeys):
         pass
 
-    def __init__(self, config: Config, parts: Parts) -> None:
-        self._inner = Naive(Naive.Config(**vars(config)), parts)
+    def __init__(self, config: SharedKeys, parts: Parts) -> None:
+        super().__init__(config, parts)
         self._seen: list[Patterns] = []
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
@@ -37,11 +33,7 @@ class Cumulative:
             torch.cat([patterns.x for patterns in self._seen]),
             torch.cat([patterns.y for patterns in self._seen]),
         )
-        yield from self._inner.learn(replace(experience, train=everything), start)
-
-    def predict(self, x: Tensor) -> Tensor:
-        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
-        return self._inner.predict(x)
+        yield from super().learn(replace(experience, train=everything), start)
 
     def memory_rows(self) -> dict[str, Any]:
         """Every row seen is kept."""
@@ -60,8 +52,8 @@ class Cumulative:
 
     def state_dict(self) -> dict[str, Any]:
         seen = [{"x": patterns.x, "y": patterns.y} for patterns in self._seen]
-        return {**self._inner.state_dict(), "seen": seen}
+        return {**super().state_dict(), "seen": seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._seen = [Patterns(saved["x"], saved["y"]) for saved in state["seen"]]
-        self._inner.load_state_dict(state)
+        super().load_state_dict(state)

@@ -27,7 +27,7 @@ class Naive:
     class Config(SharedKeys):
         pass
 
-    def __init__(self, config: Config, parts: Parts) -> None:
+    def __init__(self, config: SharedKeys, parts: Parts) -> None:
         self.config, self.seed = config, parts.seed
         self.updater = Updater(config, parts)
 

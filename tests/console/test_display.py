@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from clrun.console import display as display_module
+from clrun.console.display import (
+    Clock,
+    Display,
+    LiveDisplay,
+    Pace,
+    PlainDisplay,
+    SilentDisplay,
+    accuracies,
+    clock_time,
+    described,
+    make_console,
+    make_display,
+)
+
+
+def pace(**changes) -> Pace:
+    usual = {
+        "experience": 1,
+        "experiences": 5,
+        "epoch": 2,
+        "epochs": 20,
+        "done": 0.25,
+        "loss": 0.51234,
+        "accuracy": 0.9,
+        "images": 4000,
+    }
+    return Pace(**{**usual, **changes})
+
+
+def piped() -> Console:
+    return Console(file=io.StringIO(), width=1000)
+
+
+def terminal(width: int = 100) -> Console:
+    return Console(
+        file=io.StringIO(), force_terminal=True, width=width, color_system=None, _environ={}
+    )
+
+
+def shown(console: Console) -> str:
+    return console.file.getvalue()
+
+
+def run_with(display: Display) -> None:
+    """What a run of one experience tells."""
+    display.title("replay-digits-s0 on cpu: mlp")
+    display.step(pace())
+    display.evaluated(0, 5, [0.5, None])
+    display.close()
+
+
+def test_a_piped_run_has_a_line_for_its_title_and_one_for_each_experience():
+    console = piped()
+
+    run_with(PlainDisplay(console))
+
+    assert shown(console) == (
+        "replay-digits-s0 on cpu: mlp\nafter experience 1/5: mean 0.500  [0.500   -  ]\n"
+    )
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Tell of epochs as soon as they change."""
+    monkeypatch.setattr(display_module, "PLAIN_SECONDS", -1.0)
+
+
+def test_a_piped_run_tells_of_an_epoch_once(often):
+    console = piped()
+    display = PlainDisplay(console)
+
+    for epoch in (0, 0, 1, 1, 1, 2):
+        display.step(pace(experience=0, epoch=epoch))
+
+    lines = shown(console).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "experience 1/5, epoch 2/20",
+        "experience 1/5, epoch 3/20",
+    ]
+    assert "loss 0.512, acc 0.900" in lines[0]
+    assert "img/s" in lines[0]
+
+
+def test_a_piped_run_is_not_told_more_often_than_every_few_seconds():
+    console = piped()
+    display = PlainDisplay(console)
+
+    for epoch in range(20):
+        display.step(pace(epoch=epoch))
+
+    assert shown(console) == ""
+
+
+@pytest.mark.parametrize("text", ["[bold]x[/bold]", "[/]", "y=[1,2]"])
+@pytest.mark.parametrize("make", [PlainDisplay, LiveDisplay])
+def test_brackets_in_a_title_are_text_and_no_markup(text, make):
+    console = piped() if make is PlainDisplay else terminal()
+    display = make(console)
+
+    display.title(text)
+    display.close()
+
+    assert text in shown(console)
+
+
+def test_a_piped_run_has_no_control_characters():
+    console = piped()
+
+    run_with(PlainDisplay(console))
+
+    assert "\x1b" not in shown(console)
+
+
+def test_a_terminal_shows_where_the_run_is_and_keeps_a_line_for_each_experience():
+    console = terminal()
+    display = LiveDisplay(console)
+
+    display.title("replay-digits-s0")
+    display.step(pace())
+    display._progress.refresh()
+    while_running = shown(console)
+    display.evaluated(0, 5, [0.5, None])
+    display.close()
+
+    assert "experience 2/5" in while_running
+    assert "25%" in while_running
+    assert "epoch 3/20  loss 0.512  acc 0.900" in while_running
+    assert "after experience 1/5: mean 0.500  [0.500   -  ]" in shown(console)
+
+
+def test_a_narrow_terminal_keeps_the_bar_on_one_line():
+    console = terminal(width=50)
+    display = LiveDisplay(console)
+
+    display.step(pace())
+    display._progress.refresh()
+    lines = shown(console).splitlines()
+    display.close()
+
+    assert all(len(line.replace("\r", "")) <= 80 for line in lines)
+    assert sum("experience 2/5" in line for line in lines) == 1
+    assert "…" in shown(console)
+
+
+def test_a_closed_display_gives_the_cursor_back():
+    console = terminal()
+    display = LiveDisplay(console)
+
+    display.close()
+    display.close()
+
+    assert shown(console).count("\x1b[?25l") == shown(console).count("\x1b[?25h") == 1
+
+
+def test_a_run_from_python_shows_nothing(capsys):
+    run_with(SilentDisplay())
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_live_display_and_a_pipe_plain_lines():
+    live = make_display(terminal())
+    live.close()
+
+    assert isinstance(live, LiveDisplay)
+    assert isinstance(make_display(piped()), PlainDisplay)
+
+
+def test_lines_for_a_pipe_are_never_broken(capsys):
+    console = make_console()
+
+    console.print("x" * 500)
+
+    assert capsys.readouterr().out == "x" * 500 + "\n"
+
+
+def test_speed_and_time_left_follow_from_what_is_done():
+    clock = Clock()
+    time.sleep(0.2)
+
+    told = clock.tell(pace(done=0.5, images=10_000))
+
+    speed, left = told.split(" img/s, ")
+    assert 10_000 < float(speed.replace(",", "")) <= 50_000
+    assert left in ("0:00 left", "0:01 left")
+
+
+def test_before_anything_is_done_there_is_no_time_left_to_tell():
+    assert Clock().tell(pace(done=0.0, images=0)) == "0 img/s, 0:00 left"
+
+
+def test_a_place_is_counted_from_one():
+    assert described(pace(experience=0, epoch=0)).startswith("experience 1/5, epoch 1/20: ")
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ([0.5, 1.0], "mean 0.750  [0.500 1.000]"),
+        ([None, 1.0, None], "mean 1.000  [  -   1.000   -  ]"),
+        ([None], "not evaluated  [  -  ]"),
+        ([], "not evaluated  []"),
+        ([1.0] * 12, "mean 1.000  [" + " ".join(["1.000"] * 12) + "]"),
+        ([1.0] * 12 + [0.0] * 12, "mean 0.500  [" + " ".join(["1.000"] * 12) + " ...]"),
+    ],
+)
+def test_a_row_of_accuracies_is_told_with_its_mean(row, text):
+    assert accuracies(row) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00"),
+        (59.4, "0:59"),
+        (59.6, "1:00"),
+        (185, "3:05"),
+        (3599.7, "1:00:00"),
+        (3723, "1:02:03"),
+        (360_000, "100:00:00"),
+    ],
+)
+def test_times_are_minutes_and_hours(seconds, text):
+    assert clock_time(seconds) == text
+
+
+@given(st.floats(0, 1e6))
+@settings(deadline=None, max_examples=50)
+def test_a_time_reads_back_as_its_seconds(seconds):
+    parts = [int(part) for part in clock_time(seconds).split(":")]
+
+    assert sum(part * 60**k for k, part in enumerate(reversed(parts))) == round(seconds)
+    assert all(part < 60 for part in parts[1:])

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from clrun.console.tables import (
+    HEADLINE,
+    WIDEST,
+    cell,
+    matrix_table,
+    metrics_table,
+    print_results,
+    spaced,
+)
+from clrun.metrics import headline
+from clrun.records.results import Results
+
+
+def text_of(*what, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    for each in what:
+        console.print(each)
+    return console.file.getvalue()
+
+
+def results(matrix, **changes) -> Results:
+    usual = {
+        "config_hash": "0123456789ab",
+        "experiences": [],
+        "accuracy_matrix": matrix,
+        "class_accuracy": [],
+        "initial_accuracy": None,
+        "metrics": {"acc_final": 0.5, "bwt": -0.25, "fwt": None},
+        "notes": {"fwt": "not measured"},
+        "cost": {},
+        "memory": {"rows": 0, "bytes": 0},
+    }
+    return Results(**{**usual, **changes})
+
+
+def cells(text: str) -> list[list[str]]:
+    """The body of a printed table, row by row."""
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    return [[part.strip() for part in line.strip("│").split("│")] for line in lines]
+
+
+def test_the_matrix_counts_experiences_from_one():
+    text = text_of(matrix_table([[0.5, None], [0.25, 1.0]]))
+
+    assert cells(text) == [["1", "0.500", "-"], ["2", "0.250", "1.000"]]
+
+
+def test_the_matrix_of_joint_training_has_one_row():
+    assert cells(text_of(matrix_table([[0.5, 0.25, 1.0]]))) == [["1", "0.500", "0.250", "1.000"]]
+
+
+def test_a_matrix_without_rows_is_an_empty_table():
+    assert cells(text_of(matrix_table([]))) == []
+
+
+def test_a_large_matrix_is_shown_at_evenly_spaced_experiences():
+    matrix = [[i / 100 if j <= i else None for j in range(100)] for i in range(100)]
+
+    rows = cells(text_of(matrix_table(matrix), width=500))
+
+    assert len(rows) == WIDEST
+    assert rows[0][:3] == ["1", "0.000", "-"]
+    assert rows[-1] == ["100", *["0.990"] * WIDEST]
+    assert {len(row) for row in rows} == {WIDEST + 1}
+
+
+@given(st.integers(0, 1000))
+@settings(deadline=None, max_examples=100)
+def test_chosen_experiences_are_in_order_and_contain_the_first_and_the_last(count):
+    chosen = spaced(count)
+
+    assert len(chosen) == min(count, WIDEST)
+    assert chosen == sorted(set(chosen))
+    assert count == 0 or (chosen[0], chosen[-1]) == (0, count - 1)
+    gaps = [b - a for a, b in pairwise(chosen)]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_accuracies_are_coloured_from_red_to_green(value):
+    red, green, _ = Console().get_style(cell(value).style).bgcolor.triplet
+
+    assert (red > green, red < green) == (value < 0.5 or red > green, value == 1.0 or red < green)
+    assert 0 <= red <= 255
+    assert 0 <= green <= 255
+
+
+def test_a_higher_accuracy_is_greener_and_less_red():
+    colours = [Console().get_style(cell(value / 10).style).bgcolor.triplet for value in range(11)]
+
+    assert [c.green for c in colours] == sorted(c.green for c in colours)
+    assert [c.red for c in colours] == sorted((c.red for c in colours), reverse=True)
+
+
+def test_an_undefined_metric_is_a_dash_with_the_reason():
+    text = text_of(metrics_table({"acc_final": 0.5, "fwt": None}, {"fwt": "not measured"}))
+
+    line = next(line for line in text.splitlines() if line.startswith("forward transfer"))
+    assert line.split() == ["forward", "transfer", "-", "not", "measured"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.25, "-0.2500"), (0.25, "+0.2500")])
+def test_transfer_is_told_with_its_sign_and_accuracy_without(value, text):
+    table = text_of(metrics_table({"acc_final": 0.5, "bwt": value, "fwt": 0.0}, {}))
+
+    assert f" {text} " in table
+    assert " 0.5000 " in table
+
+
+def test_every_metric_of_the_table_is_one_that_a_run_reports():
+    reported, _ = headline([[1.0]], None, [1], [])
+
+    assert {key for key, _, _ in HEADLINE} <= set(reported)
+
+
+def printed(what: Results, folder: Path = Path("outputs/run"), width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_results(console, what, folder, 12.34)
+    return console.file.getvalue()
+
+
+def test_the_end_of_a_run_names_its_folder_and_time():
+    assert printed(results([[0.5]])).endswith("\n12.3 s. Results: outputs/run\n")
+
+
+def test_a_long_folder_name_is_not_broken():
+    folder = Path("/" + "x" * 300)
+
+    assert f"Results: {folder}\n" in printed(results([[0.5]]), folder, width=80)
+
+
+@pytest.mark.parametrize("name", ["[bold]", "[/bold]", "a[1]", ":bug:"])
+def test_a_folder_s_name_is_text_and_no_markup(name):
+    assert printed(results([[0.5]]), Path("outputs") / name).endswith(f"outputs/{name}\n")
+
+
+def test_the_memory_is_told_only_where_there_is_one():
+    with_memory = results([[0.5]], memory={"rows": 2000, "bytes": 176_000})
+
+    assert "memory: 2,000 rows, 176,000 bytes\n" in printed(with_memory)
+    assert "memory" not in printed(results([[0.5]]))

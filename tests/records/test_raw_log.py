@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clrun.errors import StorageError
+from clrun.records.raw_log import RawLog, read_raw_log
+
+
+@pytest.fixture
+def raw_log(tmp_path):
+    log = RawLog(tmp_path / "metrics.jsonl")
+    yield log
+    log.close()
+
+
+def write(log: RawLog, iteration: int, **values) -> None:
+    log.write("step", experience=0, epoch=1, iteration=iteration, **values)
+
+
+def test_a_line_says_what_it_is_and_where_in_the_run(raw_log):
+    write(raw_log, 7, loss=0.5, names=["a"])
+
+    (line,) = read_raw_log(raw_log.path)
+    seconds = line.pop("seconds")
+    assert 0 <= seconds < 60
+    assert line == {
+        **{"kind": "step", "experience": 0, "epoch": 1, "iteration": 7},
+        **{"loss": 0.5, "names": ["a"]},
+    }
+
+
+def test_seconds_never_go_back(raw_log):
+    for iteration in range(20):
+        write(raw_log, iteration)
+
+    seconds = [line["seconds"] for line in read_raw_log(raw_log.path)]
+    assert seconds == sorted(seconds)
+
+
+def test_a_line_can_be_read_while_the_run_goes_on(raw_log):
+    write(raw_log, 0)
+
+    assert len(read_raw_log(raw_log.path)) == 1
+
+
+def test_a_value_that_is_no_json_writes_nothing(raw_log):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write(raw_log, 0, loss=float("inf"))
+
+    assert raw_log.path.read_text() == ""
+
+
+@given(st.integers(1, 200))
+@settings(deadline=None, max_examples=30)
+def test_a_torn_last_line_is_left_out(tmp_path_factory, torn):
+    path = tmp_path_factory.mktemp("log") / "metrics.jsonl"
+    log = RawLog(path)
+    for iteration in range(3):
+        write(log, iteration, note="ü\n")
+    log.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    cut = min(torn, len(lines[-1]))
+
+    os.truncate(path, path.stat().st_size - cut)
+
+    assert [line["iteration"] for line in read_raw_log(path)] == [0, 1]
+
+
+def test_a_line_damaged_in_the_middle_is_not_passed_over(raw_log):
+    write(raw_log, 0)
+    raw_log.path.write_text('{"kind": \n{"kind": "step"}\n')
+
+    with pytest.raises(json.JSONDecodeError):
+        read_raw_log(raw_log.path)
+
+
+def test_an_empty_log_has_no_lines(raw_log):
+    assert read_raw_log(raw_log.path) == []
+
+
+def test_a_log_that_cannot_be_opened_is_a_storage_error(tmp_path):
+    with pytest.raises(StorageError, match=r"gone/metrics.jsonl: No such file or directory\."):
+        RawLog(tmp_path / "gone" / "metrics.jsonl")
+
+
+DISK_FULL = """
+import resource, sys
+from contextlib import ExitStack
+from pathlib import Path
+from clrun.errors import StorageError
+from clrun.records.raw_log import RawLog
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with ExitStack() as stack:
+        log = RawLog(Path(sys.argv[1]))
+        stack.callback(log.close)
+        for iteration in range(1000):
+            log.write("step", experience=0, epoch=0, iteration=iteration)
+except StorageError as error:
+    print(error, error.exit_code)
+"""
+
+
+def test_a_full_disk_is_a_storage_error_and_the_lines_before_it_can_be_read(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+
+    told = subprocess.run(
+        [sys.executable, "-c", DISK_FULL, path], capture_output=True, text=True, check=True
+    )
+
+    lines = read_raw_log(path)
+    assert told.stdout == f"{path}: File too large. 5\n"
+    assert len(lines) > 5
+    assert [line["iteration"] for line in lines] == list(range(len(lines)))

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from datetime import datetime
+
+import pytest
+
+from clrun.errors import FolderError, StorageError
+from clrun.records.run_folder import RunFolder, fresh_folder
+
+HOLDER = """
+import sys
+from pathlib import Path
+from clrun.records.run_folder import RunFolder
+
+folder = RunFolder(Path(sys.argv[1]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_fresh_folders_of_one_second_are_different(tmp_path):
+    folders = [fresh_folder(tmp_path) for _ in range(50)]
+
+    assert len(set(folders)) == 50
+    assert all(folder.is_dir() and not any(folder.iterdir()) for folder in folders)
+
+
+def test_a_fresh_folder_is_named_by_date_and_time(tmp_path):
+    before = datetime.now().replace(microsecond=0)
+
+    folder = fresh_folder(tmp_path / "outputs", "multirun")
+
+    date, time = folder.relative_to(tmp_path / "outputs" / "multirun").parts
+    assert re.fullmatch(r"\d\d-\d\d-\d\d-[0-9a-f]{6}", time)
+    made = datetime.strptime(f"{date} {time[:8]}", "%Y-%m-%d %H-%M-%S")
+    assert before <= made <= datetime.now()
+
+
+def test_a_name_that_another_process_took_first_is_not_used(tmp_path, monkeypatch):
+    names = iter(["aaaaaa", "aaaaaa", "bbbbbb"])
+    monkeypatch.setattr(secrets, "token_hex", lambda _: next(names))
+    first = fresh_folder(tmp_path)
+
+    second = fresh_folder(tmp_path)
+
+    assert first != second
+    assert all(folder.is_dir() for folder in (first, second))
+
+
+def test_no_folder_can_be_made_below_a_file(tmp_path):
+    (tmp_path / "outputs").write_text("")
+
+    with pytest.raises(StorageError, match=r"outputs/.*: Not a directory\."):
+        fresh_folder(tmp_path / "outputs")
+
+
+def test_run_json_holds_what_was_told_last(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+
+    folder.update(status="running", seeds={"seed": 3})
+    folder.update(status="completed")
+    folder.close()
+
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record == {"status": "completed", "seeds": {"seed": 3}}
+
+
+def test_a_folder_that_holds_a_run_is_refused_and_left_as_it_is(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.update(status="completed")
+    folder.close()
+    before = (tmp_path / "run.json").read_bytes()
+
+    with pytest.raises(FolderError, match=r"holds a run already \(status completed\)") as refused:
+        RunFolder(tmp_path)
+
+    assert refused.value.exit_code == 3
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_refused_folder_is_not_locked_by_the_one_refused(tmp_path):
+    (tmp_path / "run.json").write_text('{"status": "failed"}')
+    with pytest.raises(FolderError):
+        RunFolder(tmp_path)
+    (tmp_path / "run.json").unlink()
+
+    RunFolder(tmp_path).close()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00\x00"])
+def test_a_folder_with_a_damaged_run_json_is_refused_too(content, tmp_path):
+    (tmp_path / "run.json").write_text(content)
+
+    with pytest.raises(FolderError, match=r"holds a run already \(status unknown\)"):
+        RunFolder(tmp_path)
+
+
+def test_a_folder_with_other_files_can_be_used(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ".hydra").mkdir()
+
+    RunFolder(tmp_path).close()
+
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_can_be_opened_again_once_closed(tmp_path):
+    RunFolder(tmp_path).close()
+
+    RunFolder(tmp_path).close()
+
+
+def test_a_folder_is_refused_while_another_process_writes_and_free_when_it_dies(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout.readline() == "locked\n"
+
+        with pytest.raises(FolderError, match="another run is writing here") as refused:
+            RunFolder(tmp_path)
+
+        holder.kill()
+        holder.wait()
+    assert refused.value.exit_code == 3
+    RunFolder(tmp_path).close()
+
+
+def test_a_disk_without_locks_is_told(tmp_path, monkeypatch):
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+
+    with pytest.raises(StorageError, match="cannot be locked: No locks available"):
+        RunFolder(tmp_path)
+
+
+def test_latest_leads_to_the_newest_run(tmp_path):
+    for name in ("first", "second"):
+        folder = RunFolder(tmp_path / "2030-01-01" / name)
+        folder.point_latest(tmp_path)
+        folder.close()
+
+    link = tmp_path / "latest"
+    assert os.readlink(link) == "2030-01-01/second"  # relative: the root can be moved
+    assert link.resolve() == tmp_path / "2030-01-01" / "second"
+    assert sorted(os.listdir(tmp_path)) == ["2030-01-01", "latest"]
+
+
+def test_latest_replaces_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "latest").symlink_to("gone")
+    folder = RunFolder(tmp_path / "run")
+
+    folder.point_latest(tmp_path)
+
+    folder.close()
+    assert (tmp_path / "latest").resolve() == tmp_path / "run"
+
+
+def test_latest_never_replaces_a_folder_of_that_name(tmp_path):
+    (tmp_path / "latest").mkdir()
+    folder = RunFolder(tmp_path / "run")
+
+    folder.point_latest(tmp_path)
+
+    folder.close()
+    assert not (tmp_path / "latest").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["latest", "run"]
+
+
+@pytest.mark.parametrize("root", ["outputs", "run"])
+def test_latest_is_left_alone_by_a_run_that_is_not_inside_the_root(root, tmp_path):
+    (tmp_path / "outputs").mkdir()
+    folder = RunFolder(tmp_path / "run")
+
+    folder.point_latest(tmp_path / root)
+
+    folder.close()
+    assert os.listdir(tmp_path / "outputs") == []
+    assert os.listdir(tmp_path / "run") == [".lock"]

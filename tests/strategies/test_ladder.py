@@ -1,0 +1,284 @@
+"""What holds of every option of conf/strategy; a new one joins by being there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from clrun.config.sources import conf_root
+from clrun.strategies.step import Position, Step
+from clrun.strategies.strategy import Strategy
+from clrun.streams.experience import Experience, Patterns
+
+OPTIONS = sorted(path.stem for path in (conf_root() / "strategy").glob("*.yaml"))
+SMALL = ("model.hidden=[32]", "benchmark.limit_per_class=40", "strategy.train_epochs=3")
+"""Three updates an epoch on two classes of 40 rows, three epochs an experience."""
+
+SGD = ("strategy.lr=0.05", "strategy.momentum=0.9", "strategy.l2=0.001")
+ADAM = ("strategy.optimizer=adam", "strategy.momentum=0", "strategy.lr=0.002")
+RANDOM = (
+    "model.dropout=0.25",
+    "benchmark.augment=crop_flip",
+    "strategy.plugins=[{name: si, ewc_lambda: 100}]",
+)
+ONLINE = ("strategy.memory_update=minibatch",)
+RESUMED = {
+    **{f"{name}-sgd": (name, *SMALL, *SGD, *RANDOM) for name in OPTIONS},
+    **{f"{name}-adam": (name, *SMALL, *ADAM, *RANDOM) for name in OPTIONS},
+    "naive-fp16": ("naive", *SMALL, *SGD, *RANDOM, "device.precision=fp16"),
+    "replay-online": ("replay", *SMALL, *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
+    "replay-herding": (
+        "replay",
+        *(*SMALL, *ADAM, *RANDOM, "storage_policy=class_balanced", "selection=herding"),
+        *("strategy.mem_size=30", "strategy.mix=add", "strategy.balance=class"),
+    ),
+    "replay-online-closest": (
+        "replay",
+        *(*SMALL, *ADAM, *RANDOM, *ONLINE, "storage_policy=class_balanced"),
+        *("selection=closest_to_center", "strategy.mem_size=30"),
+    ),
+}
+
+
+class Uninterrupted(NamedTuple):
+    """A run to its end, with its state after each update of the experience `at`."""
+
+    at: int
+    steps: list[Step]
+    states: list[dict[str, Any]]
+    end: dict[str, Any]
+
+
+def exhaust(steps: Iterable[Step]) -> list[Step]:
+    return list(steps)
+
+
+def learn(strategy: Strategy, stream: Iterable[Experience]) -> list[Step]:
+    return [step for experience in stream for step in strategy.learn(experience)]
+
+
+def accuracy(strategy: Strategy, experiences: Iterable[Experience]) -> float:
+    """Over the test rows of all experiences."""
+    hits = [strategy.predict(e.test.x).argmax(1) == e.test.y for e in experiences]
+    return float(torch.cat(hits).double().mean())
+
+
+def next_position(step: Step) -> Position:
+    if step.ends_epoch:
+        return Position(step.epoch + 1, 0)
+    return Position(step.epoch, step.iteration + 1)
+
+
+def leaves(state: Any, name: str = "") -> dict[str, Any]:
+    """Every tensor and value of a nested state by its path."""
+    if isinstance(state, dict):
+        items: Iterable[tuple[Any, Any]] = state.items()
+    elif isinstance(state, list | tuple):
+        items = enumerate(state)
+    else:
+        return {name: state}
+    found: dict[str, Any] = {f"{name} has": len(state)}
+    for key, value in items:
+        found |= leaves(value, f"{name}/{key}")
+    return found
+
+
+def differing(state: Any, other: Any) -> list[str]:
+    """The paths at which two states are not the same bits."""
+    ours, theirs = leaves(state), leaves(other)
+    return [k for k in {**ours, **theirs} if not same(ours.get(k), theirs.get(k))]
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    return type(a) is type(b) and a == b
+
+
+def global_generators() -> tuple[Any, ...]:
+    """The state of each, to compare."""
+    legacy = np.random.get_state()  # noqa: NPY002 - nobody should draw from it
+    return torch.get_rng_state().tolist(), legacy[1].tolist(), legacy[2], random.getstate()
+
+
+def losses(steps: Iterable[Step]) -> list[float]:
+    return [float(step.loss) for step in steps]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_repeated_minibatch_is_learnt(name, trial):
+    strategy, stream, _ = trial(name, "strategy.train_epochs=20", "model.hidden=[32]", *SGD)
+    rows = torch.arange(32) * (len(stream[0].train.y) // 32)
+    minibatch = Patterns(stream[0].train.x[rows], stream[0].train.y[rows])
+
+    steps = exhaust(strategy.learn(replace(stream[0], train=minibatch)))
+
+    assert len(steps) == 20
+    assert losses(steps)[-1] < losses(steps)[0] / 2
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_same_seed_gives_the_same_bits(name, trial):
+    strategy, stream, _ = trial(name, *SMALL, *SGD, *RANDOM)
+    again, _, _ = trial(name, *SMALL, *SGD, *RANDOM)
+
+    steps, steps_again = learn(strategy, stream[:3]), learn(again, stream[:3])
+
+    assert losses(steps) == losses(steps_again)
+    assert differing(strategy.state_dict(), again.state_dict()) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("random", ["nothing else", "augmentation", "dropout"])
+def test_another_seed_gives_other_updates_even_from_the_same_weights(name, random, trial):
+    overrides = {"augmentation": ("benchmark.augment=crop",), "dropout": ("model.dropout=0.5",)}
+    words = (*SMALL, *overrides.get(random, ()))
+    strategy, stream, _ = trial(name, *words)
+    other, _, _ = trial(name, *words, "seed=1")
+    other.load_state_dict(deepcopy(strategy.state_dict()))
+
+    steps, other_steps = learn(strategy, stream[:1]), learn(other, stream[:1])
+
+    assert losses(steps) != losses(other_steps)
+
+
+@cache
+def final_accuracy(trial, name: str) -> float:
+    strategy, stream, benchmark = trial(name, "strategy.train_epochs=2")
+    learn(strategy, stream)
+    return accuracy(strategy, benchmark)
+
+
+def test_naive_forgets_all_but_the_newest_of_five_experiences(trial):
+    assert 0.1 < final_accuracy(trial, "naive") < 0.4
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "naive"])
+def test_a_strategy_beats_naive_by_far(name, trial):
+    assert final_accuracy(trial, name) > final_accuracy(trial, "naive") + 0.4
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_evaluation_changes_no_state_and_no_mode(name, trial):
+    strategy, stream, _ = trial(name, *SMALL, *ADAM, *RANDOM)
+    learn(strategy, stream[:1])
+    before = deepcopy(strategy.state_dict())
+
+    strategy.predict(stream[0].test.x)
+
+    assert differing(before, strategy.state_dict()) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("model", [(), ("model=cnn", "model.channels=[4]", "model.norm=batch")])
+def test_evaluations_in_between_leave_the_training_as_it_is(name, model, trial):
+    words = (*(SMALL[1:] if model else SMALL), *SGD, *model, "model.dropout=0.5")
+    strategy, stream, _ = trial(name, *words)
+    evaluated, _, _ = trial(name, *words)
+
+    learn(strategy, stream[:2])
+    for experience in stream[:2]:
+        for _ in evaluated.learn(experience):
+            evaluated.predict(experience.test.x)
+
+    assert differing(strategy.state_dict(), evaluated.state_dict()) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_predictions_do_not_depend_on_the_rows_beside_them(name, trial):
+    strategy, stream, _ = trial(
+        name, "benchmark.limit_per_class=40", "model=cnn", "model.norm=batch"
+    )
+    learn(strategy, stream[:1])
+    x = stream[0].test.x[:20]
+
+    together, alone = strategy.predict(x), torch.cat([strategy.predict(row) for row in x.split(1)])
+
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    assert together.dtype == torch.float32
+    assert not together.requires_grad
+
+
+@cache
+def uninterrupted(trial, case: str) -> Uninterrupted:
+    strategy, stream, _ = trial(*RESUMED[case])
+    at = min(1, len(stream) - 1)
+    learn(strategy, stream[:at])
+    steps, states = [], []
+    for step in strategy.learn(stream[at]):
+        steps.append(step)
+        states.append(deepcopy(strategy.state_dict()))
+    learn(strategy, stream[at + 1 : at + 2])
+    return Uninterrupted(at, steps, states, deepcopy(strategy.state_dict()))
+
+
+@pytest.mark.parametrize("updates", ["first", "middle", "last but one", "epoch", "next", "all"])
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_resumed_run_goes_on_as_if_nothing_had_happened(case, updates, trial):
+    whole = uninterrupted(trial, case)
+    in_epoch = whole.steps[0].iterations
+    made = {
+        "first": 1,
+        "middle": in_epoch // 2,
+        "last but one": in_epoch - 1,
+        "epoch": in_epoch,
+        "next": in_epoch + 1,
+        "all": len(whole.steps),
+    }[updates]
+    resumed, stream, _ = trial(*RESUMED[case])
+    resumed.load_state_dict(deepcopy(whole.states[made - 1]))
+
+    steps = exhaust(resumed.learn(stream[whole.at], next_position(whole.steps[made - 1])))
+    learn(resumed, stream[whole.at + 1 : whole.at + 2])
+
+    assert [step[2:] for step in steps] == [step[2:] for step in whole.steps[made:]]
+    assert losses(steps) == losses(whole.steps[made:])
+    assert differing(resumed.state_dict(), whole.end) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_training_leaves_the_global_generators_alone(name, trial):
+    strategy, stream, _ = trial(name, *SMALL, *SGD, *RANDOM)
+    before = global_generators()
+
+    learn(strategy, stream[:2])
+    strategy.predict(stream[0].test.x)
+
+    assert global_generators() == before
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_update_is_told_in_order(name, trial):
+    strategy, stream, _ = trial(name, *SMALL)
+
+    steps = exhaust(strategy.learn(stream[0]))
+
+    in_epoch = steps[0].iterations
+    assert [(s.epoch, s.iteration) for s in steps] == [
+        (epoch, iteration) for epoch in range(3) for iteration in range(in_epoch)
+    ]
+    assert {s.iterations for s in steps} == {in_epoch}
+    assert [s.epoch for s in steps if s.ends_epoch] == [0, 1, 2]
+    assert all(0 <= int(s.correct) <= s.patterns and s.replayed < s.patterns for s in steps)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_is_stored_is_counted_by_class_and_by_experience(name, trial):
+    strategy, stream, _ = trial(name, *SMALL)
+    learn(strategy, stream[:2])
+
+    held = strategy.memory_rows()
+
+    assert set(held) == {"rows", "bytes", "per_class", "per_experience"}
+    assert sum(held["per_class"].values()) == held["rows"]
+    assert sum(held["per_experience"].values()) == held["rows"]
+    assert (held["bytes"] > 0) == (held["rows"] > 0)
