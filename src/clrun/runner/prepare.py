@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -95,6 +96,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     layer = nodes["selection"].values.get("layer_name")
     if layer is not None:
         require_layer(model, layer, key="selection.layer_name")
+    _require_room_for_classes(nodes, benchmark.shape())
     _require_writable(config.root.output_root)
     return Prepared(
         config=config,
@@ -125,6 +127,26 @@ def notes(config: RunConfig) -> list[str]:
     unused = [group for group in ("storage_policy", "selection") if group in named]
     name = config.nodes["strategy"].option
     return [f"strategy={name} keeps no memory: {group} has no effect." for group in unused]
+
+
+def _require_room_for_classes(nodes: Mapping[str, Node], shape: StreamShape) -> None:
+    """What is shared equally among classes must do for all of them; only the benchmark knows how
+    many there are."""
+    strategy, classes = nodes["strategy"].values, shape.num_classes
+    total = nodes["storage_policy"].values.get("total_num_classes")
+    if "mem_size" in strategy and total is not None and total < classes:
+        raise ConfigError(
+            f"storage_policy.total_num_classes={total}: the benchmark has {classes}. "
+            f"Use at least {classes}, or storage_policy.adaptive_size=true."
+        )
+    shares = strategy.get("mix") == "split" and strategy.get("balance") == "class"
+    by_epoch = strategy.get("memory_update") == "experience" and shape.num_experiences > 1
+    size = strategy.get("train_mb_size", classes)
+    if shares and by_epoch and strategy.get("memory_mb_size") is None and size < classes:
+        raise ConfigError(
+            f"strategy.train_mb_size={size}: fewer rows than the {classes} classes that share a "
+            f"minibatch. Use at least {classes}, strategy.balance=none, or strategy.mix=add."
+        )
 
 
 def _require_writable(output_root: str) -> None:
