@@ -69,6 +69,17 @@ def test_what_is_kept_is_scaled_so_that_the_mean_stays(p, seed):
     assert abs(1 - kept.numel() / y.numel() - p) < 0.05  # 6 standard deviations
 
 
+def test_rows_are_kept_or_dropped_as_a_whole_where_asked_for():
+    model = nn.Sequential(SeededDropout(0.25, per_row=True)).train()
+    reseed(model, 0, 0, 0, 0)
+
+    y = model(torch.ones(4000, 2, 3, 3)).flatten(1)
+
+    assert (y == y[:, :1]).all()
+    assert (y[:, 0] == 0).float().mean().item() == pytest.approx(0.25, abs=0.04)
+    assert y.max().item() == pytest.approx(1 / 0.75)
+
+
 def test_gradients_pass_through_what_was_kept_only():
     model = seeded()
     x = torch.ones(64, 64, requires_grad=True)

@@ -8,6 +8,7 @@ def test_the_average_pool_is_the_mean_of_each_channel():
     x = torch.arange(12.0).view(1, 2, 2, 3)
 
     assert GlobalAveragePool()(x).tolist() == [[2.5, 8.5]]
+    assert GlobalAveragePool(keepdim=True)(x).tolist() == [[[[2.5]], [[8.5]]]]
 
 
 def test_many_values_are_normalised_as_pytorch_does():

@@ -20,7 +20,8 @@ from clrun.seeds import isolated
 from clrun.streams.experience import StreamShape
 
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
-OURS = ["mlp", "cnn", "slim_resnet18"]
+OURS = ["mlp", "cnn", "slim_resnet18", "mobilenet_v1"]
+ALL = [*OURS, "torchvision"]
 
 
 def option(name):
@@ -39,7 +40,11 @@ def build(name, shape, **changes):
         return getattr(import_module(module), class_name)(config, shape)
 
 
-@pytest.mark.parametrize("name", OURS)
+def test_every_option_is_held_to_what_follows():
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_an_option_s_keys_are_the_fields_of_its_config_and_each_has_a_comment(name):
     target, values = option(name)
 
@@ -90,16 +95,23 @@ def test_one_update_lowers_the_loss_on_its_minibatch_and_reaches_every_parameter
     assert all(p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-@pytest.mark.parametrize("changes", [{"hidden": [0]}, {"dropout": 1.0}, {"init": "he"}])
-def test_values_out_of_bounds_are_refused(changes):
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        *(("mlp", {"hidden": [0]}), ("mlp", {"dropout": 1.0}), ("mlp", {"init": "he"})),
+        *(("mobilenet_v1", {"latent_layer_num": number}) for number in (-1, 28)),
+        ("torchvision", {"arch": 18}),
+    ],
+)
+def test_values_out_of_bounds_are_refused(name, changes):
     shape = StreamShape(channels=1, height=8, width=8, num_classes=4, num_experiences=1)
 
     with pytest.raises(ValueError, match=next(iter(changes))):
-        build("mlp", shape, **changes)
+        build(name, shape, **changes)
 
 
 def test_configs_are_read_without_importing_torch():
-    targets = [option(name)[0] for name in OURS]
+    targets = [option(name)[0] for name in ALL]
     program = (
         "import sys; from clrun.config.schema import config_class; "
         f"[config_class(target) for target in {targets}]; sys.exit('torch' in sys.modules)"

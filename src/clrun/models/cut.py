@@ -1,0 +1,189 @@
+"""Cutting a model in two at a layer that is named: latents are what crosses the cut."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import fx, nn
+
+from clrun.errors import ConfigError
+from clrun.models.features import require_layer
+from clrun.models.shapes import output_shape
+
+FAILED_TO_TRACE = (fx.proxy.TraceError, RuntimeError, TypeError, ValueError, AttributeError)
+"""What a forward pass raises that does something else with its input than calling operations."""
+
+
+class Cut(NamedTuple):
+    """Two models with upper(lower(x)) == model(x), made of the model's own layers.
+
+    Parameters, statistics and modes are shared with the model, names too. A layer is in one part
+    alone (if the model calls it once), so that `lower.eval()` leaves `upper` training. Decisions
+    that the forward pass takes in Python stay as they were when it was cut.
+    """
+
+    lower: nn.Module
+    upper: nn.Module
+
+    def latent_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the latent of one input [C, H, W]; nothing is computed."""
+        return output_shape(self.lower, input_shape)
+
+
+def cut(model: nn.Module, layer_name: str, *, key: str = "strategy.latent_layer") -> Cut:
+    """Cut `model` behind the layer called `layer_name`, which `key` named.
+
+    Raises:
+        ConfigError: the model has no such layer or does not use it; other data pass beside it, as
+            in a residual branch; or the model's forward pass cannot be traced.
+    """
+    require_layer(model, layer_name, key=key)
+    tracer = _Tracer()
+    try:
+        graph = tracer.trace(_Rooted(model))
+    except FAILED_TO_TRACE as error:
+        raise ConfigError(
+            f"{key}={layer_name}: {type(model).__name__} cannot be cut, as its forward pass cannot "
+            f"be traced ({str(error).splitlines()[0]}). Use a model without decisions on its data."
+        ) from error
+    node = tracer.outputs.get(layer_name)
+    if node is None:
+        raise ConfigError(
+            f"{key}={layer_name}: the forward pass of {type(model).__name__} makes no tensor with "
+            f"it.{_suggestion(tracer.outputs, layer_name, graph)}"
+        )
+    if not _separates(node, graph):
+        raise ConfigError(
+            f"{key}={layer_name}: other data of {type(model).__name__} pass beside this layer, "
+            f"which the latents would lack.{_suggestion(tracer.outputs, layer_name, graph)}"
+        )
+    start, result = _ends(graph)
+    lower = _part(model, graph, source=start, result=node)
+    return Cut(lower, _part(model, graph, source=node, result=result))
+
+
+class _Rooted(nn.Module):
+    """The model as a function of its first argument, the others at their defaults."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Any) -> Any:
+        return self.model(x)
+
+
+class _Tracer(fx.Tracer):
+    """Notes what each layer, by its name in the model, made when it was last called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: dict[str, fx.Node] = {}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not any(True for _ in m.children()) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        output = super().call_module(m, forward, args, kwargs)
+        name = _own_name(self.path_of_module(m))
+        if name and isinstance(output, fx.Proxy):
+            self.outputs[name] = output.node
+        return output
+
+
+def _own_name(path: str) -> str:
+    """A path of the traced root as a path of the model."""
+    return path.partition(".")[2]
+
+
+def _ends(graph: fx.Graph) -> tuple[fx.Node, Any]:
+    """The input of the forward pass, and what it returns."""
+    nodes = list(graph.nodes)
+    return nodes[0], nodes[-1].args[0]
+
+
+def _needed(result: fx.Node, source: fx.Node) -> set[fx.Node]:
+    """The nodes that `result` is computed with, given `source`."""
+    found, queue = {source}, [result]
+    while queue:
+        node = queue.pop()
+        if node not in found:
+            found.add(node)
+            queue += node.all_input_nodes
+    return found
+
+
+def _separates(node: fx.Node, graph: fx.Graph) -> bool:
+    """Nothing but `node` carries the input to the result."""
+    start, result = _ends(graph)
+    if not isinstance(result, fx.Node):
+        return False
+    return start not in _needed(result, node) - {node}
+
+
+def _suggestion(outputs: dict[str, fx.Node], layer_name: str, graph: fx.Graph) -> str:
+    """Another place to cut, the last before the layer's own if there is one before."""
+    possible = [name for name, node in outputs.items() if _separates(node, graph)]
+    places = {node: place for place, node in enumerate(graph.nodes)}
+    here = places.get(outputs[layer_name], 0) if layer_name in outputs else len(places)
+    before = [name for name in possible if places[outputs[name]] < here]
+    best = (before or possible)[-1:]
+    return f" Use a layer that all data pass, such as '{best[0]}'." if best else " Use another."
+
+
+def _part(model: nn.Module, graph: fx.Graph, *, source: fx.Node, result: fx.Node) -> fx.GraphModule:
+    """The computation of `result` from `source`, with the model's own layers."""
+    part, needed = fx.Graph(), _needed(result, source)
+    entry = part.placeholder("x")
+    if _is_overwritten(source, needed, model):
+        entry = part.call_method("clone", (entry,))  # latents are kept; they must not change
+    copies = {source: entry}
+    for node in graph.nodes:
+        if node in needed and node is not source:
+            copies[node] = part.node_copy(node, copies.__getitem__)
+            if node.op in ("call_module", "get_attr"):
+                copies[node].target = _own_name(str(node.target))
+    part.output(copies[result])
+    return fx.GraphModule(model, part, class_name=type(model).__name__)
+
+
+def _is_overwritten(source: fx.Node, needed: set[fx.Node], model: nn.Module) -> bool:
+    """An operation works in place on `source`, or on what may be a view of it."""
+    views = [source]
+    while views:
+        tensor = views.pop()
+        for user in tensor.users:
+            if user not in needed or user.args[:1] != (tensor,):
+                continue
+            layer = _layer(user, model)
+            if _is_in_place(user, layer):
+                return True
+            if layer is None or not any(True for _ in layer.parameters()):
+                views.append(user)
+    return False
+
+
+def _layer(node: fx.Node, model: nn.Module) -> nn.Module | None:
+    return model.get_submodule(_own_name(str(node.target))) if node.op == "call_module" else None
+
+
+def _is_in_place(node: fx.Node, layer: nn.Module | None) -> bool:
+    if layer is not None:
+        return bool(getattr(layer, "inplace", False))
+    name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+    named_so = str(name).endswith("_") or node.target in IN_PLACE
+    return named_so or bool(node.kwargs.get("inplace", False))
+
+
+IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
+"""x += y and the like."""

@@ -1,0 +1,162 @@
+"""Any of torchvision's image classifiers, with a head for the stream's classes.
+
+Importing this module imports torchvision; a configuration is checked without either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models import WeightsEnum
+from torchvision.ops import StochasticDepth
+
+from clrun.errors import ConfigError, did_you_mean
+from clrun.models.dropout import SeededDropout
+from clrun.models.features import head
+from clrun.models.layers import BatchNorm2d
+from clrun.models.shapes import output_shape
+from clrun.models.weights import DAMAGED, load_pretrained
+from clrun.streams.experience import StreamShape
+
+
+class TorchvisionModel(nn.Module):
+    """The classifier `arch` of torchvision as `network`: [B, C, H, W] -> [B, num_classes] logits.
+
+    Its last linear layer is replaced by one for the stream's classes; grey images are shown as
+    three equal channels. Dropout and stochastic depth draw from the run's seeds, and a minibatch
+    of one row can be learnt. `pretrained: true` means torchvision's IMAGENET1K_V1 weights where
+    there are such, else its default ones; a name of its weights means those.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        arch: str
+        pretrained: bool | str
+
+    def __init__(self, config: Config, shape: StreamShape) -> None:
+        super().__init__()
+        _require_arch(config.arch)
+        weights = _published_weights(config)
+        self.repeat = {1: 3, 3: 1}.get(shape.channels, 0)
+        if not self.repeat:
+            raise ConfigError(
+                f"model.arch={config.arch}: takes images of 1 or 3 channels, and here they have "
+                f"{shape.channels}. Use another model."
+            )
+        self.network = _network(config.arch, weights)
+        name, old = head(self.network)
+        new = nn.Linear(old.in_features, shape.num_classes, bias=old.bias is not None)
+        self.network.set_submodule(name, new)
+        _require_fit(self, config.arch, shape)
+        if weights is None:
+            load_pretrained(self, config.pretrained)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.repeat > 1:
+            x = x.expand(-1, self.repeat, -1, -1)
+        logits: Tensor = self.network(x)
+        return logits
+
+
+def _require_arch(arch: str) -> None:
+    known = models.list_models(module=models)
+    if arch not in known:
+        raise ConfigError(
+            f"model.arch={arch}: torchvision has no such classifier.{did_you_mean(arch, known)} "
+            f"Its classifiers: {', '.join(known)}."
+        )
+
+
+def _published_weights(config: TorchvisionModel.Config) -> WeightsEnum | None:
+    """torchvision's weights that `pretrained` names; None where it is false or a path."""
+    named = models.get_model_weights(config.arch).__members__
+    if config.pretrained is True:
+        return named.get("IMAGENET1K_V1", named["DEFAULT"])
+    return named.get(config.pretrained) if isinstance(config.pretrained, str) else None
+
+
+def _network(arch: str, weights: WeightsEnum | None) -> nn.Module:
+    """torchvision's network without auxiliary heads, its layers exchanged for ours."""
+    network = _initialised(arch) if weights is None else _pretrained(arch, weights)
+    for auxiliary in AUXILIARY & {name for name, _ in network.named_children()}:
+        setattr(network, auxiliary, None)
+        network.aux_logits = False  # type: ignore[assignment]  # else training gives a tuple
+    for name, layer in list(network.named_modules()):
+        exchange = EXCHANGED.get(type(layer))
+        if exchange is not None:
+            network.set_submodule(name, exchange(layer))
+    return network
+
+
+def _initialised(arch: str) -> nn.Module:
+    """With random weights; these two warn unless told how, and their own way takes a minute."""
+    slow = arch in ("googlenet", "inception_v3")
+    network: nn.Module = models.get_model(arch, **({"init_weights": False} if slow else {}))
+    return network
+
+
+def _pretrained(arch: str, weights: WeightsEnum) -> nn.Module:
+    path = _download(weights)
+    try:
+        network: nn.Module = models.get_model(arch, weights=weights, progress=False)
+    except (OSError, *DAMAGED) as error:
+        raise ConfigError(
+            f"model.pretrained={weights.name}: {path} is damaged. Delete it, and it is "
+            "downloaded again."
+        ) from error
+    return network
+
+
+def _download(weights: WeightsEnum) -> Path:
+    """The file of weights in the folder that TORCH_HOME names, fetched if it is not there."""
+    name = Path(urlsplit(weights.url).path).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = path.stem.rpartition("-")[2]  # of its SHA-256
+        torch.hub.download_url_to_file(weights.url, str(path), prefix, progress=False)
+    except (OSError, RuntimeError) as error:
+        reason = str(getattr(error, "reason", error)).splitlines()[0]
+        raise ConfigError(
+            f"model.pretrained={weights.name}: {name} is neither in {path.parent} nor to be had "
+            f"({reason}). Put it there, set TORCH_HOME, or use model.pretrained=false."
+        ) from error
+    return path
+
+
+def _require_fit(model: TorchvisionModel, arch: str, shape: StreamShape) -> None:
+    """Refuse images that the network cannot take before anything is trained."""
+    size = f"{shape.height}x{shape.width}"
+    try:
+        output_shape(model, (shape.channels, shape.height, shape.width))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ConfigError(
+            f"model.arch={arch}: takes no images of {size} ({str(error).splitlines()[0]}). "
+            "Use another benchmark.image_size or model.arch."
+        ) from error
+
+
+def _batch_norm(layer: nn.BatchNorm2d) -> BatchNorm2d:
+    ours = BatchNorm2d(
+        *(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+    )
+    ours.load_state_dict(layer.state_dict())
+    return ours
+
+
+AUXILIARY = {"aux1", "aux2", "AuxLogits"}
+"""Heads at half height, of GoogLeNet and Inception, for training alone."""
+EXCHANGED: dict[type, Callable[..., nn.Module]] = {
+    nn.BatchNorm2d: _batch_norm,
+    nn.Dropout: lambda layer: SeededDropout(layer.p),
+    StochasticDepth: lambda layer: SeededDropout(layer.p, per_row=True),
+}
+"""What takes the place of a layer of exactly this type."""
