@@ -11,7 +11,9 @@ import sys
 from datetime import datetime
 
 import pytest
+import yaml
 
+import clrun
 from clrun.errors import FolderError, StorageError
 from clrun.records.run_folder import RunFolder, fresh_folder
 
@@ -71,6 +73,23 @@ def test_run_json_holds_what_was_told_last(tmp_path):
 
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record == {"status": "completed", "seeds": {"seed": 3}}
+
+
+def test_the_configuration_is_saved_and_what_hydra_saved_is_left_as_it_is(tmp_path):
+    config = clrun.compose(["strategy=naive", "seed=3"])
+    ours, hydras = RunFolder(tmp_path / "ours"), RunFolder(tmp_path / "hydras")
+    (hydras.path / ".hydra").mkdir()
+    (hydras.path / ".hydra" / "config.yaml").write_text("seed: 3")
+
+    for folder in (ours, hydras):
+        folder.keep_config(config)
+        folder.close()
+
+    saved = yaml.safe_load((ours.path / ".hydra" / "config.yaml").read_text())
+    overrides = yaml.safe_load((ours.path / ".hydra" / "overrides.yaml").read_text())
+    assert (saved, overrides) == (config.as_dict(), ["strategy=naive", "seed=3"])
+    assert (hydras.path / ".hydra" / "config.yaml").read_text() == "seed: 3"
+    assert os.listdir(hydras.path / ".hydra") == ["config.yaml"]
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_left_as_it_is(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,6 +22,15 @@ from clrun.seeds import isolated
 from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Benchmark, Experience, Patterns
 from clrun.streams.transforms import Draws, Transform
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As a run of models this small: a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Trial(NamedTuple):
@@ -51,13 +60,13 @@ def brings_a_model(name: str) -> bool:
 def trial() -> Callable[..., Trial]:
     """(option of conf/strategy, overrides) -> Trial, built as a run builds it.
 
-    `model.` keys are those of the MLP: left out where the strategy brings a model of its own.
+    Those for the model are left out where the strategy brings one of its own.
     """
 
     def make(name: str, *overrides: str) -> Trial:
         words = [f"strategy={name}", "device=cpu", *overrides]
-        if brings_a_model(name) and not any(word.startswith("model=") for word in words):
-            words = [word for word in words if not word.startswith("model.")]
+        if brings_a_model(name):
+            words = [word for word in words if not word.startswith(("model.", "model="))]
         prepared = prepare(composed(*words))
         benchmark = benchmark_of(*words)
         parts = Parts(

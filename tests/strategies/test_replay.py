@@ -236,6 +236,19 @@ def test_an_online_minibatch_replays_what_the_memory_holds_by_then(replay, numbe
         assert len(set(rows[16:])) == 16
 
 
+def test_an_online_minibatch_replays_other_rows_each_time(replay, numbered, recording):
+    strategy = replay(mem_size=1000, memory_update="minibatch", train_epochs=3)
+
+    steps = learn(strategy, numbered(0))
+
+    later = [  # the memory does not change any more
+        tuple(rows[16:])
+        for step, rows in zip(steps, recording.minibatches, strict=True)
+        if step.epoch > 0
+    ]
+    assert len(set(later)) == 10
+
+
 @pytest.mark.parametrize(
     ("changes", "last"),
     [

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from clrun.models.dropout import SeededDropout
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position
 from clrun.strategies.updater import Place, Updater, criterion
@@ -243,23 +244,28 @@ def test_an_update_whose_fp16_gradients_overflow_is_skipped(updater, parts_of, r
     assert trained.scaler.get_scale() == scale / 2
 
 
-@pytest.mark.parametrize("other", [Place(1, START, 9), Place(0, Position(1, 0), 9)])
-def test_an_image_is_augmented_anew_at_every_place(other, updater, parts_of, rows):
-    shown: list[Tensor] = []
+@pytest.fixture(params=["augmentation", "dropout"])
+def first_loss(request, updater, parts_of, rows):
+    """(place, seed) -> the loss there from always the same weights on always the same rows."""
 
-    class Shown(Transform):
-        def training(self, x, draws):
-            shown.append(super().training(x, draws))
-            return shown[-1]
+    def loss(place: Place, seed: int) -> float:
+        parts = parts_of(seed=seed, transform=Transform((0.0,), (1.0,), "crop_flip"))
+        if request.param == "dropout":
+            parts = parts_of(seed=seed)
+            parts.model.features.append(SeededDropout(0.5))
+        return float(updater(parts).step(*rows, place).loss)
 
-    trained = updater(parts_of(transform=Shown((0.0,), (1.0,), "crop_flip")))
+    return loss
 
-    for place in (HERE, other, HERE):
-        trained.step(*rows, place)
 
-    first, elsewhere, again = shown
-    assert not torch.equal(first, elsewhere)
-    assert torch.equal(first, again)
+def test_what_is_random_in_an_update_follows_from_the_seed_and_the_place(first_loss):
+    places = [HERE, Place(1, START, 1), Place(0, Position(1, 0), 1), Place(0, Position(0, 1), 1)]
+
+    here, again, *elsewhere = [first_loss(place, seed=0) for place in (HERE, *places)]
+    other_seed = first_loss(HERE, seed=1)
+
+    assert here == again
+    assert len({here, other_seed, *elsewhere}) == 5
 
 
 @pytest.mark.parametrize("training", [True, False])

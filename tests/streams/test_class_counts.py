@@ -8,6 +8,7 @@ from clrun.streams.class_counts import (
     check_class_order,
     check_every_class_everywhere,
     class_counts,
+    num_sessions,
 )
 
 
@@ -48,21 +49,75 @@ def test_counts_that_are_no_partition_are_refused_by_key_and_value(n, first, lis
         class_counts(10, n, first, listed)
 
 
+@pytest.mark.parametrize(
+    ("classes", "n", "first", "expected"),
+    [
+        pytest.param(10, 39, 2, 4, id="two classes first"),
+        pytest.param(10, 10, None, 1, id="null is one class"),
+        pytest.param(10, 20, 1, 2, id="one class first"),
+        pytest.param(10, 1, 10, 1, id="all classes first, nothing later"),
+        pytest.param(10, 11, 10, 2, id="all classes first"),
+        pytest.param(50, 391, 10, 8, id="CORe50 NICv2-391"),
+    ],
+)
+def test_the_number_of_sessions_follows_the_number_of_experiences(classes, n, first, expected):
+    assert num_sessions(classes, n, first, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("n", "first", "listed", "message"),
+    [
+        (38, 2, None, "n_experiences=38: .* Use 29 or 39, or first_experience_classes=3."),
+        (40, 2, None, "n_experiences=40: .* Use 39 or 49, or first_experience_classes=1."),
+        (5, None, None, "n_experiences=5: .* Use 10, or first_experience_classes=6."),
+        (1, 2, None, "n_experiences=1: .* Use 9, or first_experience_classes=10."),
+        (20, 11, None, "first_experience_classes=11: more than the 10 classes .* at most 10."),
+        (2, None, [5, 5], r"classes_per_experience=\[5,5\]: with scenario=nic .*=null or "),
+    ],
+)
+def test_counts_without_equally_many_sessions_are_refused(n, first, listed, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        num_sessions(10, n, first, listed)
+
+
+@pytest.mark.parametrize(
+    ("n", "first"),
+    [(n, first) for n in range(1, 32) for first in (1, 2, 7, 10) if (n - 1 + first) % 10],
+)
+def test_the_numbers_that_a_refused_number_of_experiences_offers_are_the_nearest(n, first):
+    accepted = [m for m in range(1, 60) if (m - 1 + first) % 10 == 0]
+    near = [max((m for m in accepted if m < n), default=0), min(m for m in accepted if m > n)]
+
+    with pytest.raises(ValueError, match=f"^n_experiences={n}: ") as refusal:
+        num_sessions(10, n, first, None)
+
+    offer = str(refusal.value).rstrip(".").partition("Use ")[2]
+    counts, _, other = offer.partition(", or first_experience_classes=")
+    assert counts == " or ".join(str(m) for m in near if m)
+    assert num_sessions(10, n, int(other), None) >= 1
+
+
 @pytest.mark.parametrize("order", ["fixed", "shuffled", [2, 0, 1]])
-def test_an_order_of_all_classes_is_accepted(order):
-    check_class_order(order, None, 3)
+@pytest.mark.parametrize("scenario", ["nc", "nic"])
+def test_an_order_of_all_classes_is_accepted(order, scenario):
+    check_class_order(order, None, 3, scenario)
+
+
+@pytest.mark.parametrize("order", ["fixed", "shuffled", [2, 0, 1]])
+def test_a_seed_is_accepted_with_every_order_where_it_arranges_the_sessions(order):
+    check_class_order(order, 7, 3, "nic")
 
 
 @pytest.mark.parametrize("order", [[], [0, 1], [0, 1, 1], [1, 2, 3], [0, 1, 2, 3], [-1, 0, 1]])
 def test_an_order_that_is_no_permutation_is_refused(order):
     with pytest.raises(ValueError, match=re.escape("class_order=[") + r".* from 0 to 2 exactly"):
-        check_class_order(order, None, 3)
+        check_class_order(order, None, 3, "nc")
 
 
 @pytest.mark.parametrize("order", ["fixed", [2, 0, 1]])
 def test_a_seed_that_the_order_ignores_is_refused(order):
-    with pytest.raises(ValueError, match="class_order_seed=7: only class_order=shuffled reads it"):
-        check_class_order(order, 7, 3)
+    with pytest.raises(ValueError, match="class_order_seed=7: only class_order=shuffled and"):
+        check_class_order(order, 7, 3, "nc")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import torch
 from clrun.seeds import generator
 from clrun.streams.scenarios import (
     arrange_classes,
+    arrange_units,
     class_groups,
     hold_out,
     limit_per_class,
     new_classes,
     new_instances,
+    new_units,
     occurrence,
 )
 
@@ -65,6 +67,50 @@ def test_new_instances_differs_between_seeds():
 
     one, two = (new_instances(y, 4, generator(seed, "new instances")) for seed in (0, 1))
 
+    assert one[0].tolist() != two[0].tolist()
+
+
+@given(first=st.sets(st.integers(0, 6), min_size=1), sessions=st.integers(1, 5), seed=seeds)
+@quickly
+def test_units_have_an_experience_each_after_the_first_session_of_the_first_classes(
+    first, sessions, seed
+):
+    units = arrange_units(sorted(first), 7, sessions, generator(seed, "unit order"))
+
+    expected = [0] * len(first) + list(range(1, 7 * sessions - len(first) + 1))
+    assert units.shape == (7, sessions)
+    assert units.flatten().sort().values.tolist() == expected
+    assert (units[:, 0] == 0).nonzero().flatten().tolist() == sorted(first)
+
+
+def test_the_order_of_the_units_differs_between_seeds():
+    one, two = (arrange_units([0], 5, 4, generator(seed, "unit order")) for seed in (0, 1))
+
+    assert one.tolist() != two.tolist()
+
+
+@given(y=labels, first=st.integers(1, 7), sessions=st.integers(1, 5), seed=seeds)
+@quickly
+def test_new_units_shares_each_class_between_its_sessions_within_one_row(y, first, sessions, seed):
+    units = arrange_units(range(first), 7, sessions, generator(seed, "unit order"))
+
+    rows = new_units(y, units, generator(seed, "sessions"))
+
+    assert as_one(rows) == list(range(len(y)))
+    assert all(found.tolist() == sorted(found.tolist()) for found in rows)
+    counts = torch.stack([torch.bincount(y[found], minlength=7) for found in rows])
+    shares = counts[units, torch.arange(7)[:, None]]  # [class, session]
+    assert (shares.amax(1) - shares.amin(1)).max() <= 1
+    assert torch.equal(shares.sum(1), torch.bincount(y, minlength=7))
+
+
+def test_new_units_deals_at_random_as_the_seed_says():
+    y = torch.arange(100) % 5
+    units = arrange_units([0], 5, 4, generator(0, "unit order"))
+
+    one, again, two = (new_units(y, units, generator(seed, "sessions")) for seed in (0, 0, 1))
+
+    assert [a.tolist() for a in one] == [b.tolist() for b in again]
     assert one[0].tolist() != two[0].tolist()
 
 

@@ -15,6 +15,8 @@ from clrun.streams.split import Split
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"
 OPTIONS = sorted(CONF.glob("*.yaml"))
+NIC = {"scenario": "nic", "first_experience_classes": 2, "n_experiences": 39}  # 4 sessions
+SCENARIOS = [{"scenario": "nc"}, {"scenario": "ni"}, NIC]
 
 
 def config(path: Path = CONF / "digits.yaml", **changed: object) -> Split.Config:
@@ -57,11 +59,11 @@ def test_iterating_twice_gives_the_same_experiences():
     assert list(benchmark) == list(benchmark)
 
 
-@pytest.mark.parametrize("scenario", ["nc", "ni"])
-def test_every_row_of_the_source_is_in_one_experience(scenario):
+@pytest.mark.parametrize("keys", SCENARIOS, ids=lambda keys: keys["scenario"])
+def test_every_row_of_the_source_is_in_one_experience(keys):
     whole = load(n_experiences=1)
 
-    benchmark = load(scenario=scenario)
+    benchmark = load(**keys)
 
     for part in ("train", "test"):
         everything = getattr(whole.experiences[0], part)
@@ -97,6 +99,57 @@ def test_new_instances_have_all_classes_in_equal_shares_and_a_test_of_their_own(
     )
 
 
+def test_new_instances_and_classes_are_two_classes_and_then_one_session_at_a_time():
+    benchmark = load(**NIC)
+
+    assert (benchmark.name, len(benchmark)) == ("digits_nic", 39)
+    assert [len(e.classes) for e in benchmark] == [2] + [1] * 38
+    assert all(set(e.test.y.tolist()) == set(e.classes) for e in benchmark)
+    for part in ("train", "test"):
+        counts = torch.stack([getattr(e, part).y.bincount(minlength=10) for e in benchmark])
+        assert (counts > 0).sum(0).tolist() == [4] * 10  # the sessions of each class
+        fewest = counts.masked_fill(counts == 0, counts.max()).amin(0)
+        assert (counts.amax(0) - fewest).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [("fixed", (0, 1, 2)), ([7, 9, 4, 0, 1, 2, 3, 5, 6, 8], (4, 7, 9))],
+)
+def test_the_class_order_says_which_classes_a_stream_of_sessions_starts_with(order, first):
+    keys = {**NIC, "first_experience_classes": 3, "n_experiences": 28}
+
+    assert load(class_order=order, **keys).experiences[0].classes == first
+
+
+def test_without_a_count_a_stream_of_sessions_starts_with_one_class():
+    benchmark = load(scenario="nic", n_experiences=20)
+
+    assert benchmark.experiences[0].classes == (0,)
+    assert all(len(e.classes) == 1 for e in benchmark)
+
+
+def test_the_class_order_seed_settles_sessions_and_their_order_whatever_the_runs_seed():
+    by_run = [load(seed, **NIC) for seed in (1, 2)]
+    by_itself = [load(seed, class_order_seed=1, **NIC) for seed in (5, 6)]
+
+    assert [e.classes for e in by_run[0]] != [e.classes for e in by_run[1]]
+    assert by_run[0].experiences[0].classes == by_run[1].experiences[0].classes == (0, 1)
+    assert same(by_itself[0], by_itself[1])
+    assert same(by_itself[0], by_run[0])
+
+
+def test_sessions_keep_to_the_limit_and_the_validation_part():
+    benchmark = load(limit_per_class=16, validation_fraction=0.5, **NIC)
+
+    for experience in benchmark:
+        assert experience.validation is not None
+        counts = experience.train.y.bincount(), experience.validation.y.bincount()
+        assert [count[list(experience.classes)].tolist() for count in counts] == [
+            [2] * len(experience.classes)
+        ] * 2
+
+
 def test_a_listed_order_and_counts_are_followed_and_labels_keep_their_numbers():
     order = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 
@@ -116,9 +169,9 @@ def test_a_shuffled_order_follows_the_runs_seed_or_its_own():
     assert by_itself[0] == by_itself[1] == by_run[0]
 
 
-@pytest.mark.parametrize("scenario", ["nc", "ni"])
-def test_the_same_seed_gives_the_same_stream(scenario):
-    keys = {"scenario": scenario, "validation_fraction": 0.1}
+@pytest.mark.parametrize("keys", SCENARIOS, ids=lambda keys: keys["scenario"])
+def test_the_same_seed_gives_the_same_stream(keys):
+    keys = {**keys, "validation_fraction": 0.1}
 
     assert same(load(4, **keys), load(4, **keys))
     assert not same(load(4, **keys), load(5, **keys))
@@ -195,6 +248,14 @@ def test_loading_leaves_the_global_generator_alone():
             r"^benchmark\.n_experiences=356: each needs .* Use at most 355\.$",
         ),
         (
+            {"scenario": "nic", "n_experiences": 400},
+            r"^benchmark\.n_experiences=400: each of 40 sessions .* Use at most 340\.$",
+        ),
+        (
+            {**NIC, "limit_per_class": 3},
+            r"^benchmark\.n_experiences=39: each of 4 sessions .* Use at most 29\.$",
+        ),
+        (
             {"validation_fraction": 0.001},
             r"^benchmark\.validation_fraction=0\.001: is not one row of any class of experience 0",
         ),
@@ -214,6 +275,8 @@ def test_data_without_a_class_are_refused(tmp_path):
 
     with pytest.raises(ConfigError, match=r"has no training rows of classes \(4, 5\)"):
         load(source="mnist", data_root=str(tmp_path), download=False)
+    with pytest.raises(ConfigError, match=r"has no training rows of classes \(4,\)"):
+        load(source="mnist", data_root=str(tmp_path), download=False, **NIC)
 
 
 def test_checking_names_the_folder_and_reads_no_data(tmp_path):
@@ -258,6 +321,7 @@ def test_an_options_shape_is_known_without_its_data(path):
         ({"n_experiences": 3}, "n_experiences=3: does not divide 10 classes"),
         ({"class_order": [0, 1]}, r"class_order=\[0,1\]: must name each class from 0 to 9"),
         ({"class_order_seed": 1}, "class_order_seed=1: only class_order=shuffled"),
+        ({"scenario": "nic"}, "n_experiences=5: with scenario=nic"),
         ({"scenario": "ni", "class_order": "shuffled"}, "class_order=shuffled: with scenario=ni"),
         ({"data_root": " "}, "data_root='': names no folder"),
         ({"validation_fraction": 1.0}, "less than 1"),

@@ -52,13 +52,13 @@ def _groups_fit_in_a_minibatch(v: Values) -> Iterator[str]:
 def _fixed_quotas_fit(v: Values) -> Iterator[str]:
     policy, mem_size = v["storage_policy"], v["strategy"].get("mem_size")
     for key, needed in (
-        ("num_experiences", v["benchmark"].get("n_experiences")),
-        ("total_num_classes", v["benchmark"].get("num_classes")),
+        ("num_experiences", v["benchmark"].get("n_experiences", 0)),
+        ("total_num_classes", 0),  # how many there are, only the benchmark knows: runner.prepare
     ):
         total = policy.get(key)
         if total is None or mem_size is None:
             continue
-        if needed is not None and total < needed:
+        if total < needed:
             yield (
                 f"storage_policy.{key}={total}: the benchmark has {needed}. Use at least {needed}."
             )

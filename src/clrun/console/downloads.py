@@ -31,7 +31,8 @@ class Downloads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._tasks:  # one that never started would leave an empty line
+            self._progress.stop()
 
     def __call__(self, name: str, done: int, total: int | None) -> None:
         if self._console.is_terminal:

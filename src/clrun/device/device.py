@@ -54,6 +54,8 @@ class Device:
         """
         threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
         torch.set_num_threads(self.threads(update_macs))
+        if self.torch.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.torch)
         if self.config.deterministic:
             # cuBLAS is deterministic only with this, read when its first handle is made
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -98,7 +98,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
         require_layer(model, layer, key="selection.layer_name")
     _require_room_for_classes(nodes, benchmark.shape())
     _require_writable(config.root.output_root)
-    return Prepared(
+    prepared = Prepared(
         config=config,
         benchmark=benchmark,
         device=device,
@@ -108,6 +108,8 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
         selection=build(nodes["selection"]),
         on_progress=on_progress,
     )
+    _ = prepared.pattern_macs  # one pass without numbers: the model takes images of this size
+    return prepared
 
 
 def build(node: Node, *runtime: Any) -> Any:

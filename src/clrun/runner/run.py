@@ -64,7 +64,7 @@ def _run(prepared: Prepared, run_folder: RunFolder, display: Display) -> Results
         noted_signals() as interrupt,
     ):
         results = Run(prepared, raw_log, display, interrupt).results()
-    results.save(run_folder.path)
+        results.save(run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
 

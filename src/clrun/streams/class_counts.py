@@ -35,8 +35,50 @@ def class_counts(
     return (num_classes // n_experiences,) * n_experiences
 
 
+def num_sessions(
+    num_classes: int,
+    n_experiences: int,
+    first_experience_classes: int | None,
+    classes_per_experience: Sequence[int] | None,
+) -> int:
+    """Into how many sessions each class is cut (nic).
+
+    The first experience has one session of each of `first_experience_classes` (None: 1) classes,
+    every later one has one session of one class.
+
+    Raises:
+        ValueError: the keys ask for something else than equally many sessions of each class.
+    """
+    if classes_per_experience is not None:
+        raise ValueError(
+            f"classes_per_experience={_typed(classes_per_experience)}: with scenario=nic every "
+            f"experience after the first has one class. "
+            f"Use classes_per_experience=null or scenario=nc."
+        )
+    first = first_experience_classes or 1
+    if first > num_classes:
+        raise ValueError(
+            f"first_experience_classes={first}: more than the {num_classes} classes there are. "
+            f"Use at most {num_classes}."
+        )
+    sessions, odd = divmod(n_experiences - 1 + first, num_classes)
+    if odd:
+        near = [num_classes * s + 1 - first for s in (sessions, sessions + 1) if s > 0]
+        raise ValueError(
+            f"n_experiences={n_experiences}: with scenario=nic and "
+            f"first_experience_classes={first} the {num_classes} classes do not have equally many "
+            f"sessions. "
+            f"Use {' or '.join(str(n) for n in near)}, "
+            f"or first_experience_classes={num_classes - (n_experiences - 1) % num_classes}."
+        )
+    return sessions
+
+
 def check_class_order(
-    class_order: str | Sequence[int], class_order_seed: int | None, num_classes: int
+    class_order: str | Sequence[int],
+    class_order_seed: int | None,
+    num_classes: int,
+    scenario: str,
 ) -> None:
     """Raise ValueError if the order is not a permutation, or a seed is given that it ignores."""
     if not isinstance(class_order, str) and sorted(class_order) != list(range(num_classes)):
@@ -44,10 +86,10 @@ def check_class_order(
             f"class_order={_typed(class_order)}: must name each class from 0 to "
             f"{num_classes - 1} exactly once."
         )
-    if class_order_seed is not None and class_order != "shuffled":
+    if class_order_seed is not None and class_order != "shuffled" and scenario != "nic":
         raise ValueError(
-            f"class_order_seed={class_order_seed}: only class_order=shuffled reads it. "
-            f"Use class_order=shuffled, or class_order_seed=null."
+            f"class_order_seed={class_order_seed}: only class_order=shuffled and scenario=nic read "
+            f"it. Use one of them, or class_order_seed=null."
         )
 
 

@@ -1,7 +1,8 @@
 """Cut labelled data into a stream: from labels to the rows of each experience.
 
 Names as in van de Ven & Tolias 2019 (https://arxiv.org/abs/1904.07734) and Lomonaco & Maltoni 2017
-(https://arxiv.org/abs/1705.03550): new classes (nc), new instances of known classes (ni).
+(https://arxiv.org/abs/1705.03550): new classes (nc), new instances of known classes (ni), and new
+instances and classes (nic), here as NICv2 in Lomonaco et al. 2019 (https://arxiv.org/abs/1907.03799).
 Rows come in ascending order throughout: shuffling them is the training's business.
 """
 
@@ -60,6 +61,35 @@ def new_instances(y: Tensor, n_experiences: int, rng: Generator) -> list[Tensor]
     # Dealt out like cards, class after class: the next class goes on where the last one stopped.
     by_class = shuffled[y[shuffled].argsort(stable=True)]
     return [by_class[k::n_experiences].sort().values for k in range(n_experiences)]
+
+
+def arrange_units(
+    first_classes: Sequence[int], num_classes: int, num_sessions: int, rng: Generator
+) -> Tensor:
+    """The experience of each class and session. -> [num_classes, num_sessions] int64
+
+    The first session of each of `first_classes` is in experience 0; every other unit of a class
+    and a session has an experience to itself, at random.
+    """
+    experience = torch.zeros(num_classes, num_sessions, dtype=torch.int64)
+    later = torch.ones(num_classes, num_sessions, dtype=torch.bool)
+    later[list(first_classes), 0] = False
+    experience[later] = 1 + torch.randperm(int(later.sum()), generator=rng)
+    return experience
+
+
+def new_units(y: Tensor, experience_of: Tensor, rng: Generator) -> list[Tensor]:
+    """Every row in the experience of its class and session. [N] int64 -> [n_k] int64 each
+
+    The rows of a class are dealt to its sessions at random, in shares equal within one row.
+    `experience_of` as from `arrange_units`.
+    """
+    shuffled = torch.randperm(len(y), generator=rng)
+    session = torch.empty_like(y)
+    session[shuffled] = occurrence(y[shuffled]) % experience_of.shape[1]
+    experience = experience_of[y, session]
+    sizes = torch.bincount(experience, minlength=int(experience_of.max()) + 1)
+    return list(experience.argsort(stable=True).split(sizes.tolist()))
 
 
 def hold_out(y: Tensor, fraction: float, rng: Generator) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
-"""A source of images cut into a stream: by new classes, or by new instances of all classes."""
+"""A source of images cut into a stream: by new classes, new instances, or both."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from clrun.streams.class_counts import (
     check_class_order,
     check_every_class_everywhere,
     class_counts,
+    num_sessions,
 )
 from clrun.streams.download import Progress
 from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
@@ -29,14 +31,16 @@ class Split:
 
     nc: experience k is tested on the test rows of its own classes. ni: the test rows are dealt
     out as the training rows are, so that each experience has a test of its own with all classes;
-    the whole test set for each would make the columns of the accuracy matrix equal.
+    the whole test set for each would make the columns of the accuracy matrix equal. nic: training
+    and test rows of each class are dealt to sessions; experience 0 has the first session of
+    `first_experience_classes` classes (null: 1), every later one has one session of one class.
     There is one label space and no task label to tell the experiences apart: it is always 0.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
         source: SourceName
-        scenario: Literal["nc", "ni"]
+        scenario: Literal["nc", "ni", "nic"]
         n_experiences: Count
         class_order: Literal["fixed", "shuffled"] | list[int]
         class_order_seed: int | None
@@ -54,18 +58,14 @@ class Split:
             num_classes = NUM_CLASSES[self.source]
             if self.data_root is not None and not self.data_root.strip():
                 raise ValueError("data_root='': names no folder. Use null for the default one.")
+            first, listed = self.first_experience_classes, self.classes_per_experience
             if self.scenario == "ni":
-                check_every_class_everywhere(
-                    self.class_order, self.first_experience_classes, self.classes_per_experience
-                )
+                check_every_class_everywhere(self.class_order, first, listed)
+            elif self.scenario == "nic":
+                num_sessions(num_classes, self.n_experiences, first, listed)
             else:
-                class_counts(
-                    num_classes,
-                    self.n_experiences,
-                    self.first_experience_classes,
-                    self.classes_per_experience,
-                )
-            check_class_order(self.class_order, self.class_order_seed, num_classes)
+                class_counts(num_classes, self.n_experiences, first, listed)
+            check_class_order(self.class_order, self.class_order_seed, num_classes, self.scenario)
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -139,6 +139,8 @@ class Split:
         if self.config.scenario == "nc":
             groups = self._class_groups(seed)
             return self._rows_of(groups, train, "training"), self._rows_of(groups, test, "test")
+        if self.config.scenario == "nic":
+            return self._sessions(train, test, seed)
         n, fewest = self.config.n_experiences, min(len(train), len(test))
         if n > fewest:
             raise ConfigError(
@@ -150,20 +152,48 @@ class Split:
             scenarios.new_instances(test, n, generator(seed, "new instances for testing")),
         )
 
+    def _sessions(
+        self, train: Tensor, test: Tensor, seed: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        n, num_classes = self.config.n_experiences, len(self.source.class_names)
+        first = self.config.first_experience_classes or 1
+        sessions = num_sessions(num_classes, n, first, None)
+        each = [(label,) for label in range(num_classes)]
+        of_classes = [*self._rows_of(each, train, "training"), *self._rows_of(each, test, "test")]
+        fewest = min(len(rows) for rows in of_classes)
+        if sessions > fewest:
+            raise ConfigError(
+                f"benchmark.n_experiences={n}: each of {sessions} sessions of a class needs a "
+                f"training and a test row. Use at most {num_classes * fewest + 1 - first}."
+            )
+        order, order_seed = self._class_order(seed), self._order_seed(seed)
+        units = scenarios.arrange_units(
+            order[:first], num_classes, sessions, generator(order_seed, "unit order")
+        )
+        return (
+            scenarios.new_units(train, units, generator(order_seed, "sessions")),
+            scenarios.new_units(test, units, generator(order_seed, "sessions for testing")),
+        )
+
     def _class_groups(self, seed: int) -> list[tuple[int, ...]]:
-        config, num_classes = self.config, len(self.source.class_names)
-        order_seed = seed if config.class_order_seed is None else config.class_order_seed
+        config = self.config
         return scenarios.class_groups(
-            num_classes,
+            len(self.source.class_names),
             config.n_experiences,
             config.first_experience_classes,
             config.classes_per_experience,
-            scenarios.arrange_classes(
-                num_classes, config.class_order, generator(order_seed, "class order")
-            ),
+            self._class_order(seed),
         )
 
-    def _rows_of(self, groups: list[tuple[int, ...]], y: Tensor, what: str) -> list[Tensor]:
+    def _class_order(self, seed: int) -> tuple[int, ...]:
+        rng = generator(self._order_seed(seed), "class order")
+        return scenarios.arrange_classes(len(self.source.class_names), self.config.class_order, rng)
+
+    def _order_seed(self, seed: int) -> int:
+        own = self.config.class_order_seed
+        return seed if own is None else own
+
+    def _rows_of(self, groups: Sequence[tuple[int, ...]], y: Tensor, what: str) -> list[Tensor]:
         rows = scenarios.new_classes(y, groups)
         for group, found in zip(groups, rows, strict=True):
             if len(found) == 0:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from clrun.console.downloads import Downloads
+
+MB = 1_000_000
+
+
+def piped() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def terminal() -> Console:
+    return Console(
+        file=io.StringIO(), force_terminal=True, width=120, color_system=None, _environ={}
+    )
+
+
+def shown(console: Console) -> str:
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("console", [piped(), terminal()])
+def test_without_a_download_nothing_is_shown(console):
+    with Downloads(console):
+        pass
+
+    assert shown(console) == ""
+
+
+def test_a_piped_download_has_a_line_for_each_tenth():
+    console = piped()
+
+    with Downloads(console) as downloads:
+        for done in range(0, 20 * MB + 1, MB // 2):
+            downloads("train.gz", done, 20 * MB)
+
+    lines = shown(console).splitlines()
+    assert len(lines) == 11
+    assert lines[0] == "train.gz: 0.0 of 20.0 MB"
+    assert lines[-1] == "train.gz: 20.0 of 20.0 MB"
+
+
+def test_a_piped_download_of_unknown_size_has_one_line():
+    console = piped()
+
+    with Downloads(console) as downloads:
+        for done in (MB, 2 * MB, 3 * MB):
+            downloads("train.gz", done, None)
+
+    assert shown(console) == "train.gz: 1.0 MB\n"
+
+
+def test_an_empty_file_is_no_division_by_zero():
+    console = piped()
+
+    with Downloads(console) as downloads:
+        downloads("empty", 0, 0)
+
+    assert shown(console) == "empty: 0.0 MB\n"
+
+
+def test_a_terminal_shows_a_bar_for_each_file_and_gives_the_cursor_back():
+    console = terminal()
+
+    with Downloads(console) as downloads:
+        downloads("train.gz", 5 * MB, 20 * MB)
+        downloads("test.gz", MB, 4 * MB)
+        downloads("train.gz", 20 * MB, 20 * MB)
+
+    last_picture = shown(console).rpartition("train.gz")[2]
+    assert "100%" in last_picture
+    assert "20.0/20.0 MB" in last_picture
+    assert "test.gz" in last_picture
+    assert shown(console).count("\x1b[?25l") == shown(console).count("\x1b[?25h") == 1
+
+
+def test_the_cursor_is_given_back_after_a_failed_download_too():
+    console = terminal()
+
+    def fail() -> None:
+        with Downloads(console) as downloads:
+            downloads("train.gz", 5 * MB, 20 * MB)
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        fail()
+
+    assert shown(console).endswith("\x1b[?25h")

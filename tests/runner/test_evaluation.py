@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clrun.runner.evaluation import Evaluation, correct
+from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
+from clrun.streams.transforms import Transform
+
+
+class Guesser:
+    """A strategy that takes the first pixel of an image for its class."""
+
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(x[:, 0, 0, 0].long(), 6).float()
+
+
+def patterns(guesses: list[int], labels: list[int]) -> Patterns:
+    x = torch.tensor(guesses, dtype=torch.uint8).view(-1, 1, 1, 1)
+    return Patterns(x, torch.tensor(labels, dtype=torch.int64))
+
+
+def experience(index: int, test: Patterns, validation: Patterns | None = None) -> Experience:
+    return Experience(
+        index=index,
+        classes=(2 * index, 2 * index + 1),
+        task_label=0,
+        train=patterns([], []),
+        test=test,
+        validation=validation,
+    )
+
+
+def benchmark(*experiences: Experience) -> Benchmark:
+    return Benchmark(
+        name="guesses",
+        shape=StreamShape(channels=1, height=1, width=1, num_classes=6, num_experiences=3),
+        class_names=tuple("abcdef"),
+        experiences=experiences,
+        transform=Transform((0.0,), (1.0,), "none"),
+    )
+
+
+THREE = benchmark(
+    experience(0, patterns([0, 0, 1, 0], [0, 0, 1, 1])),
+    experience(1, patterns([2, 3], [3, 3])),
+    experience(2, patterns([4, 5, 0], [4, 5, 5])),
+)
+
+
+def evaluation(**changes) -> Evaluation:
+    usual = {
+        "stream": "test",
+        "experiences": "all",
+        "initial": True,
+        "limit_per_experience": None,
+    }
+    return Evaluation(Evaluation.Config(**{**usual, **changes}))
+
+
+@pytest.mark.parametrize("minibatch", [1, 3, 100])
+def test_accuracies_are_shares_of_the_rows_of_each_experience_and_class(minibatch):
+    scores = evaluation().scores(Guesser(), THREE, seen=1, minibatch=minibatch)
+
+    assert scores.experiences == [3 / 4, 1 / 2, 2 / 3]
+    assert scores.classes == [1.0, 1 / 2, None, 1 / 2, 1.0, 1 / 2]
+
+
+def test_only_what_was_seen_is_scored_if_asked_for():
+    scores = evaluation(experiences="seen").scores(Guesser(), THREE, seen=2, minibatch=10)
+
+    assert scores.experiences == [3 / 4, 1 / 2, None]
+    assert scores.classes == [1.0, 1 / 2, None, 1 / 2, None, None]
+
+
+def test_an_experience_without_test_rows_has_no_accuracy():
+    scores = evaluation().scores(
+        Guesser(), benchmark(experience(0, patterns([], []))), seen=1, minibatch=10
+    )
+
+    assert scores.experiences == [None]
+    assert scores.classes == [None] * 6
+
+
+def test_validation_rows_are_scored_if_asked_for():
+    held_out = patterns([0, 0], [0, 1])
+    stream = benchmark(experience(0, patterns([0], [0]), held_out))
+
+    scores = evaluation(stream="validation").scores(Guesser(), stream, seen=1, minibatch=10)
+
+    assert scores.experiences == [0.5]
+
+
+@given(rows=st.integers(0, 200), limit=st.integers(1, 250))
+@settings(deadline=None, max_examples=60)
+def test_a_limit_takes_evenly_spaced_rows(rows, limit):
+    numbers = list(range(rows))
+    whole = Patterns(torch.arange(rows).view(-1, 1, 1, 1), torch.arange(rows))
+
+    chosen = evaluation(limit_per_experience=limit).rows(experience(0, whole))
+
+    kept = chosen.y.tolist()
+    assert len(kept) == min(rows, limit)
+    assert set(kept) <= set(numbers)
+    assert torch.equal(chosen.x.flatten(), chosen.y)
+    gaps = {b - a for a, b in pairwise([*kept, rows])}
+    assert not kept or (kept[0] == 0 and gaps <= {rows // len(kept), -(-rows // len(kept))})
+
+
+def test_correct_rows_are_those_whose_highest_logit_is_their_class():
+    hits = correct(Guesser(), patterns([0, 1, 2], [0, 2, 2]), 2)
+
+    assert hits.tolist() == [True, False, True]
+
+
+# What the options make of a whole run
+
+
+def places(lines) -> list[tuple]:
+    return [(line["experience"], line["epoch"]) for line in lines]
+
+
+UNTRAINED = (None, None)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "eval_every", "expected"),
+    [
+        (2, -1, [UNTRAINED, (4, None)]),
+        (2, 0, [UNTRAINED, *((e, None) for e in range(5))]),
+        (2, 1, [UNTRAINED, *((e, k) for e in range(5) for k in (0, None))]),
+        (2, 2, [UNTRAINED, *((e, None) for e in range(5))]),
+        (4, 2, [UNTRAINED, *((e, k) for e in range(5) for k in (1, None))]),
+        (5, 2, [UNTRAINED, *((e, k) for e in range(5) for k in (1, 3, None))]),
+        (2, 100, [UNTRAINED, *((e, None) for e in range(5))]),
+    ],
+)
+def test_a_run_is_evaluated_as_often_as_asked_for(epochs, eval_every, expected, finished):
+    run = finished(
+        "strategy=naive", f"strategy.train_epochs={epochs}", f"strategy.eval_every={eval_every}"
+    )
+
+    lines = run.of_kind("eval")
+    assert places(lines) == expected
+    assert all(len(x["accuracy"]) == 5 and len(x["class_accuracy"]) == 10 for x in lines)
+
+
+def test_evaluating_more_often_changes_no_result_of_training(finished):
+    usual, often = (
+        finished("strategy=naive").results,
+        finished("strategy=naive", "strategy.eval_every=1").results,
+    )
+
+    assert often["accuracy_matrix"] == usual["accuracy_matrix"]
+    assert often["metrics"]["bwt"] == usual["metrics"]["bwt"]
+    assert often["metrics"]["aaa"] != usual["metrics"]["aaa"]
+
+
+def test_without_evaluations_in_between_what_needs_them_is_undefined(finished):
+    run = finished("strategy.eval_every=-1", "strategy=naive")
+    metrics, notes = run.results["metrics"], run.results["notes"]
+
+    assert run.results["accuracy_matrix"][:4] == [[None] * 5] * 4
+    assert run.results["class_accuracy"][:4] == [[None] * 10] * 4
+    assert None not in run.results["accuracy_matrix"][4]
+    undefined = ["aia", "bwt", "fwt", "forgetting_max", "forgetting_first", "learning_accuracy"]
+    assert [name for name, value in metrics.items() if value is None] == undefined == list(notes)
+    assert all("was not measured" in reason for reason in notes.values())
+    assert metrics["acc_final"] == pytest.approx(sum(run.results["accuracy_matrix"][4]) / 5)
+
+
+def test_scoring_only_what_was_seen_leaves_forward_transfer_undefined(finished):
+    everything, seen = (
+        finished("strategy=naive").results,
+        finished("strategy=naive", "eval=seen").results,
+    )
+
+    matrix = everything["accuracy_matrix"]
+    assert seen["accuracy_matrix"] == [
+        [value if j <= i else None for j, value in enumerate(row)] for i, row in enumerate(matrix)
+    ]
+    assert seen["initial_accuracy"] is None
+    assert list(seen["notes"]) == ["fwt"]
+    for name in ("acc_final", "aia", "aaa", "bwt", "learning_accuracy", "acc_pooled"):
+        assert seen["metrics"][name] == everything["metrics"][name]
+
+
+def test_a_run_can_be_scored_on_rows_held_out_of_the_training_data(finished):
+    run = finished("strategy=naive", "eval.stream=validation", "benchmark.validation_fraction=0.1")
+    tested = [e["test_rows"] for e in run.results["experiences"]]
+
+    assert {line["stream"] for line in run.of_kind("eval")} == {"validation"}
+    assert all(20 <= rows <= 30 for rows in tested)
+    assert sum(e["train_rows"] for e in run.results["experiences"]) + sum(tested) == 1442
+
+
+def test_a_limit_scores_as_many_rows_of_each_experience(finished):
+    results = finished("strategy=naive", "eval.limit_per_experience=7").results
+
+    assert [e["test_rows"] for e in results["experiences"]] == [7] * 5
+    sevenths = [value * 7 for row in results["accuracy_matrix"] for value in row]
+    assert sevenths == pytest.approx([round(value) for value in sevenths])
+
+
+def test_the_size_of_evaluation_minibatches_changes_no_accuracy(finished):
+    usual, small = (
+        finished("strategy=naive").results,
+        finished("strategy=naive", "strategy.eval_mb_size=13").results,
+    )
+
+    assert small["accuracy_matrix"] == usual["accuracy_matrix"]
+    assert small["class_accuracy"] == usual["class_accuracy"]
+
+
+def test_class_accuracies_agree_with_those_of_the_experiences(finished):
+    results = finished().results
+
+    for row, of_classes in zip(results["accuracy_matrix"], results["class_accuracy"], strict=True):
+        for j, accuracy in enumerate(row):
+            # both digits of an experience have 35 or 36 test images
+            assert accuracy == pytest.approx(sum(of_classes[2 * j : 2 * j + 2]) / 2, abs=0.01)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from clrun.errors import ClrunError
+from clrun.records.raw_log import read_raw_log
+from clrun.records.run_folder import RunFolder
+from clrun.runner.interrupt import SIGNALS, Interrupted, noted_signals
+from clrun.runner.prepare import prepare
+from clrun.runner.run import run
+
+
+def handlers() -> list:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_and_kills_nothing(number):
+    with noted_signals() as received:
+        send(number)
+
+    assert received == [number]
+
+
+def test_a_second_signal_stops_at_once():
+    def twice() -> None:
+        with noted_signals():
+            send(signal.SIGINT)
+            send(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=r"interrupted by SIGTERM\.") as stopped:
+        twice()
+
+    assert stopped.value.exit_code == 143
+
+
+def test_handlers_are_put_back():
+    before = handlers()
+
+    with noted_signals():
+        inside = handlers()
+    with pytest.raises(Interrupted), noted_signals():
+        raise Interrupted(signal.SIGINT)
+
+    assert inside != before
+    assert handlers() == before
+
+
+def test_in_another_thread_signals_are_left_to_the_main_one():
+    before, inside = handlers(), []
+
+    def note() -> None:
+        with noted_signals() as received:
+            inside.append((handlers(), list(received)))
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    thread.join()
+
+    assert inside == [(before, [])]
+
+
+class Signalling:
+    """A display that sends signals to its own process after some updates, or an evaluation."""
+
+    def __init__(self, number: int, *, at: str) -> None:
+        self.number, self.at = number, at
+
+    def title(self, text: str) -> None: ...
+
+    def step(self, pace) -> None:
+        if self.at == "step" and pace.experience == 1:
+            send(self.number)
+
+    def evaluated(self, experience, experiences, row) -> None:
+        if self.at == "evaluation" and experience == 1:
+            send(self.number)
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "exit_code"),
+    [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143)],
+)
+@pytest.mark.parametrize("at", ["step", "evaluation"])
+def test_an_interrupted_run_stops_after_an_update_and_says_so(
+    number, name, exit_code, at, config_of, tmp_path
+):
+    folder = tmp_path / "run"
+
+    with pytest.raises(Interrupted) as stopped:
+        run(prepare(config_of("log_every=1")), folder, Signalling(number, at=at))
+
+    record = json.loads((folder / "run.json").read_text())
+    last = read_raw_log(folder / "metrics.jsonl")[-1]
+    assert isinstance(stopped.value, ClrunError)
+    assert stopped.value.exit_code == exit_code
+    assert (record["status"], record["error"]) == ("interrupted", f"interrupted by {name}.")
+    assert record["ended"] is not None
+    assert not (folder / "results.json").exists()
+    assert (last["kind"], last["experience"]) == (("step", 1) if at == "step" else ("resource", 1))
+
+
+def test_an_interrupted_run_gives_its_lock_and_the_handlers_back(config_of, tmp_path):
+    folder, before = tmp_path / "run", handlers()
+
+    with pytest.raises(Interrupted):
+        run(prepare(config_of()), folder, Signalling(signal.SIGTERM, at="step"))
+
+    (folder / "run.json").unlink()
+    RunFolder(folder).close()
+    assert handlers() == before
+
+
+class FromAnotherThread(Signalling):
+    """Lets another thread send the signal, once."""
+
+    def step(self, pace) -> None:
+        if pace.experience == 1 and self.at == "step":
+            self.at = "sent"
+            threading.Thread(target=send, args=[self.number]).start()
+
+
+def test_a_signal_from_another_thread_stops_the_run_too(config_of, tmp_path):
+    prepared = prepare(config_of("strategy.train_epochs=50"))
+
+    with pytest.raises(Interrupted):
+        run(prepared, tmp_path / "run", FromAnotherThread(signal.SIGTERM, at="step"))
+
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"

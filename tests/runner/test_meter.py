@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from clrun.runner.meter import Meter, Sums
+from clrun.strategies.step import Step
+
+
+def step(loss: float, correct: int, patterns: int, dtype=torch.float32) -> Step:
+    return Step(torch.tensor(loss, dtype=dtype), torch.tensor(correct), patterns, 0, 0, 0, 1)
+
+
+def test_means_weigh_every_pattern_the_same():
+    meter = Meter()
+
+    meter.add(step(1.0, 30, 30))
+    meter.add(step(4.0, 0, 10))
+
+    assert meter.read_interval() == (1.75, 0.75)
+
+
+def test_an_interval_ends_when_it_is_read_and_the_epoch_goes_on():
+    meter = Meter()
+    meter.add(step(1.0, 10, 10))
+    first = meter.read_interval()
+    meter.add(step(3.0, 0, 10))
+    second, epoch = meter.read_interval(), meter.read_epoch()
+    meter.add(step(7.0, 5, 10))
+
+    assert (first, second, epoch) == ((1.0, 1.0), (3.0, 0.0), (2.0, 0.5))
+    assert meter.read_interval() == meter.read_epoch() == (7.0, 0.5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_one_loss_that_is_no_number_is_seen_in_the_mean(bad):
+    sums = Sums()
+    sums.add(step(1.0, 1, 10))
+    sums.add(step(bad, 1, 10))
+    sums.add(step(1.0, 1, 10))
+
+    loss, accuracy = sums.means()
+
+    assert not torch.isfinite(torch.tensor(loss))
+    assert accuracy == pytest.approx(0.1)
+
+
+def test_losses_of_half_precision_are_added_up_exactly():
+    sums = Sums()
+    for _ in range(1000):
+        sums.add(step(1.0, 1, 100, dtype=torch.bfloat16))
+
+    assert sums.means() == (1.0, 0.01)

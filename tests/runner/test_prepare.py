@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+import clrun
+from clrun.errors import ConfigError
+from clrun.runner.prepare import notes, prepare
+
+
+def weights(prepared) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in prepared.model.parameters()])
+
+
+def test_initial_weights_follow_from_the_seed_alone(config_of):
+    one = weights(prepare(config_of()))
+    torch.rand(7)
+
+    again = weights(prepare(config_of("strategy=naive", "benchmark.class_order=shuffled")))
+    other = weights(prepare(config_of("seed=1")))
+
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_preparing_draws_nothing_from_the_global_generator(config_of):
+    before = torch.get_rng_state()
+
+    prepare(config_of())
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Counted:
+    """A benchmark that counts how often it is read."""
+
+    def __init__(self, benchmark) -> None:
+        self.benchmark, self.reads = benchmark, 0
+
+    def shape(self):
+        return self.benchmark.shape()
+
+    def check(self) -> None:
+        self.benchmark.check()
+
+    def load(self, seed, on_progress=None):
+        self.reads += 1
+        time.sleep(0.02)
+        return self.benchmark.load(seed, on_progress)
+
+
+def test_data_are_read_once_and_only_when_asked_for(config_of):
+    prepared = prepare(config_of())
+    counted = Counted(prepared.benchmark)
+    prepared = replace(prepared, benchmark=counted)
+    before = counted.reads
+
+    first, second = prepared.data, prepared.data
+
+    assert (before, counted.reads) == (0, 1)
+    assert first is second
+    assert 0.02 <= prepared.load_seconds < 10
+
+
+def test_the_size_of_an_update_is_that_of_its_rows(config_of):
+    prepared = prepare(config_of("strategy.train_mb_size=10"))
+
+    macs = 64 * 32 + 32 * 10
+    assert prepared.pattern_macs == 2 * macs + 32 * 10
+    assert prepared.update_macs == 10 * prepared.pattern_macs
+
+
+def test_a_layer_that_the_model_has_not_is_told_with_those_it_has(config_of):
+    config = config_of("selection=herding", "selection.layer_name=features.linear7")
+
+    with pytest.raises(ConfigError, match=r"selection.layer_name=features.linear7: MLP has no"):
+        prepare(config)
+
+
+def test_a_device_that_is_not_there_is_told_before_the_run(config_of):
+    with pytest.raises(ConfigError, match=r"device.index=7: the highest cpu index is 0\."):
+        prepare(config_of("device.index=7"))
+
+
+@pytest.mark.parametrize("below", ["", "a/b"])
+def test_an_output_root_that_is_a_file_is_told_before_the_run(below, tmp_path):
+    (tmp_path / "outputs").write_text("")
+    config = clrun.compose(["device=cpu", f"output_root={tmp_path / 'outputs' / below}"])
+
+    with pytest.raises(ConfigError, match=r"outputs is a file\. Name a folder\."):
+        prepare(config)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_root_that_cannot_be_written_is_told_before_the_run(tmp_path):
+    (tmp_path / "outputs").mkdir(mode=0o555)
+    config = clrun.compose(["device=cpu", f"output_root={tmp_path / 'outputs'}"])
+
+    with pytest.raises(ConfigError, match=r"outputs is not writable\."):
+        prepare(config)
+
+
+BY_CLASS = ("strategy.balance=class", "strategy.train_mb_size=9")
+FIXED = ("storage_policy=class_balanced", "storage_policy.adaptive_size=false")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (BY_CLASS, r"strategy\.train_mb_size=9: fewer rows than the 10 classes that share"),
+        (
+            (*FIXED, "storage_policy.total_num_classes=9"),
+            r"storage_policy\.total_num_classes=9: the benchmark has 10\. Use at least 10",
+        ),
+    ],
+)
+def test_too_little_room_for_all_classes_is_told_before_the_run(words, told, config_of):
+    config = config_of(*words)
+
+    with pytest.raises(ConfigError, match=told):
+        prepare(config)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("strategy.balance=class", "strategy.train_mb_size=10"),
+        (*BY_CLASS, "strategy.mix=add"),
+        (*BY_CLASS, "strategy.memory_mb_size=4"),
+        (*BY_CLASS, "strategy.memory_update=minibatch"),
+        (*BY_CLASS, "benchmark.n_experiences=1"),
+        (*FIXED, "storage_policy.total_num_classes=10"),
+        (*FIXED, "storage_policy.total_num_classes=9", "strategy=naive"),
+    ],
+)
+def test_what_has_room_for_all_classes_runs_to_its_end(words, config_of, tmp_path):
+    config = config_of(*words, "benchmark.limit_per_class=12")
+
+    results = clrun.run(config, tmp_path / "run")
+
+    assert results.metrics["acc_final"] is not None
+
+
+def test_preparing_writes_nothing(tmp_path):
+    prepare(clrun.compose(["device=cpu", f"output_root={tmp_path / 'outputs'}"]))
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_memory_options_of_a_strategy_without_memory_are_worth_a_note(config_of):
+    words = ("storage_policy=reservoir", "selection=random")
+
+    assert notes(config_of("strategy=naive", *words)) == [
+        "strategy=naive keeps no memory: storage_policy has no effect.",
+        "strategy=naive keeps no memory: selection has no effect.",
+    ]
+    assert notes(config_of("strategy=naive")) == []
+    assert notes(config_of("strategy=replay", *words)) == []

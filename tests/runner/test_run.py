@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import csv
+import json
+import random
+from copy import deepcopy
+from datetime import datetime
+
+import numpy as np
+import torch
+
+import clrun
+from clrun.runner.prepare import prepare
+from clrun.runner.run import run as run_prepared
+
+NOT_REPEATED = ("seconds", "wall_seconds", "rss_peak_bytes")
+
+
+def repeatable(results: dict) -> str:
+    """results.json without what depends on the clock and on what else the process did."""
+    kept = deepcopy(results)
+    del kept["cost"]["wall_seconds"], kept["cost"]["peak_rss_bytes"]
+    return json.dumps(kept)
+
+
+def test_a_run_folder_holds_these_files_and_no_others(finished):
+    folder = finished().folder
+
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == {
+        ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
+        ".lock",
+        "accuracy_matrix.csv",
+        "metrics.jsonl",
+        "results.json",
+        "run.json",
+    }
+
+
+def test_results_have_a_row_for_each_experience_and_a_column_for_each_test_set(finished):
+    results = finished().results
+
+    assert [len(row) for row in results["accuracy_matrix"]] == [5] * 5
+    assert [len(row) for row in results["class_accuracy"]] == [10] * 5
+    assert len(results["initial_accuracy"]) == 5
+    assert results["schema"] == 1
+    assert [e["classes"] for e in results["experiences"]] == [[2 * k, 2 * k + 1] for k in range(5)]
+    assert sum(e["train_rows"] for e in results["experiences"]) == 1442
+    assert sum(e["test_rows"] for e in results["experiences"]) == 355
+    rows = [*results["accuracy_matrix"], *results["class_accuracy"], results["initial_accuracy"]]
+    assert all(0 <= value <= 1 for row in rows for value in row)
+
+
+def test_results_have_the_metrics_costs_and_memory_of_the_contract(finished):
+    results = finished().results
+
+    assert list(results["metrics"]) == [
+        *("acc_final", "aia", "aaa", "bwt", "fwt"),
+        *("forgetting_max", "forgetting_first", "learning_accuracy", "acc_pooled"),
+    ]
+    assert all(isinstance(value, float) for value in results["metrics"].values())
+    assert results["notes"] == {}
+    assert set(results["cost"]) == {
+        *("wall_seconds", "train_steps", "patterns_seen", "replayed_patterns", "train_macs"),
+        *("peak_rss_bytes", "peak_device_bytes", "memory_bytes"),
+    }
+    assert list(results["cost"]["wall_seconds"]) == [
+        *("setup", "train", "memory", "eval", "checkpoint")
+    ]
+    assert results["memory"]["rows"] == 200
+    assert results["memory"]["per_experience"] == {str(k): 40 for k in range(5)}
+    assert sum(results["memory"]["per_class"].values()) == 200
+    assert results["cost"]["memory_bytes"] == results["memory"]["bytes"] == 200 * (64 + 24)
+
+
+def test_replay_on_digits_learns_and_remembers(finished):
+    results = finished().results
+
+    assert results["metrics"]["learning_accuracy"] > 0.9
+    assert results["metrics"]["acc_final"] > 0.8
+    assert max(results["initial_accuracy"]) < 0.6
+
+
+def test_run_json_tells_how_the_run_went(finished):
+    record = finished().record
+
+    assert (record["status"], record["error"]) == ("completed", None)
+    assert record["config_hash"] == finished().results["config_hash"]
+    assert record["run_id"] == "run"
+    assert (record["device"], record["threads"]) == ("cpu", 1)
+    started, ended = (datetime.fromisoformat(record[key]) for key in ("started", "ended"))
+    assert started <= ended
+
+
+def test_the_table_holds_the_accuracy_matrix(finished):
+    with (finished().folder / "accuracy_matrix.csv").open() as file:
+        _, *lines = csv.reader(file)
+
+    matrix = [[float(cell) for cell in line[1:]] for line in lines]
+    np.testing.assert_allclose(matrix, finished().results["accuracy_matrix"], atol=5e-7)
+
+
+def test_the_same_command_gives_the_same_results(finished, run):
+    again = run()
+
+    assert repeatable(again.results) == repeatable(finished().results)
+    for line, line_again in zip(finished().lines, again.lines, strict=True):
+        assert {k: v for k, v in line.items() if k not in NOT_REPEATED} == {
+            k: v for k, v in line_again.items() if k not in NOT_REPEATED
+        }
+
+
+def test_another_seed_gives_other_results(finished):
+    results, other = finished().results, finished("seed=1").results
+
+    assert other["initial_accuracy"] != results["initial_accuracy"]
+    assert other["accuracy_matrix"] != results["accuracy_matrix"]
+    assert other["config_hash"] != results["config_hash"]
+
+
+def classes(run) -> list[list[int]]:
+    return [e["classes"] for e in run.results["experiences"]]
+
+
+def test_the_class_order_and_everything_else_vary_apart(finished):
+    shuffled = "benchmark.class_order=shuffled"
+    one = finished(shuffled, "benchmark.class_order_seed=5")
+    other_seed = finished(shuffled, "benchmark.class_order_seed=5", "seed=1")
+    other_order = finished(shuffled, "benchmark.class_order_seed=6")
+
+    assert classes(one) == classes(other_seed) != classes(other_order)
+    untrained = [run.lines[0]["class_accuracy"] for run in (one, other_seed, other_order)]
+    assert untrained[0] == untrained[2] != untrained[1]
+
+
+def test_without_a_seed_of_its_own_the_class_order_follows_the_seed(finished):
+    orders = [
+        classes(finished("benchmark.class_order=shuffled", f"seed={seed}", "strategy=naive"))
+        for seed in (0, 1)
+    ]
+
+    assert orders[0] != orders[1]
+
+
+def test_joint_training_has_one_row_and_all_rows(finished):
+    joint = finished("strategy=joint")
+
+    assert [len(row) for row in joint.results["accuracy_matrix"]] == [5]
+    assert joint.of_kind("experience")[0]["train_rows"] == 1442
+    assert joint.of_kind("experience")[0]["classes"] == list(range(10))
+    assert joint.results["metrics"]["acc_final"] > 0.8
+    assert joint.results["metrics"]["bwt"] is None
+    assert "1 evaluation of 5 experiences" in joint.results["notes"]["bwt"]
+
+
+def test_the_display_is_told_of_every_experience_and_how_far_the_run_is(config_of, tmp_path, told):
+    results = run_prepared(prepare(config_of("log_every=1")), tmp_path / "run", told)
+
+    assert told.rows == [(i, 5, row) for i, row in enumerate(results.accuracy_matrix)]
+    done = [pace.done for pace in told.paces]
+    assert len(done) == results.cost["train_steps"]
+    assert done == sorted(done)
+    assert 0 < done[0] < done[-1] == 1
+    assert told.paces[-1].images == results.cost["patterns_seen"]
+    assert (told.paces[-1].experience, told.paces[-1].experiences) == (4, 5)
+    assert (told.paces[-1].epoch, told.paces[-1].epochs) == (1, 2)
+
+
+def test_a_run_leaves_no_trace_in_the_process(config_of, tmp_path):
+    def settings() -> tuple:
+        return (
+            torch.get_rng_state().tolist(),
+            random.getstate(),
+            np.random.get_state()[1].tolist(),  # noqa: NPY002 - nobody should draw from it
+            torch.get_num_threads(),
+            torch.get_deterministic_debug_mode(),
+            torch.is_grad_enabled(),
+        )
+
+    before = settings()
+
+    clrun.run(config_of("model.dropout=0.5", "benchmark.augment=crop"), tmp_path / "run")
+
+    assert settings() == before
+
+
+def test_costs_count_new_and_replayed_rows(finished):
+    naive, replay = (finished(f"strategy={name}").results["cost"] for name in ("naive", "replay"))
+
+    assert (naive["patterns_seen"], naive["replayed_patterns"]) == (2 * 1442, 0)
+    assert replay["patterns_seen"] - replay["replayed_patterns"] == 2 * 1442
+    assert replay["replayed_patterns"] > 1442
+    macs = naive["train_macs"] // naive["patterns_seen"]
+    assert replay["train_macs"] == macs * replay["patterns_seen"]

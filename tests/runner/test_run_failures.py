@@ -1,0 +1,54 @@
+"""Runs that end badly: what is raised, and what is left in the folder."""
+
+from __future__ import annotations
+
+import json
+import resource
+
+import pytest
+
+import clrun
+from clrun.errors import FolderError, NonFiniteLoss, StorageError
+from clrun.records.raw_log import read_raw_log
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_told(config_of, tmp_path):
+    folder = tmp_path / "run"
+
+    with pytest.raises(NonFiniteLoss, match=r"the loss is nan in experience 0, epoch 0") as failed:
+        clrun.run(config_of("strategy.lr=1e30"), folder)
+
+    record = json.loads((folder / "run.json").read_text())
+    assert failed.value.exit_code == 6
+    assert record["status"] == "failed"
+    assert record["error"].startswith("NonFiniteLoss: the loss is nan")
+    assert record["ended"] is not None
+    assert not (folder / "results.json").exists()
+    assert (folder / ".hydra" / "config.yaml").exists()
+    assert read_raw_log(folder / "metrics.jsonl")[-1]["kind"] == "eval"
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_is_told(config_of, tmp_path):
+    folder, before = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
+
+    try:
+        with pytest.raises(StorageError, match=r"metrics.jsonl: File too large\.") as failed:
+            clrun.run(config_of("log_every=1"), folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    record = json.loads((folder / "run.json").read_text())
+    assert failed.value.exit_code == 5
+    assert record["status"] == "failed"
+    assert len(read_raw_log(folder / "metrics.jsonl")) > 20
+
+
+def test_a_folder_with_a_run_is_refused_and_left_as_it_is(config_of, finished):
+    folder = finished().folder
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    with pytest.raises(FolderError, match=r"holds a run already \(status completed\)"):
+        clrun.run(config_of("seed=1"), folder)
+
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
