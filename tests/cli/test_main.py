@@ -166,7 +166,7 @@ def test_help_shows_every_group_and_option(
 
     told = capsys.readouterr().out
     for line in (
-        "strategy: cumulative, joint, naive, replay",
+        "strategy: ar1, cumulative, joint, naive, replay",
         "storage_policy: class_balanced, experience_balanced, reservoir",
         "selection: closest_to_center, herding, random",
         "device: auto, cpu, cuda, mps",

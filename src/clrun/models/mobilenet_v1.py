@@ -107,5 +107,6 @@ def _conv_block(
     conv = nn.Conv2d(
         channels_in, channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False
     )
+    nn.init.kaiming_uniform_(conv.weight)  # keeps the signal through 27 layers (He et al. 2015)
     activ = nn.ReLU(inplace=True)
     return nn.Sequential(OrderedDict(conv=conv, bn=BatchNorm2d(channels), activ=activ))

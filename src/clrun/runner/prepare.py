@@ -96,6 +96,9 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     layer = nodes["selection"].values.get("layer_name")
     if layer is not None:
         require_layer(model, layer, key="selection.layer_name")
+    check = getattr(component_class(nodes["strategy"].target), "check", None)
+    if check is not None:  # of the strategy's keys against the model and the images
+        check(nodes["strategy"].config, model, benchmark.shape())
     _require_room_for_classes(nodes, benchmark.shape())
     _require_writable(config.root.output_root)
     prepared = Prepared(

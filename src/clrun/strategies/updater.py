@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from clrun.models.dropout import reseed
 from clrun.models.features import evaluating, extract_features
 from clrun.seeds import generator
+from clrun.strategies.descent import Descent
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import Position, Step
 from clrun.strategies.strategy import Parts
@@ -34,8 +35,8 @@ class Updater:
     def __init__(self, keys: SharedKeys, parts: Parts) -> None:
         self.keys, self.parts = keys, parts
         self.model = parts.model
-        self.optimizer = _optimizer(keys, parts.model)
-        self.scaler = parts.device.scaler()
+        self.descent = Descent(keys, parts.device, parts.plugins)
+        self.descent.start(parts.model.parameters(), keys.lr)
         self._forward = parts.device.runnable(parts.model)
 
     def begin(self, experience: int) -> None:
@@ -59,28 +60,11 @@ class Updater:
         )
         y = y.to(parts.device.torch, non_blocking=True)
         inputs = parts.device.put(parts.transform.training(x.to(parts.device.torch), draws))
-        self.optimizer.zero_grad(set_to_none=True)
         with parts.device.autocast():
             logits = self._forward(inputs)
             loss = criterion(self.keys.criterion, logits, y)
-        for plugin in parts.plugins:
-            penalty = plugin.penalty()
-            if penalty is not None:
-                loss = loss + penalty
-        self._apply(loss)
         correct = (logits.detach().argmax(1) == y).sum()
-        return Step(loss.detach(), correct, len(y), replayed, *position, iterations)
-
-    def _apply(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
-        if self.parts.plugins:
-            self.scaler.unscale_(self.optimizer)  # plugins read true gradients
-            for plugin in self.parts.plugins:
-                plugin.before_update()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        for plugin in self.parts.plugins:
-            plugin.after_update()
+        return Step(self.descent.update(loss), correct, len(y), replayed, *position, iterations)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -102,19 +86,11 @@ class Updater:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "plugins": [plugin.state_dict() for plugin in self.parts.plugins],
-        }
+        return {"model": self.model.state_dict(), "descent": self.descent.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        for plugin, saved in zip(self.parts.plugins, state["plugins"], strict=True):
-            plugin.load_state_dict(saved)
+        self.descent.load_state_dict(state["descent"])
 
 
 def criterion(name: str, logits: Tensor, y: Tensor) -> Tensor:
@@ -127,11 +103,3 @@ def criterion(name: str, logits: Tensor, y: Tensor) -> Tensor:
         return cross_entropy(logits, y)
     targets = one_hot(y, logits.shape[1]).to(logits.dtype)
     return binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(y)
-
-
-def _optimizer(keys: SharedKeys, model: nn.Module) -> torch.optim.Optimizer:
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if keys.optimizer == "sgd":
-        return torch.optim.SGD(trainable, keys.lr, momentum=keys.momentum, weight_decay=keys.l2)
-    kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
-    return kind(trainable, keys.lr, weight_decay=keys.l2)

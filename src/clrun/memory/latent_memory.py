@@ -1,0 +1,169 @@
+"""Latent memory: a bounded number of past rows as the lower part of a model sees them.
+
+Pellegrini et al. 2020 (https://arxiv.org/abs/1912.01100), algorithm 1. What differs from the
+published code: a row's labels, experience and number travel with it, whatever order rows were
+trained in; places that are free are filled before anything is replaced; and which rows stay is
+decided before they are computed, so that no others need to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from clrun.errors import ConfigError
+from clrun.memory.channel_steps import ChannelSteps, no_steps
+from clrun.seeds import generator
+
+LatentDtype = Literal["float32", "float16", "bfloat16", "uint8"]
+PIECE = 64
+"""Rows coded again at a time; bounds what that takes on top."""
+
+
+class LatentRows(NamedTuple):
+    """Latents with what belongs to each of them: all fields have one entry a row."""
+
+    z: Tensor
+    """[N, C, ...]"""
+    y: Tensor
+    """[N] int64, the class"""
+    task_label: Tensor
+    """[N] int64"""
+    experience: Tensor
+    """[N] int64, the experience the row is from"""
+    sample: Tensor
+    """[N] int64, the row's number in that experience"""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(field.nbytes for field in self)
+
+
+class LatentMemory:
+    """At most `rm_sz` latents, or as many as fit into `rm_bytes` where that is given.
+
+    After experience i it holds about the same share of each: capacity // (i + 1) rows of the newest
+    take the places of random old ones. It owns its rows, on the CPU, as `dtype`: uint8 is a code
+    for each value, in steps of its channel's range (`ChannelSteps`).
+    """
+
+    def __init__(self, rm_sz: int, rm_bytes: int | None, dtype: LatentDtype, seed: int) -> None:
+        self.rm_sz, self.rm_bytes, self.dtype, self.seed = rm_sz, rm_bytes, dtype, seed
+        self.rows: LatentRows | None = None
+        """as stored; None before the first"""
+        self.steps: ChannelSteps | None = None
+        """of uint8 rows"""
+
+    def __len__(self) -> int:
+        return 0 if self.rows is None else len(self.rows.y)
+
+    @property
+    def nbytes(self) -> int:
+        rows = 0 if self.rows is None else self.rows.nbytes
+        return rows + sum(parameter.nbytes for parameter in self.steps or ())
+
+    def capacity(self, latent_shape: Sequence[int]) -> int:
+        """Most rows it may hold, for latents of this shape.
+
+        Raises:
+            ConfigError: not one row fits into `rm_bytes`.
+        """
+        if self.rm_bytes is None:
+            return self.rm_sz
+        row, fixed = bytes_needed(latent_shape, self.dtype)
+        if self.rm_bytes < fixed + row:
+            shape = "x".join(map(str, latent_shape))
+            raise ConfigError(
+                f"strategy.rm_bytes={self.rm_bytes}: one {self.dtype} latent of {shape} takes "
+                f"{fixed + row} bytes. Use at least {fixed + row}, or null."
+            )
+        return (self.rm_bytes - fixed) // row
+
+    def choose(self, available: int, experience: int, latent_shape: Sequence[int]) -> Tensor:
+        """Which of an experience's `available` rows will be stored, ascending. [n] int64"""
+        capacity = self.capacity(latent_shape)
+        free = capacity - len(self)
+        wanted = min(available, max(free, capacity // (experience + 1)))
+        rng = generator(self.seed, "latent memory", experience)
+        return torch.randperm(available, generator=rng)[:wanted].sort().values
+
+    def store(self, new: LatentRows, experience: int) -> None:
+        """Put rows that `choose` named into free places, then into those of random old rows."""
+        latent_shape = new.z.shape[1:]
+        free = self.capacity(latent_shape) - len(self)
+        if len(new.y) == 0:
+            return
+        z = self._stored(new.z.detach().cpu())
+        new = LatentRows(z, *(field.cpu() for field in new[1:]))
+        if self.rows is None:
+            self.rows = LatentRows(*(field.new_empty((0, *field.shape[1:])) for field in new))
+        rng = generator(self.seed, "latent memory places", experience)
+        replaced = torch.randperm(len(self), generator=rng)[: max(len(new.y) - free, 0)]
+        added = len(new.y) - len(replaced)
+        assert added <= free, "more rows than choose() names"
+        for held, fresh in zip(self.rows, new, strict=True):
+            held.index_copy_(0, replaced, fresh[added:])
+        if added:
+            self.rows = LatentRows(
+                *(
+                    torch.cat([held, fresh[:added]])
+                    for held, fresh in zip(self.rows, new, strict=True)
+                )
+            )
+
+    def latents(self, index: Tensor) -> Tensor:
+        """The latents of the rows at `index` [k]: [k, C, ...] float32"""
+        assert self.rows is not None, "the memory is empty"
+        stored = self.rows.z.index_select(0, index)
+        return stored.float() if self.steps is None else self.steps.decode(stored)
+
+    def labels(self) -> Tensor:
+        """The class of each row. [N] int64"""
+        return torch.empty(0, dtype=torch.int64) if self.rows is None else self.rows.y
+
+    def rows_per_class(self) -> dict[int, int]:
+        """class -> rows held, by class."""
+        return _counts(self.labels())
+
+    def rows_per_experience(self) -> dict[int, int]:
+        """experience -> rows held, by experience."""
+        return _counts(self.labels() if self.rows is None else self.rows.experience)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        rows = {} if self.rows is None else self.rows._asdict()
+        return {**rows, **({} if self.steps is None else self.steps._asdict())}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Hold copies of saved rows: later ones overwrite places in place."""
+        copies = {name: tensor.clone() for name, tensor in state.items()}
+        steps = [copies.pop(name) for name in ChannelSteps._fields if name in copies]
+        self.steps = ChannelSteps(*steps) if steps else None
+        self.rows = LatentRows(**copies) if copies else None
+
+    def _stored(self, z: Tensor) -> Tensor:
+        """New latents as they are stored; codes of the old ones follow where a range grew."""
+        if self.dtype != "uint8":
+            return z.to(getattr(torch, self.dtype))
+        before = self.steps or no_steps(z.shape[1])
+        self.steps = before.widened(z)
+        if self.rows is not None and not torch.equal(before.step, self.steps.step):
+            for codes in self.rows.z.split(PIECE):
+                codes.copy_(self.steps.encode(before.decode(codes)))
+        return self.steps.encode(z)
+
+
+def bytes_needed(latent_shape: Sequence[int], dtype: LatentDtype) -> tuple[int, int]:
+    """(bytes a row takes with its labels, bytes taken whatever the number of rows)."""
+    labels = 8 * (len(LatentRows._fields) - 1)
+    row = prod(latent_shape) * getattr(torch, dtype).itemsize + labels
+    return row, 2 * 4 * latent_shape[0] if dtype == "uint8" else 0
+
+
+def _counts(ids: Tensor) -> dict[int, int]:
+    """id -> how often it occurs, by id."""
+    found, counts = ids.unique(return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))

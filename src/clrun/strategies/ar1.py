@@ -1,0 +1,237 @@
+"""AR1* with latent replay: past rows are replayed as the upper part of the model sees them.
+
+Pellegrini et al. 2020 (https://arxiv.org/abs/1912.01100) on the AR1* of Maltoni & Lomonaco 2019
+(https://arxiv.org/abs/1806.08568) and Lomonaco et al. 2019 (https://arxiv.org/abs/1907.03799).
+What differs from the published code: labels travel with their latents, which are made by the lower
+part's final weights; sizes follow the rows that are really stored; each stored row is replayed as
+often as any other, within one, in every epoch; only what learns is given to the optimizer;
+evaluation sees a consolidated head, in the middle of an experience too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from clrun.config.bounds import Count, Natural, NonNegative, Positive
+from clrun.memory.latent_memory import LatentMemory, LatentRows
+from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
+from clrun.models.dropout import reseed
+from clrun.models.features import evaluating
+from clrun.seeds import generator
+from clrun.strategies.cwr_star import CWRStar
+from clrun.strategies.descent import Descent
+from clrun.strategies.halves import Halves, copied
+from clrun.strategies.halves_keys import HalvesKeys
+from clrun.strategies.latent_source import LatentSource
+from clrun.strategies.plugin import Plugin
+from clrun.strategies.rehearsal import composition
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import START, Position, Step
+from clrun.strategies.strategy import Parts
+from clrun.strategies.synaptic_intelligence import SynapticIntelligence
+from clrun.strategies.updater import Place, criterion
+from clrun.streams.experience import Experience, StreamShape
+
+
+class AR1:
+    """Latent replay below, CWR* on top, Synaptic Intelligence and BatchReNorm in between."""
+
+    whole_stream: ClassVar[bool] = False
+    uses_memory: ClassVar[bool] = False  # not that of storage_policy and selection
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(HalvesKeys, SharedKeys):
+        inc_lr: Positive | None
+        rm_sz: Natural
+        rm_bytes: Count | None
+        latent_dtype: Literal["float32", "float16", "bfloat16", "uint8"]
+        latent_cache: Literal["auto", "off"]
+        ewc_lambda: NonNegative
+        head: Literal["cwr_star", "plain"]
+
+        def __post_init__(self) -> None:
+            if self.rm_sz > 0 and self.train_mb_size < 2:
+                raise ValueError(
+                    f"train_mb_size={self.train_mb_size}: cannot hold a new and a replayed row. "
+                    "Use at least 2, or strategy.rm_sz=0."
+                )
+            if self.rm_sz == 0 and self.rm_bytes is not None:
+                raise ValueError(
+                    f"rm_bytes={self.rm_bytes}: strategy.rm_sz=0 asks for no memory. "
+                    "Use strategy.rm_bytes=null, or a larger strategy.rm_sz."
+                )
+
+    @staticmethod
+    def check(config: Config, model: nn.Module, shape: StreamShape) -> None:
+        """Refuse what cannot work with this model and these images; both stay as they are.
+
+        Raises:
+            ConfigError: see `Halves` and `LatentMemory.capacity`.
+        """
+        halves = copied(model, config)
+        latent_shape = halves.cut.latent_shape((shape.channels, shape.height, shape.width))
+        _memory(config, seed=0).capacity(latent_shape)
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.config, self.parts = config, parts
+        self.halves = Halves(parts.model, config)
+        self.cwr = CWRStar(self.halves.head) if config.head == "cwr_star" else None
+        self.memory = _memory(config, parts.seed)
+        self.plugins: tuple[Plugin, ...] = (*parts.plugins, *self._synaptic_intelligence())
+        self.descent = Descent(config, parts.device, self.plugins)
+        self.upper = parts.device.runnable(self.halves.cut.upper)
+        self.latents = LatentSource(
+            self.halves.cut.lower,
+            parts,
+            cached=config.latent_cache == "auto",
+            settled=self.halves.frozen(0),
+        )
+        self._experience: int | None = None  # the one in progress
+
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
+        """Train the upper part on new and stored latents, then store some of the new ones."""
+        self._begin(experience)
+        for epoch in range(start.epoch, self.config.train_epochs):
+            plan = self._plan(experience, epoch)
+            first = start.iteration if epoch == start.epoch else 0
+            for iteration in range(first, len(plan)):
+                place = Place(experience.index, Position(epoch, iteration), len(plan))
+                yield self._update(experience, plan[iteration], place)
+        self._end(experience)
+
+    def _begin(self, experience: Experience) -> None:
+        """Start an experience, or go on inside it after `load_state_dict`."""
+        index, halves = experience.index, self.halves
+        halves.enter(index)
+        if index != self._experience:
+            self._experience = index
+            if index > 0:
+                halves.slow_statistics()
+            if self.cwr is not None:
+                y = torch.cat([experience.train.y, self.memory.labels()])
+                self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
+            self._start_descent(index)
+        for plugin in self.plugins:
+            plugin.before_experience(halves.model, index)
+        self.latents.begin(experience.train.x, settled=halves.frozen(index))
+
+    def _start_descent(self, experience: int) -> None:
+        c = self.config
+        lr = c.lr if experience == 0 or c.inc_lr is None else c.inc_lr
+        self.descent.start(self.halves.model.parameters(), lr)
+
+    def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
+        """The epoch's minibatches: each new row once, stored ones equally often."""
+        held, y = self.memory.labels(), experience.train.y
+        rng = generator(self.parts.seed, "order", experience.index, epoch)
+        sizes = composition(len(y), len(held), self.config.train_mb_size)
+        return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
+
+    def _update(self, experience: Experience, minibatch: Minibatch, place: Place) -> Step:
+        """One update on current rows followed by stored ones."""
+        parts = self.parts
+        reseed(self.halves.model, parts.seed, place.experience, *place.position)
+        y = experience.train.y[minibatch.current]
+        with parts.device.autocast():
+            z = self.latents.training(experience.train.x, minibatch.current, place)
+            if len(minibatch.memory):
+                z = torch.cat([z, parts.device.put(self.memory.latents(minibatch.memory))])
+                y = torch.cat([y, self.memory.labels()[minibatch.memory]])
+            y = y.to(parts.device.torch, non_blocking=True)
+            logits = self.upper(z)
+            loss = criterion(self.config.criterion, logits, y)
+        correct = (logits.detach().argmax(1) == y).sum()
+        loss = self.descent.update(loss)
+        return Step(loss, correct, len(y), len(minibatch.memory), *place.position, place.iterations)
+
+    def _end(self, experience: Experience) -> None:
+        """Store what was chosen, as the lower part's final weights make it; consolidate."""
+        self._store(experience)
+        for plugin in self.plugins:
+            plugin.after_experience()
+        if self.cwr is not None:
+            self.cwr.consolidate()
+        self.latents.end(experience.train.x)
+        self._experience = None
+
+    def _store(self, experience: Experience) -> None:
+        """Let the memory have latents of the rows it chooses, each with all that belongs to it."""
+        (x, y), index = experience.train, experience.index
+        shape = self.halves.cut.latent_shape(x.shape[1:])
+        rows = self.memory.choose(len(y), index, shape)
+        if len(rows):
+            of, task = torch.full_like(rows, index), torch.full_like(rows, experience.task_label)
+            z = self.latents.kept(x, rows)
+            self.memory.store(LatentRows(z, y[rows], task, of, rows), index)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits of uint8 rows with the consolidated head. [B, C, H, W] -> [B, num_classes]"""
+        z = self.latents.evaluation(x)
+        with self._consolidated(), evaluating(self.halves.model), self.parts.device.autocast():
+            return self.upper(z).float()
+
+    @contextmanager
+    def _consolidated(self) -> Iterator[None]:
+        """In the middle of an experience, the head that its end would give now."""
+        if self.cwr is None or self._experience is None:
+            yield
+            return
+        saved = self.cwr.state_dict()
+        trained = [parameter.clone() for parameter in self.halves.head.parameters()]
+        self.cwr.consolidate()
+        try:
+            yield
+        finally:
+            self.cwr.load_state_dict(saved)
+            for parameter, values in zip(self.halves.head.parameters(), trained, strict=True):
+                parameter.copy_(values)
+
+    def memory_rows(self) -> dict[str, Any]:
+        return {
+            "rows": len(self.memory),
+            "bytes": self.memory.nbytes,
+            "per_class": self.memory.rows_per_class(),
+            "per_experience": self.memory.rows_per_experience(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.halves.model.state_dict(),
+            "descent": self.descent.state_dict(),
+            "memory": self.memory.state_dict(),
+            "cwr": None if self.cwr is None else self.cwr.state_dict(),
+            "experience": self._experience,
+            "settled": self.latents.settled,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.halves.model.load_state_dict(state["model"])
+        self.memory.load_state_dict(state["memory"])
+        if self.cwr is not None:
+            self.cwr.load_state_dict(state["cwr"])
+        self._experience = state["experience"]
+        self.latents.reset(settled=state["settled"])
+        if self._experience is not None:
+            self.halves.enter(self._experience)
+            self._start_descent(self._experience)
+        self.descent.load_state_dict(state["descent"])
+
+    def _synaptic_intelligence(self) -> Iterator[SynapticIntelligence]:
+        """The reference's, for all that learns but a head that CWR* looks after."""
+        c = self.config
+        if c.ewc_lambda > 0:
+            exclude = [self.halves.head_name] if c.head == "cwr_star" else []
+            yield SynapticIntelligence(
+                SynapticIntelligence.Config(ewc_lambda=c.ewc_lambda, exclude=exclude)
+            )
+
+
+def _memory(config: AR1.Config, seed: int) -> LatentMemory:
+    return LatentMemory(config.rm_sz, config.rm_bytes, config.latent_dtype, seed)

@@ -1,0 +1,67 @@
+"""An optimizer that can be started afresh, with its gradient scaler and the plugins it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clrun.device.device import Device
+from clrun.strategies.plugin import Plugin
+from clrun.strategies.shared_keys import SharedKeys
+
+
+class Descent:
+    """Updates of the parameters it was last started with, and of no others."""
+
+    def __init__(self, keys: SharedKeys, device: Device, plugins: Sequence[Plugin]) -> None:
+        self.keys, self.plugins = keys, plugins
+        self.scaler = device.scaler()
+        self.optimizer: torch.optim.Optimizer | None = None
+
+    def start(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        """A new optimizer, without momentum from before, over the trainable ones of these."""
+        keys, trainable = self.keys, [p for p in parameters if p.requires_grad]
+        if keys.optimizer == "sgd":
+            self.optimizer = torch.optim.SGD(
+                trainable, lr, momentum=keys.momentum, weight_decay=keys.l2
+            )
+        else:
+            kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
+            self.optimizer = kind(trainable, lr, weight_decay=keys.l2)
+
+    def update(self, loss: Tensor) -> Tensor:
+        """Follow the gradient of the loss with all penalties; that sum, detached."""
+        assert self.optimizer is not None, "start() comes first"
+        for plugin in self.plugins:
+            penalty = plugin.penalty()
+            if penalty is not None:
+                loss = loss + penalty
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.plugins:
+            self.scaler.unscale_(self.optimizer)  # plugins read true gradients
+        for plugin in self.plugins:
+            plugin.before_update()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        for plugin in self.plugins:
+            plugin.after_update()
+        return loss.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "plugins": [plugin.state_dict() for plugin in self.plugins],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from such a state; `start` with the same parameters came before."""
+        if self.optimizer is not None and state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        for plugin, saved in zip(self.plugins, state["plugins"], strict=True):
+            plugin.load_state_dict(saved)

@@ -1,0 +1,87 @@
+"""Where AR1's latents come from: computed for a minibatch, or once and for all where they stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from clrun.models.features import evaluating
+from clrun.seeds import generator
+from clrun.strategies.latent_cache import LatentCache
+from clrun.strategies.strategy import Parts
+from clrun.strategies.updater import Place
+
+CHUNKS = {"cpu": 16}
+"""Rows the frozen part computes at once: on a CPU, about what stays in its caches."""
+OTHER_CHUNK = 128
+
+
+class LatentSource:
+    """The lower part of a model as a function of uint8 images.
+
+    `settled` says that it will not change any more. Then what it makes of images without
+    augmentation is computed once (`cached`): of an experience's rows for the time of that
+    experience, of rows it is evaluated on for ever.
+    """
+
+    def __init__(self, lower: nn.Module, parts: Parts, *, cached: bool, settled: bool) -> None:
+        self.lower, self.parts, self.cached, self.settled = lower, parts, cached, settled
+        self._forward: Callable[[Tensor], Tensor] = parts.device.runnable(lower)
+        self._chunk = CHUNKS.get(parts.device.torch.type, OTHER_CHUNK)
+        self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
+        self._current: Tensor | None = None  # of an experience's rows, where they do not change
+
+    def begin(self, x: Tensor, *, settled: bool) -> None:
+        """An experience with training images `x` starts or is continued."""
+        self.settled = settled
+        if not settled:
+            self.cache.clear()
+        elif self.cached and self.parts.transform.augment == "none":
+            self._current = self.cache.latents(x)
+
+    def end(self, x: Tensor) -> None:
+        """It is over, and with it the only time that the lower part may learn."""
+        if self._current is not None:
+            self.cache.forget(x)
+        self._current, self.settled = None, True
+
+    def reset(self, *, settled: bool) -> None:
+        """Other weights were loaded."""
+        self.cache.clear()
+        self._current, self.settled = None, settled
+
+    def training(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
+        """Latents of a minibatch's rows of `x`, augmented, on the device."""
+        parts = self.parts
+        if self._current is not None:
+            return parts.device.put(self._current.index_select(0, rows))
+        rng = generator(parts.seed, "augmentation", place.experience, *place.position)
+        images = x.index_select(0, rows).to(parts.device.torch)
+        inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
+        return self._frozen(inputs) if self.settled else self._forward(parts.device.put(inputs))
+
+    def kept(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Latents of rows of `x` by the weights of now, without augmentation, on the CPU."""
+        if self._current is not None:
+            return self._current.index_select(0, rows)
+        return self.cache.compute(x.index_select(0, rows))
+
+    def evaluation(self, x: Tensor) -> Tensor:
+        """Latents of images, without augmentation, on the device."""
+        if self.cached and self.settled and len(x):
+            return self.parts.device.put(self.cache.latents(x))
+        return self._without_augmentation(x)
+
+    @torch.no_grad()
+    def _without_augmentation(self, x: Tensor) -> Tensor:
+        device = self.parts.device
+        with evaluating(self.lower), device.autocast():
+            return self._frozen(self.parts.transform.evaluation(x.to(device.torch)))
+
+    @torch.no_grad()
+    def _frozen(self, inputs: Tensor) -> Tensor:
+        """Without gradients nothing is kept for later, so any number of rows can go at once."""
+        chunks = self.parts.device.put(inputs).split(self._chunk)
+        return torch.cat([self._forward(chunk) for chunk in chunks])

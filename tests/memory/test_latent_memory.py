@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clrun.errors import ConfigError
+from clrun.memory.latent_memory import LatentMemory, LatentRows, bytes_needed
+
+DTYPES = ["float32", "float16", "bfloat16", "uint8"]
+SHAPE = (2, 3, 3)
+
+
+def memory(rm_sz: int = 10, *, rm_bytes: int | None = None, dtype: str = "float32", seed: int = 0):
+    return LatentMemory(rm_sz, rm_bytes, dtype, seed)
+
+
+def rows_of(experience: int, sample: torch.Tensor, shape=SHAPE) -> LatentRows:
+    """Latents that tell their number in the experience and their class."""
+    y = 2 * experience + sample % 2
+    z = torch.zeros(len(sample), *shape)
+    z[:, 0] = sample.view(-1, *[1] * (len(shape) - 1)).float()
+    z[:, 1] = y.view(-1, *[1] * (len(shape) - 1)).float()
+    of = torch.full_like(sample, experience)
+    return LatentRows(z, y, of + 100, of, sample)
+
+
+def learn(held: LatentMemory, experience: int, available: int, shape=SHAPE) -> torch.Tensor:
+    chosen = held.choose(available, experience, shape)
+    held.store(rows_of(experience, chosen, shape), experience)
+    return chosen
+
+
+def test_the_share_of_the_newest_experience_shrinks_as_in_the_paper():
+    held = memory(1500)
+    taken = [len(learn(held, i, 2000, (2,))) for i in range(391)]
+
+    assert taken[:10] == [1500, 750, 500, 375, 300, 250, 214, 187, 166, 150]
+    assert (taken[78], taken[195], taken[390]) == (18, 7, 3)
+    assert len(held) == 1500
+
+
+def test_free_places_are_filled_before_anything_is_replaced():
+    held = memory(1500)
+    taken = [len(learn(held, i, 600, (2,))) for i in range(4)]
+
+    assert taken == [600, 600, 500, 375]
+    assert held.rows_per_experience()[3] == 375
+    assert len(held) == 1500
+
+
+def test_experiences_have_about_equal_shares_in_the_end():
+    held = memory(1000)
+
+    for i in range(5):
+        learn(held, i, 3000, (2,))
+
+    counts = list(held.rows_per_experience().values())
+    assert sum(counts) == 1000
+    assert all(150 < count < 250 for count in counts)
+
+
+@given(available=st.lists(st.integers(1, 30), min_size=1, max_size=8), capacity=st.integers(0, 25))
+@settings(deadline=None, max_examples=40)
+def test_it_is_as_full_as_the_rows_seen_allow_and_never_fuller(available, capacity):
+    held = memory(capacity)
+
+    sizes = []
+    for i, rows in enumerate(available):
+        learn(held, i, rows)
+        sizes.append(len(held))
+
+    assert sizes == [min(seen, capacity) for seen in accumulate(available)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_labels_task_labels_and_numbers_stay_with_their_latents(dtype):
+    held = memory(20, dtype=dtype)
+
+    for i in range(6):
+        learn(held, i, 15)
+
+    z, rows = held.latents(torch.arange(20)), held.rows
+    assert len(held) == 20
+    assert z[:, 0, 0, 0].round().long().tolist() == rows.sample.tolist()
+    assert z[:, 1, 0, 0].round().long().tolist() == rows.y.tolist()
+    assert rows.y.tolist() == (2 * rows.experience + rows.sample % 2).tolist()
+    assert rows.task_label.tolist() == (rows.experience + 100).tolist()
+
+
+def test_no_row_is_stored_twice():
+    held = memory(40)
+
+    for i in range(6):
+        learn(held, i, 30)
+
+    pairs = set(zip(held.rows.experience.tolist(), held.rows.sample.tolist(), strict=True))
+    assert len(pairs) == 40
+
+
+def test_rows_are_counted_by_class_and_by_experience():
+    held = memory(20)
+    held.store(rows_of(0, torch.tensor([0, 2, 4, 5])), 0)
+    held.store(rows_of(1, torch.tensor([1, 3])), 1)
+
+    assert held.rows_per_class() == {0: 3, 1: 1, 3: 2}
+    assert held.rows_per_experience() == {0: 4, 1: 2}
+
+
+def test_the_choice_is_a_function_of_the_seed_and_the_experience():
+    again, other = memory(), memory(seed=1)
+
+    chosen = memory().choose(100, 0, SHAPE)
+
+    assert torch.equal(chosen, again.choose(100, 0, SHAPE))
+    assert not torch.equal(chosen, other.choose(100, 0, SHAPE))
+    assert not torch.equal(chosen, memory().choose(100, 1, SHAPE))
+    assert torch.equal(chosen, chosen.unique())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_stored_is_of_the_type_asked_for_and_given_back_as_float32(dtype):
+    held = memory(dtype=dtype)
+    learn(held, 0, 10)
+
+    assert held.rows.z.dtype == getattr(torch, dtype)
+    assert held.latents(torch.tensor([3, 3, 0])).dtype == torch.float32
+    assert held.latents(torch.tensor([3, 3, 0])).shape == (3, *SHAPE)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_limit_in_bytes_says_how_many_rows_fit(dtype, spare):
+    row, fixed = bytes_needed(SHAPE, dtype)
+    held = memory(1, rm_bytes=fixed + 5 * row + spare, dtype=dtype)
+
+    for i in range(4):
+        learn(held, i, 30)
+
+    assert len(held) == 5
+    assert held.nbytes == fixed + 5 * row
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_limit_below_one_row_is_refused_with_the_bytes_it_needs(dtype):
+    needed = sum(bytes_needed(SHAPE, dtype))
+
+    assert memory(rm_bytes=needed, dtype=dtype).capacity(SHAPE) == 1
+    with pytest.raises(ConfigError, match=rf"^strategy.rm_bytes={needed - 1}: .*least {needed}"):
+        memory(rm_bytes=needed - 1, dtype=dtype).choose(30, 0, SHAPE)
+
+
+def test_a_latent_of_ar1_takes_a_quarter_of_the_bytes_in_8_bits():
+    (full, _), (coded, fixed) = (
+        bytes_needed((512, 8, 8), "float32"),
+        bytes_needed((512, 8, 8), "uint8"),
+    )
+
+    assert 1500 * full == pytest.approx(187.5 * 2**20, rel=1e-3)
+    assert (1500 * coded + fixed) / (1500 * full) == pytest.approx(0.25, rel=2e-3)
+
+
+def test_8_bit_rows_stored_before_a_range_grew_are_still_within_a_step():
+    held = memory(20, dtype="uint8")
+    small = torch.rand(10, *SHAPE, generator=torch.Generator().manual_seed(0))
+    ids = torch.arange(10)
+    held.store(LatentRows(small, ids, ids, ids * 0, ids), 0)
+
+    held.store(LatentRows(small * 40, ids, ids, ids * 0 + 1, ids), 1)
+
+    steps = held.steps.step.view(1, -1, 1, 1)
+    assert bool(((held.latents(ids) - small).abs() <= 1.001 * steps).all())
+    assert bool(((held.latents(ids + 10) - small * 40).abs() <= 0.501 * steps).all())
+
+
+def test_a_memory_of_no_rows_stays_empty():
+    held = memory(0)
+
+    learn(held, 0, 30)
+
+    assert (len(held), held.nbytes, held.rows_per_class()) == (0, 0, {})
+    assert len(held.labels()) == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_saved_memory_goes_on_as_if_nothing_had_happened(dtype):
+    held, resumed = memory(12, dtype=dtype), memory(12, dtype=dtype)
+    learn(held, 0, 20)
+    resumed.load_state_dict(held.state_dict())
+
+    learn(held, 1, 20)
+    learn(resumed, 1, 20)
+
+    ours, theirs = held.state_dict(), resumed.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_an_empty_memory_can_be_saved():
+    held = memory()
+
+    held.load_state_dict(memory().state_dict())
+
+    assert len(held) == 0
