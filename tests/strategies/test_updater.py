@@ -235,13 +235,13 @@ def test_an_update_whose_fp16_gradients_overflow_is_skipped(updater, parts_of, r
     with torch.no_grad():
         parts.model.output.weight.mul_(1000)  # gradients of the layer before grow as much
     trained = updater(parts)
-    before, scale = parameters(trained), trained.scaler.get_scale()
+    before, scale = parameters(trained), trained.descent.scaler.get_scale()
 
     step = trained.step(*rows, HERE)
 
     assert math.isfinite(step.loss)
     assert all(torch.equal(w, before[k]) for k, w in parameters(trained).items())
-    assert trained.scaler.get_scale() == scale / 2
+    assert trained.descent.scaler.get_scale() == scale / 2
 
 
 @pytest.fixture(params=["augmentation", "dropout"])
