@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -284,6 +285,23 @@ def test_later_experiences_have_a_step_size_of_their_own(on_digits, inc_lr, expe
     learn(strategy, benchmark.experiences[1])
 
     assert (first, strategy.descent.optimizer.param_groups[0]["lr"]) == (0.05, expected)
+
+
+def test_the_head_may_learn_faster_than_the_rest(on_digits):
+    benchmark = digits()
+    settings = {"momentum": 0.0, "l2": 0.0, "head": "plain", "norm": "bn"}
+    moved = {}
+    for factor in (1.0, 10.0):
+        strategy = on_digits(benchmark, head_lr_factor=factor, **settings)
+        before = copy.deepcopy(strategy.halves.model.state_dict())
+        next(iter(strategy.learn(benchmark.experiences[0])))
+        after = strategy.halves.model.state_dict()
+        moved[factor] = {name: after[name] - before[name] for name in before}
+
+    assert set(moved[1.0]) > {"output.weight", "features.linear0.weight"}
+    for name, usual in moved[1.0].items():
+        expected = 10 * usual if name.startswith("output.") else usual
+        torch.testing.assert_close(moved[10.0][name], expected, rtol=1e-3, atol=1e-7)
 
 
 def test_new_classes_are_learnt_with_rows_as_long_as_the_first_ones(on_digits):

@@ -48,6 +48,7 @@ class AR1:
     @dataclass(frozen=True, kw_only=True)
     class Config(HalvesKeys, SharedKeys):
         inc_lr: Positive | None
+        head_lr_factor: Positive
         rm_sz: Natural
         rm_bytes: Count | None
         latent_dtype: Literal["float32", "float16", "bfloat16", "uint8"]
@@ -124,7 +125,12 @@ class AR1:
     def _start_descent(self, experience: int) -> None:
         c = self.config
         lr = c.lr if experience == 0 or c.inc_lr is None else c.inc_lr
-        self.descent.start(self.halves.model.parameters(), lr)
+        self.descent.start(
+            self.halves.model.parameters(),
+            lr,
+            faster=list(self.halves.head.parameters()),
+            factor=c.head_lr_factor,
+        )
 
     def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
         """The epoch's minibatches: each new row once, stored ones equally often."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -21,9 +21,23 @@ class Descent:
         self.scaler = device.scaler()
         self.optimizer: torch.optim.Optimizer | None = None
 
-    def start(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
-        """A new optimizer, without momentum from before, over the trainable ones of these."""
-        keys, trainable = self.keys, [p for p in parameters if p.requires_grad]
+    def start(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        *,
+        faster: Collection[nn.Parameter] = (),
+        factor: float = 1.0,
+    ) -> None:
+        """A new optimizer, without momentum from before, over the trainable ones of these.
+
+        Those that are also in `faster` have `factor` times the step size.
+        """
+        keys, marked = self.keys, {id(parameter) for parameter in faster} if factor != 1 else set()
+        learning = [p for p in parameters if p.requires_grad]
+        usual = {"params": [p for p in learning if id(p) not in marked]}
+        quick = {"params": [p for p in learning if id(p) in marked], "lr": lr * factor}
+        trainable = [group for group in (usual, quick) if group["params"]]
         if keys.optimizer == "sgd":
             self.optimizer = torch.optim.SGD(
                 trainable, lr, momentum=keys.momentum, weight_decay=keys.l2
