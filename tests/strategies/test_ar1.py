@@ -16,6 +16,7 @@ from clrun.errors import ConfigError
 from clrun.memory.latent_memory import LatentMemory, LatentRows
 from clrun.models.batch_renorm import BatchRenorm2D
 from clrun.models.features import evaluating
+from clrun.models.macs import forward_macs
 from clrun.models.mlp import MLP
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.runner.prepare import prepare
@@ -285,6 +286,22 @@ def test_later_experiences_have_a_step_size_of_their_own(on_digits, inc_lr, expe
     learn(strategy, benchmark.experiences[1])
 
     assert (first, strategy.descent.optimizer.param_groups[0]["lr"]) == (0.05, expected)
+
+
+def test_latents_that_are_looked_up_cost_one_pass_of_the_lower_part(on_digits):
+    benchmark = digits()
+    spent = {}
+    for cache in ("auto", "off"):
+        strategy = on_digits(benchmark, latent_cache=cache, train_epochs=3)
+        learn(strategy, benchmark.experiences[0])
+        before = strategy.train_macs
+        learn(strategy, benchmark.experiences[1])
+        spent[cache] = strategy.train_macs - before
+
+    rows = len(benchmark.experiences[1].train.y)
+    one_pass = rows * forward_macs(strategy.halves.cut.lower, (1, 8, 8))
+    assert one_pass > 0
+    assert spent["off"] - spent["auto"] == 2 * one_pass
 
 
 def test_the_head_may_learn_faster_than_the_rest(on_digits):

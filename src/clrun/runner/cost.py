@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import resource
 import sys
 import time
@@ -10,12 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
 from clrun.strategies.step import Step
-from clrun.streams.experience import StreamShape
 
 PHASES = ("setup", "train", "memory", "eval", "checkpoint")
 
@@ -56,14 +50,14 @@ class Cost:
             self.replayed_patterns += step.replayed
             yield step
 
-    def summary(self, macs: int, memory_bytes: int, peak_device_bytes: int) -> dict[str, Any]:
+    def summary(self, train_macs: int, memory_bytes: int, peak_device_bytes: int) -> dict[str, Any]:
         """The `cost` of results.json."""
         return {
             "wall_seconds": {name: round(value, 3) for name, value in self.wall_seconds.items()},
             "train_steps": self.train_steps,
             "patterns_seen": self.patterns_seen,
             "replayed_patterns": self.replayed_patterns,
-            "train_macs": macs * self.patterns_seen,
+            "train_macs": train_macs,
             "peak_rss_bytes": -(-peak_rss_bytes() // PEAK_STEP) * PEAK_STEP,
             "peak_device_bytes": peak_device_bytes,
             "memory_bytes": memory_bytes,
@@ -74,12 +68,3 @@ def peak_rss_bytes() -> int:
     """Most resident memory this process ever had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def training_macs(model: nn.Module, shape: StreamShape) -> int:
-    """Multiply-accumulates of forward and backward for one pattern; counted, nothing computed."""
-    twin = copy.deepcopy(model).to("meta").eval()  # counts the same, and draws no dropout masks
-    x = torch.empty(2, shape.channels, shape.height, shape.width, device="meta")
-    with FlopCounterMode(display=False) as counter:
-        twin(x).sum().backward()
-    return int(counter.get_total_flops()) // 2 // 2  # a MAC is two operations; two patterns

@@ -16,7 +16,7 @@ from clrun.config.schema import component_class
 from clrun.device.device import Device
 from clrun.errors import ConfigError
 from clrun.models.features import require_layer
-from clrun.runner.cost import training_macs
+from clrun.models.macs import training_macs
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
 from clrun.streams.download import Progress
@@ -48,7 +48,8 @@ class Prepared:
     @cached_property
     def pattern_macs(self) -> int:
         """Multiply-accumulates of training on one pattern, forward and backward."""
-        return training_macs(self.model, self.benchmark.shape())
+        shape = self.benchmark.shape()
+        return training_macs(self.model, (shape.channels, shape.height, shape.width))
 
     @cached_property
     def update_macs(self) -> int:

@@ -51,9 +51,17 @@ def summary(prepared: Prepared, cost: Cost, strategy: Strategy, scored: Scored) 
         initial_accuracy=initial,
         metrics=metrics,
         notes=notes,
-        cost=cost.summary(prepared.pattern_macs, memory["bytes"], prepared.device.peak_bytes()),
+        cost=cost.summary(
+            _train_macs(prepared, cost, strategy), memory["bytes"], prepared.device.peak_bytes()
+        ),
         memory=memory,
     )
+
+
+def _train_macs(prepared: Prepared, cost: Cost, strategy: Strategy) -> int:
+    """What the strategy counted; where it counts nothing, the whole model for every pattern."""
+    counted = getattr(strategy, "train_macs", None)
+    return prepared.pattern_macs * cost.patterns_seen if counted is None else int(counted)
 
 
 def nothing(benchmark: Benchmark) -> Scores:

@@ -10,10 +10,10 @@ evaluation sees a consolidated head, in the middle of an experience too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from clrun.memory.latent_memory import LatentMemory, LatentRows
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
 from clrun.models.features import evaluating
+from clrun.models.macs import forward_macs, training_macs
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
 from clrun.strategies.descent import Descent
@@ -37,6 +38,23 @@ from clrun.strategies.strategy import Parts
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 from clrun.strategies.updater import Place, criterion
 from clrun.streams.experience import Experience, StreamShape
+
+
+class PatternMacs(NamedTuple):
+    """Multiply-accumulates for one pattern."""
+
+    lower: int
+    """of the lower part: forward, and backward while it learns"""
+    upper: int
+    """of the upper part, forward and backward"""
+
+    @classmethod
+    def of(cls, halves: Halves, image_shape: Sequence[int], *, learns_below: bool) -> PatternMacs:
+        """As the halves are now: what is frozen needs no gradient."""
+        upper = training_macs(halves.cut.upper, halves.cut.latent_shape(image_shape))
+        if learns_below:
+            return cls(training_macs(halves.model, image_shape) - upper, upper)
+        return cls(forward_macs(halves.cut.lower, image_shape), upper)
 
 
 class AR1:
@@ -94,6 +112,8 @@ class AR1:
             settled=self.halves.frozen(0),
         )
         self._experience: int | None = None  # the one in progress
+        self.train_macs = 0
+        """Multiply-accumulates spent on learning: nothing below the cut for what is looked up."""
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train the upper part on new and stored latents, then store some of the new ones."""
@@ -110,7 +130,8 @@ class AR1:
         """Start an experience, or go on inside it after `load_state_dict`."""
         index, halves = experience.index, self.halves
         halves.enter(index)
-        if index != self._experience:
+        is_new = index != self._experience
+        if is_new:
             self._experience = index
             if index > 0:
                 halves.slow_statistics()
@@ -120,7 +141,11 @@ class AR1:
             self._start_descent(index)
         for plugin in self.plugins:
             plugin.before_experience(halves.model, index)
-        self.latents.begin(experience.train.x, settled=halves.frozen(index))
+        x = experience.train.x
+        self._macs = PatternMacs.of(halves, x.shape[1:], learns_below=not halves.frozen(index))
+        self.latents.begin(x, settled=halves.frozen(index))
+        if self.latents.looks_up and is_new:
+            self.train_macs += len(x) * self._macs.lower
 
     def _start_descent(self, experience: int) -> None:
         c = self.config
@@ -154,6 +179,8 @@ class AR1:
             loss = criterion(self.config.criterion, logits, y)
         correct = (logits.detach().argmax(1) == y).sum()
         loss = self.descent.update(loss)
+        computed = 0 if self.latents.looks_up else len(minibatch.current)
+        self.train_macs += len(y) * self._macs.upper + computed * self._macs.lower
         return Step(loss, correct, len(y), len(minibatch.memory), *place.position, place.iterations)
 
     def _end(self, experience: Experience) -> None:
@@ -214,6 +241,7 @@ class AR1:
             "memory": self.memory.state_dict(),
             "cwr": None if self.cwr is None else self.cwr.state_dict(),
             "experience": self._experience,
+            "train_macs": self.train_macs,
             "settled": self.latents.settled,
         }
 
@@ -222,7 +250,7 @@ class AR1:
         self.memory.load_state_dict(state["memory"])
         if self.cwr is not None:
             self.cwr.load_state_dict(state["cwr"])
-        self._experience = state["experience"]
+        self._experience, self.train_macs = state["experience"], state["train_macs"]
         self.latents.reset(settled=state["settled"])
         if self._experience is not None:
             self.halves.enter(self._experience)

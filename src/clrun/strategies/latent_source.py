@@ -52,6 +52,11 @@ class LatentSource:
         self.cache.clear()
         self._current, self.settled = None, settled
 
+    @property
+    def looks_up(self) -> bool:
+        """The current experience's latents were all computed when it began."""
+        return self._current is not None
+
     def training(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
         """Latents of a minibatch's rows of `x`, augmented, on the device."""
         parts = self.parts
