@@ -291,12 +291,12 @@ def test_later_experiences_have_a_step_size_of_their_own(on_digits, inc_lr, expe
 def test_latents_that_are_looked_up_cost_one_pass_of_the_lower_part(on_digits):
     benchmark = digits()
     spent = {}
-    for cache in ("auto", "off"):
-        strategy = on_digits(benchmark, latent_cache=cache, train_epochs=3)
+    for use in ("auto", "off"):
+        strategy = on_digits(benchmark, latent_cache=use, train_epochs=3)
         learn(strategy, benchmark.experiences[0])
         before = strategy.train_macs
         learn(strategy, benchmark.experiences[1])
-        spent[cache] = strategy.train_macs - before
+        spent[use] = strategy.train_macs - before
 
     rows = len(benchmark.experiences[1].train.y)
     one_pass = rows * forward_macs(strategy.halves.cut.lower, (1, 8, 8))
