@@ -147,6 +147,16 @@ PLACES = [
         "cifar-10-batches-py/",
     ),
     ("benchmark.validation_fraction=0.001", "benchmark.validation_fraction=0.001", ""),
+    # where AR1 cuts and freezes a model, and how much it may store
+    ("strategy=ar1 strategy.rm_sz=-1", "strategy.rm_sz=-1", "at least 0"),
+    ("strategy=ar1 strategy.latent_layer_num=28", "strategy.latent_layer_num=28", "at most 27"),
+    ("strategy=ar1 model=mlp strategy.latent_layer_num=3", "latent_layer_num=3", "latent_layer="),
+    ("strategy=ar1 strategy.latent_layer_num=5", "freeze_below_layer=", "above the latent layer"),
+    ("strategy=ar1 strategy.freeze_below_layer=lat_feature.3", "=lat_feature.3", "Did you mean"),
+    ("strategy=ar1 model=mlp strategy.latent_layer=nope", "latent_layer=nope", "Layers: "),
+    ("strategy=ar1 strategy.rm_bytes=10", "strategy.rm_bytes=10", "Use at least"),
+    ("strategy=ar1 strategy.rm_sz=0 strategy.rm_bytes=10", "strategy.rm_bytes=10", "rm_sz"),
+    ("model=torchvision model.arch=mobilenet_v9", "model.arch=mobilenet_v9", "Did you mean"),
 ]
 
 
