@@ -231,8 +231,8 @@ def _chosen(memory: LatentMemory, experiences: list[Experience]) -> int:
     held, chosen = len(memory), 0
     for experience in experiences:
         wanted = max(memory.rm_sz - held, memory.rm_sz // (experience.index + 1))
-        chosen += min(len(experience.train.y), wanted)
-        held = min(memory.rm_sz, held + chosen)
+        new = min(len(experience.train.y), wanted)
+        chosen, held = chosen + new, min(memory.rm_sz, held + new)
     return chosen
 
 
