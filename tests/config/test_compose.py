@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 import clrun
 from clrun.config.compose import compose
+from clrun.config.sources import conf_root
 from clrun.errors import ConfigError
 
 
@@ -34,6 +36,25 @@ def test_a_plugins_missing_keys_come_from_its_yaml() -> None:
 
     assert plugin.config.ewc_lambda == 2
     assert plugin.config.clip == 0.001
+
+
+def test_a_plugins_yaml_decides_what_is_left_out(tmp_path: Path) -> None:
+    shipped = (conf_root() / "plugin" / "si.yaml").read_text()
+    (tmp_path / "plugin").mkdir()
+    (tmp_path / "plugin" / "si.yaml").write_text(shipped.replace("clip: 0.001", "clip: 0.002"))
+    words = ["strategy.plugins=[{name: si, ewc_lambda: 2}]"]
+
+    [plugin] = compose(words, config_dirs=[tmp_path]).plugins
+
+    assert plugin.config.clip == 0.002
+    assert compose(words, config_dirs=[tmp_path]).hash() != compose(words).hash()
+
+
+def test_spelling_out_a_default_is_the_same_experiment() -> None:
+    short = compose(["strategy.plugins=[{name: si, ewc_lambda: 2}]"])
+    long = compose(["strategy.plugins=[{name: si, ewc_lambda: 2, clip: 0.001}]"])
+
+    assert short.hash() == long.hash()
 
 
 def test_composing_twice_or_inside_one_another_leaves_hydra_as_it_was() -> None:

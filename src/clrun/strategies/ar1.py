@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Natural, NonNegative, Positive
+from clrun.memory.described import described
 from clrun.memory.latent_memory import LatentMemory, LatentRows
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
@@ -227,12 +228,7 @@ class AR1:
                 parameter.copy_(values)
 
     def memory_rows(self) -> dict[str, Any]:
-        return {
-            "rows": len(self.memory),
-            "bytes": self.memory.nbytes,
-            "per_class": self.memory.rows_per_class(),
-            "per_experience": self.memory.rows_per_experience(),
-        }
+        return described(self.memory)
 
     def state_dict(self) -> dict[str, Any]:
         return {

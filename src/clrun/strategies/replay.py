@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
+from clrun.memory.described import described
 from clrun.memory.minibatches import Composition, EpochPlan, Minibatch, draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.seeds import generator
@@ -154,12 +155,7 @@ class Replay:
         return self.updater.predict(x)
 
     def memory_rows(self) -> dict[str, Any]:
-        return {
-            "rows": len(self.memory),
-            "bytes": self.memory.nbytes,
-            "per_class": self.memory.rows_per_class(),
-            "per_experience": self.memory.rows_per_experience(),
-        }
+        return described(self.memory)
 
     def state_dict(self) -> dict[str, Any]:
         return {**self.updater.state_dict(), "memory": self.memory.state_dict()}
