@@ -24,8 +24,8 @@ class Cut(NamedTuple):
     that the forward pass takes in Python stay as they were when it was cut.
     """
 
-    lower: nn.Module
-    upper: nn.Module
+    lower: fx.GraphModule
+    upper: fx.GraphModule
 
     def latent_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the latent of one input [C, H, W]; nothing is computed."""

@@ -24,6 +24,7 @@ from clrun.memory.latent_memory import LatentMemory, LatentRows
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
 from clrun.models.features import evaluating
+from clrun.models.folding import folded
 from clrun.models.macs import forward_macs, training_macs
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
@@ -106,6 +107,7 @@ class AR1:
         self.plugins: tuple[Plugin, ...] = (*parts.plugins, *self._synaptic_intelligence())
         self.descent = Descent(config, parts.device, self.plugins)
         self.upper = parts.device.runnable(self.halves.cut.upper)
+        self.upper_evaluating = parts.device.runnable(folded(self.halves.cut.upper))
         self.latents = LatentSource(
             self.halves.cut.lower,
             parts,
@@ -209,7 +211,7 @@ class AR1:
         """Logits of uint8 rows with the consolidated head. [B, C, H, W] -> [B, num_classes]"""
         z = self.latents.evaluation(x)
         with self._consolidated(), evaluating(self.halves.model), self.parts.device.autocast():
-            return self.upper(z).float()
+            return self.upper_evaluating(z).float()
 
     @contextmanager
     def _consolidated(self) -> Iterator[None]:

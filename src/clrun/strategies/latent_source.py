@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx
 
 from clrun.models.features import evaluating
+from clrun.models.folding import folded
 from clrun.seeds import generator
 from clrun.strategies.latent_cache import LatentCache
 from clrun.strategies.strategy import Parts
@@ -26,9 +27,9 @@ class LatentSource:
     experience, of rows it is evaluated on for ever.
     """
 
-    def __init__(self, lower: nn.Module, parts: Parts, *, cached: bool, settled: bool) -> None:
+    def __init__(self, lower: fx.GraphModule, parts: Parts, *, cached: bool, settled: bool) -> None:
         self.lower, self.parts, self.cached, self.settled = lower, parts, cached, settled
-        self._forward: Callable[[Tensor], Tensor] = parts.device.runnable(lower)
+        self._forward: Callable[[Tensor], Tensor] = parts.device.runnable(folded(lower))
         self._chunk = CHUNKS.get(parts.device.torch.type, OTHER_CHUNK)
         self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
         self._current: Tensor | None = None  # of an experience's rows, where they do not change

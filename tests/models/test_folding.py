@@ -1,0 +1,161 @@
+"""Convolutions that contain the normalisation behind them."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from clrun.models.batch_renorm import BatchRenorm2D, replace_bn_with_brn
+from clrun.models.cut import cut
+from clrun.models.folding import FoldedConv, folded
+from clrun.models.mobilenet_v1 import MobilenetV1
+
+TOLERANCE = 1e-5
+"""Of the largest value: scaling the weights instead of the result rounds differently."""
+
+
+def lived_in(model: nn.Module) -> nn.Module:
+    """With statistics, scales and shifts that are not those of a new model, in evaluation mode."""
+    rng = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            values = [*module.parameters(), module.running_mean, module.running_var]
+            for value in values:
+                value.data.copy_(torch.rand(value.shape, generator=rng) + 0.5)
+    return model.eval()
+
+
+def lower_part(*, renorm: bool = True) -> fx.GraphModule:
+    torch.manual_seed(0)
+    model = lived_in(MobilenetV1(10, latent_layer_num=5))
+    return cut(replace_bn_with_brn(model) if renorm else model, "lat_features").lower
+
+
+def gradients(part: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    part.zero_grad()
+    part(x).square().sum().backward()
+    return {name: p.grad.clone() for name, p in part.named_parameters() if p.grad is not None}
+
+
+def assert_close(ours: Tensor, theirs: Tensor) -> None:
+    assert (ours - theirs).abs().max() <= TOLERANCE * theirs.abs().max()
+
+
+@pytest.mark.parametrize("renorm", [True, False])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_outputs_are_those_of_the_separate_layers(
+    renorm: bool, order: torch.memory_format
+) -> None:
+    part = lower_part(renorm=renorm).to(memory_format=order)
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+    ours, theirs = folded(part)(x), part(x)
+
+    assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("renorm", [True, False])
+def test_so_are_the_gradients_of_all_parameters(renorm: bool) -> None:
+    part = lower_part(renorm=renorm)
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    theirs = gradients(part, x)
+
+    folded_gradients = gradients(folded(part), x)
+
+    layers = dict(part.named_parameters())
+    shared = {id(p): name for name, p in folded(part).named_parameters()}
+    assert {id(p) for p in layers.values()} == set(shared)
+    for name, parameter in layers.items():
+        assert_close(folded_gradients[shared[id(parameter)]], theirs[name])
+
+
+def test_the_gradient_of_the_images_is_theirs_too() -> None:
+    part = lower_part()
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1), requires_grad=True)
+
+    (theirs,) = torch.autograd.grad(part(x).square().sum(), x)
+    (ours,) = torch.autograd.grad(folded(part)(x).square().sum(), x)
+
+    assert_close(ours, theirs)
+
+
+def test_no_normalisation_is_left_behind_a_convolution() -> None:
+    part = lower_part()
+
+    names = [str(node.target) for node in folded(part).graph.nodes if node.op == "call_module"]
+
+    assert len(names) == 6  # one for each layer of the part
+    assert not [name for name in names if name.endswith((".bn", ".activ"))]
+
+
+def test_the_layers_are_shared_so_that_learning_shows() -> None:
+    part = lower_part()
+    fast, x = folded(part), torch.ones(1, 3, 32, 32)
+    before = fast(x)
+
+    with torch.no_grad():
+        part.get_submodule("lat_features.0.bn").beta.add_(1.0)
+
+    assert not torch.equal(fast(x), before)
+    assert_close(fast(x), part(x))
+
+
+def test_a_residual_model_gives_right_gradients_where_branches_share_them() -> None:
+    """Both branches of an addition get one and the same gradient: nobody may write into it."""
+    torch.manual_seed(0)
+    part = fx.symbolic_trace(lived_in(residual()))
+    x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    theirs = gradients(copy.deepcopy(part), x)
+
+    ours = gradients(folded(part), x)
+
+    shared = {id(p): name for name, p in folded(part).named_parameters()}
+    for name, parameter in part.named_parameters():
+        assert_close(ours[shared[id(parameter)]], theirs[name])
+
+
+def residual() -> nn.Module:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+            self.first_norm, self.second_norm = nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False)
+            self.relu = nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.relu(self.first_norm(self.first(x)))
+            z = self.second_norm(self.second(y))
+            return self.relu(y + z) * z
+
+    return Block()
+
+
+def test_a_layer_in_training_mode_is_refused() -> None:
+    layer = FoldedConv(nn.Conv2d(2, 2, 1), BatchRenorm2D(2).train())
+
+    with pytest.raises(AssertionError, match="training mode"):
+        layer(torch.zeros(1, 2, 2, 2))
+
+
+def test_a_normalisation_without_running_statistics_stays_as_it_is() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)).eval()
+    part, x = fx.symbolic_trace(model), torch.randn(2, 2, 3, 3)
+
+    fast = folded(part)
+
+    assert torch.equal(fast(x), part(x))
+
+
+def test_reduced_precision_is_autocast_s_business() -> None:
+    part = lower_part()
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = folded(part)(x)
+        ours.float().square().sum().backward()
+
+    assert ours.dtype == torch.bfloat16
+    assert (ours.float() - part(x)).abs().max() < 0.05 * part(x).abs().max()
