@@ -65,22 +65,14 @@ class BatchRenorm2D(nn.Module):
         mean, var, r, d = self._observe(x)
         return _Renormalise.apply(x, self.gamma, self.beta, mean, var, r, d, self.eps)
 
-    # compiled, the backward pass would compute r and d afresh from statistics that have moved on
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    @torch.no_grad()
     def _observe(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mean, variance, r and d of a minibatch, [C] each; then the running values move on."""
-        mean, var = _moments(x, dtype=self.running_avg_mean.dtype)
-        std = (var + self.eps).sqrt()
-        r = (std / self.running_avg_std).clamp(1 / self.r_max, self.r_max)
-        d = (mean - self.running_avg_mean) / self.running_avg_std
-        d = d.clamp(-self.d_max, self.d_max)
-        self.running_avg_mean.lerp_(mean, self.momentum)
-        self.running_avg_std.lerp_(std, self.momentum)
-        step = self.r_d_max_inc_step * len(x)
-        for bound, cap in ((self.r_max, self.max_r_max), (self.d_max, self.max_d_max)):
-            bound.copy_(torch.maximum(bound, (bound + step).clamp(max=cap)))
-        return mean, var, r, d
+        schedule = (self.r_max, self.d_max, self.momentum, self.r_d_max_inc_step)
+        running = (self.running_avg_mean, self.running_avg_std)
+        options = (self.eps, self.max_r_max, self.max_d_max)
+        observe = _observed_in_graph if torch.compiler.is_compiling() else _observed
+        with torch.no_grad():
+            return observe(x.detach(), *running, *schedule, *options)
 
     def extra_repr(self) -> str:
         caps = f"max_r_max={self.max_r_max}, max_d_max={self.max_d_max}"
@@ -118,6 +110,44 @@ class BatchRenorm2D(nn.Module):
     def _keep_schedule(self, state: dict[str, Any], prefix: str) -> None:
         for name in SCHEDULE:
             state.setdefault(f"{prefix}{name}", getattr(self, name))
+
+
+def _observed(
+    x: Tensor,
+    running_mean: Tensor,
+    running_std: Tensor,
+    r_max: Tensor,
+    d_max: Tensor,
+    momentum: Tensor,
+    inc_step: Tensor,
+    eps: float,
+    max_r_max: float,
+    max_d_max: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    mean, var = _moments(x, dtype=running_mean.dtype)
+    std = (var + eps).sqrt()
+    r = (std / running_std).clamp(1 / r_max, r_max)
+    d = ((mean - running_mean) / running_std).clamp(-d_max, d_max)
+    running_mean.lerp_(mean, momentum)
+    running_std.lerp_(std, momentum)
+    step = inc_step * len(x)
+    for bound, cap in ((r_max, max_r_max), (d_max, max_d_max)):
+        bound.copy_(torch.maximum(bound, (bound + step).clamp(max=cap)))
+    return mean, var, r, d
+
+
+# one operation of the graph: taken apart, the backward pass of a compiled model would compute r
+# and d afresh, from statistics that have moved on
+_observed_in_graph = torch.library.custom_op(
+    "clrun::observed",
+    _observed,
+    mutates_args=("running_mean", "running_std", "r_max", "d_max"),
+)
+
+
+@_observed_in_graph.register_fake
+def _(x: Tensor, running_mean: Tensor, *rest: Tensor | float) -> tuple[Tensor, ...]:
+    return tuple(torch.empty_like(running_mean) for _ in range(4))
 
 
 class _Renormalise(torch.autograd.Function):
