@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clrun.config.run_config import RunConfig
-
 if TYPE_CHECKING:
+    from clrun.config.run_config import RunConfig
     from clrun.records.results import Results
 
 __all__ = ["RunConfig", "compose", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RunConfig":
+        from clrun.config.run_config import RunConfig  # pydantic takes as long as a help text
+
+        return RunConfig
+    raise AttributeError(f"module 'clrun' has no attribute {name!r}")
 
 
 def compose(overrides: list[str] | None = None, **where: Any) -> RunConfig:

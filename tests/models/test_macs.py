@@ -69,3 +69,30 @@ def test_counting_computes_nothing_and_leaves_the_model_as_it_is(layer):
     assert all(module.training for module in model.modules())
     assert all(p.grad is None and p.device.type == "cpu" for p in model.parameters())
     assert torch.equal(torch.get_rng_state(), rng)
+
+
+def test_a_channel_of_a_grouped_convolution_meets_its_own_group_alone():
+    first, grouped = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=4)
+
+    macs = training_macs(nn.Sequential(first, grouped), SHAPE)
+
+    assert macs == 2 * (3 * 8 * 64) + 3 * (9 * 8 * 2 * 64)
+
+
+def test_a_transposed_convolution_costs_its_size_at_every_position_it_reads():
+    model = nn.ConvTranspose2d(3, 5, 3, stride=2)
+
+    assert training_macs(model, SHAPE) == 2 * (3 * 5 * 9 * 64)
+
+
+def test_attention_costs_its_projections_and_the_products_of_all_pairs_of_tokens():
+    tokens, width, hidden = 3, 16, 32
+    model = nn.Sequential(
+        nn.Flatten(2), nn.Linear(64, width), nn.TransformerEncoderLayer(width, 2, hidden)
+    )
+
+    macs = forward_macs(model, SHAPE)
+
+    projections = 64 * width + 3 * width**2 + width**2 + 2 * width * hidden
+    # the layer takes the first dimension, our two inputs, for the tokens
+    assert macs == tokens * (projections + 2 * 2 * width)

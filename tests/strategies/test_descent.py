@@ -103,3 +103,21 @@ def test_before_the_first_start_there_is_nothing_to_save(descent):
     fresh.load_state_dict(descent().state_dict())
 
     assert fresh.optimizer is None
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adam_moves_weights_as_its_plain_form_but_for_rounding(descent, name):
+    start = torch.linspace(-1, 1, 50)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    updating = descent(optimizer=name, l2=0.01)
+    updating.start([ours], lr=0.01)
+    kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+    plain = kind([theirs], 0.01, weight_decay=0.01, foreach=False)
+
+    for _ in range(20):
+        updating.update((ours * start.cos()).sin().sum())
+        plain.zero_grad()
+        (theirs * start.cos()).sin().sum().backward()
+        plain.step()
+
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)

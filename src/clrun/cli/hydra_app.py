@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,17 +21,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from clrun.cli.help import help_text
 from clrun.cli.hydra_errors import explained
 from clrun.cli.request import Request, parse
-from clrun.config.check import check
 from clrun.config.compose import compose_tree, version_base
 from clrun.config.resolvers import register_resolvers
-from clrun.config.run_config import RunConfig
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
 from clrun.config.sweep import points
 from clrun.errors import ConfigError
 from clrun.records.run_folder import fresh_folder
+
+if TYPE_CHECKING:
+    from clrun.config.run_config import RunConfig
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,10 +46,16 @@ def main(argv: Sequence[str]) -> int:
     register()
     register_resolvers()
     try:
+        text = help_text(request) if request.arguments.help else None
+        if text is not None:
+            print(text)
+            return 0
         if request.only_shows:
             return _hydra(request, _nothing_to_run)
         if request.arguments.multirun:
             return _sweep(request)
+        from clrun.config.check import check  # with pydantic, which a help text does without
+
         tree = compose_tree(request.overrides, **request.where())
         if OmegaConf.select(tree, "hydra.mode") == RunMode.MULTIRUN:
             return _sweep(request)
@@ -71,6 +79,8 @@ def _run(request: Request, config: RunConfig, tree: DictConfig) -> int:
 
 def _sweep(request: Request) -> int:
     """A sweep through Hydra's launcher; every job is checked before the first one starts."""
+    from clrun.config.check import check
+
     jobs, trees = [], []
     for overrides in points(request.overrides):
         trees.append(compose_tree(overrides, **request.where()))

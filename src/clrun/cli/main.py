@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
-from clrun.cli import list_options, version
 from clrun.errors import ClrunError
 
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "list": list_options.main,
-    "version": version.main,
+VERBS = {
+    "list": "clrun.cli.list_options",
+    "profile": "clrun.cli.profile",
+    "version": "clrun.cli.version",
 }
+"""The module whose `main` takes the rest of the words; imported only when it is asked for."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         if words and words[0] in VERBS:
-            return VERBS[words[0]](words[1:])
+            return int(import_module(VERBS[words[0]]).main(words[1:]))
         from clrun.cli import hydra_app  # Hydra takes 0.3 s to import
 
         return hydra_app.main(words[1:] if words[:1] == ["run"] else words)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -14,11 +14,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig
 
-from clrun.config.check import check
 from clrun.config.resolvers import register_resolvers
-from clrun.config.run_config import RunConfig
 from clrun.config.search_path import extra_folders, register
 from clrun.config.sources import GROUPS, RECIPES, conf_root
+
+if TYPE_CHECKING:
+    from clrun.config.run_config import RunConfig
 
 
 def version_base() -> dict[str, str]:
@@ -34,8 +35,12 @@ def compose_tree(
     config_dirs: Sequence[Path] = (),
     config_path: Path | None = None,
     config_name: str = "config",
+    force: bool = True,
 ) -> DictConfig:
-    """The composed tree with Hydra's own node, as a run of the same overrides would get it."""
+    """The composed tree with Hydra's own node, as a run of the same overrides would get it.
+
+    `force` lets through keys that do not exist, for `check` to name them all.
+    """
     register()
     register_resolvers()
     where = str((config_path or conf_root()).resolve())
@@ -44,7 +49,8 @@ def compose_tree(
         _fresh_hydra(),
         hydra.initialize_config_dir(where, job_name="clrun", **version_base()),
     ):
-        return hydra.compose(config_name, _forced(overrides), return_hydra_config=True)
+        words = _forced(overrides) if force else list(overrides)
+        return hydra.compose(config_name, words, return_hydra_config=True)
 
 
 def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
@@ -54,6 +60,8 @@ def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
         ConfigError: with one line for each problem.
         HydraException: an override cannot be parsed or names an option that does not exist.
     """
+    from clrun.config.check import check  # with pydantic, which a help text does without
+
     return check(compose_tree(overrides, **where), overrides)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import omegaconf
 from omegaconf import DictConfig, OmegaConf
 
-from clrun.config.check import check
-
 
 def register_resolvers() -> None:
     """Register them once in this process."""
@@ -19,5 +17,7 @@ def register_resolvers() -> None:
 
 def _job_folder(*, _root_: DictConfig) -> str:
     """The folder of a sweep's job: strategy, benchmark, seed and a hash of the configuration."""
+    from clrun.config.check import check  # with pydantic, which a help text does without
+
     config = check(_root_)
     return f"{config.label()}-{config.hash()}"

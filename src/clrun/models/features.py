@@ -21,13 +21,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     `model.train()` would not do: it would wake layers that were frozen in evaluation mode.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in training:
+            module.training = True
 
 
 def layer_names(model: nn.Module) -> list[str]:
@@ -85,8 +86,7 @@ def extract_features(
     """
     batches = []
     with evaluating(model), torch.no_grad(), _recording(model, layer_name) as seen:
-        for start in range(0, max(len(x), 1), batch_size):  # no rows: one empty batch tells d
-            rows = x[start : start + batch_size]
+        for rows in x.split(batch_size):  # no rows: one empty batch tells d
             model(transform.evaluation(rows.to(device)))
             features = seen[-1] if seen else None  # of a layer used twice, the last use
             if not isinstance(features, Tensor) or len(features) != len(rows):

@@ -8,13 +8,15 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from clrun.config.run_config import RunConfig
 from clrun.errors import FolderError, StorageError
 from clrun.records.files import storage_errors, write_json, write_text
+
+if TYPE_CHECKING:
+    from clrun.config.run_config import RunConfig
 
 
 def fresh_folder(output_root: Path, kind: str = "") -> Path:

@@ -8,9 +8,11 @@ import subprocess
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clrun.config.run_config import RunConfig
+if TYPE_CHECKING:
+    from clrun.config.run_config import RunConfig
+
 
 PACKAGES = ("clrun", "torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn")
 

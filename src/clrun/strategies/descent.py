@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from clrun.device.device import Device
 from clrun.strategies.plugin import Plugin
+from clrun.strategies.sgd import SGD
 from clrun.strategies.shared_keys import SharedKeys
 
 
@@ -19,7 +20,8 @@ class Descent:
     def __init__(self, keys: SharedKeys, device: Device, plugins: Sequence[Plugin]) -> None:
         self.keys, self.plugins = keys, plugins
         self.scaler = device.scaler()
-        self.optimizer: torch.optim.Optimizer | None = None
+        self.scales = self.scaler.is_enabled()
+        self.optimizer: torch.optim.Optimizer | SGD | None = None
 
     def start(
         self,
@@ -39,12 +41,10 @@ class Descent:
         quick = {"params": [p for p in learning if id(p) in marked], "lr": lr * factor}
         trainable = [group for group in (usual, quick) if group["params"]]
         if keys.optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(
-                trainable, lr, momentum=keys.momentum, weight_decay=keys.l2
-            )
+            self.optimizer = SGD(trainable, lr, momentum=keys.momentum, weight_decay=keys.l2)
         else:
             kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
-            self.optimizer = kind(trainable, lr, weight_decay=keys.l2)
+            self.optimizer = kind(trainable, lr, weight_decay=keys.l2, fused=True)
 
     def update(self, loss: Tensor) -> Tensor:
         """Follow the gradient of the loss with all penalties; that sum, detached."""
@@ -54,16 +54,22 @@ class Descent:
             if penalty is not None:
                 loss = loss + penalty
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        if self.plugins:
-            self.scaler.unscale_(self.optimizer)  # plugins read true gradients
+        (self.scaler.scale(loss) if self.scales else loss).backward()
+        if self.scales and self.plugins:
+            self.scaler.unscale_(cast(Any, self.optimizer))  # plugins read true gradients
         for plugin in self.plugins:
             plugin.before_update()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self._step(self.optimizer)
         for plugin in self.plugins:
             plugin.after_update()
         return loss.detach()
+
+    def _step(self, optimizer: torch.optim.Optimizer | SGD) -> None:
+        if self.scales:
+            self.scaler.step(cast(Any, optimizer))  # it takes what has these methods
+            self.scaler.update()
+        else:
+            optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
         return {

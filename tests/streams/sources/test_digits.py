@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from clrun.streams.sources import digits
 from clrun.streams.sources.digits import Digits
 
 NOWHERE = Path("/nowhere")
@@ -48,6 +49,18 @@ def test_images_and_labels_are_scikit_learns(data):
         }
 
     assert ours == theirs
+
+
+def test_they_are_the_same_where_the_file_is_elsewhere(data, monkeypatch):
+    monkeypatch.setattr(digits, "FILE", Path("moved.csv.gz"))
+
+    asked_of_sklearn = Digits().load(NOWHERE, download=False)
+
+    assert all(
+        torch.equal(ours, theirs)
+        for read, told in zip(data, asked_of_sklearn, strict=True)
+        for ours, theirs in zip(read, told, strict=True)
+    )
 
 
 def test_the_split_is_always_the_same(data):
