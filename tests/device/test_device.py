@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
 import os
-import shutil
+import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,8 +12,14 @@ from torch import nn
 
 import clrun
 from clrun.device.device import SMALL_UPDATE, Device
+from clrun.device.fastest import LARGE_UPDATE
 from clrun.errors import ConfigError
+from clrun.runner.prepare import build
+from clrun.seeds import generator, isolated
+from clrun.streams.experience import StreamShape
 
+CONVOLVING = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(48, 2))
+LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(60, 2))
 NO_CUDA = not torch.cuda.is_available()
 
 
@@ -166,21 +174,81 @@ def test_without_compiling_the_model_itself_is_run():
     assert device().runnable(model) is model
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")),
-    reason="torch.compile needs a C++ compiler on the CPU",
+@pytest.mark.parametrize(
+    ("channels_last", "model", "precision", "expected"),
+    [
+        (None, CONVOLVING, "fp32", True),
+        (None, CONVOLVING, "bf16", True),
+        (None, LINEAR, "fp32", False),
+        (True, LINEAR, "fp32", True),
+        (False, CONVOLVING, "bf16", False),
+    ],
 )
-def test_a_compiled_model_computes_and_learns_the_same():
-    model = nn.Linear(4, 2)
-    compiled, x = device(compile=True).runnable(model), torch.ones(3, 4)
+def test_null_puts_what_convolves_in_channels_last_order(channels_last, model, precision, expected):
+    wanted = device(channels_last=channels_last, precision=precision)
 
-    y = compiled(x)
-    y.sum().backward()
+    placed = wanted.place(copy.deepcopy(model))
+    x = wanted.put(torch.zeros(2, 3, 4, 5))
 
-    assert compiled is not model
-    torch.testing.assert_close(y, model(x))
-    torch.testing.assert_close(model.weight.grad, torch.full((2, 4), 3.0))
+    assert x.is_contiguous(memory_format=torch.channels_last) == expected
+    for weight in placed.parameters():
+        if weight.dim() == 4:
+            assert weight.is_contiguous(memory_format=torch.channels_last) == expected
+
+
+@pytest.mark.parametrize(("model", "refused"), [(CONVOLVING, True), (LINEAR, False)])
+def test_half_precision_convolutions_on_the_cpu_are_refused_when_the_model_is_known(model, refused):
+    wanted = device(precision="fp16")
+
+    with (
+        pytest.raises(ConfigError, match=r"^device\.precision=fp16: on the CPU")
+        if refused
+        else (nullcontext())
+    ):
+        wanted.settle(model, (3, 4, 5), 8, update_macs=0)
+
+
+def test_the_only_device_there_is_is_not_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    wanted = device(kind="cpu")
+
+    wanted.settle(LINEAR, (3, 4, 5), 8, update_macs=0)
+
+    assert (str(wanted.torch), wanted.notes(), list(tmp_path.iterdir())) == ("cpu", [], [])
+
+
+def test_where_there_is_a_choice_an_update_is_measured_told_and_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    two = [torch.device("cpu", 0), torch.device("cpu")]  # a machine of one kind, twice
+    monkeypatch.setattr("clrun.device.device.choose", lambda *_: two)
+    state = torch.get_rng_state()
+
+    told = []
+    for _ in range(2):
+        wanted = device(kind="auto")
+        wanted.settle(CONVOLVING, (3, 4, 5), 8, update_macs=100_000)
+        told.append((wanted.torch, wanted.notes()))
+
+    assert told[0] == told[1]
+    assert re.fullmatch(r"device=auto: cpu\S*\. .* ms on cpu:0, .* ms on cpu\.", told[0][1][0])
+    assert (tmp_path / "clrun" / "fastest_device.json").exists()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_large_update_goes_to_the_preferred_device_without_being_measured(monkeypatch):
+    two = [torch.device("cpu", 0), torch.device("cpu")]
+    monkeypatch.setattr("clrun.device.device.choose", lambda *_: two)
+    wanted = device(kind="auto")
+
+    wanted.settle(CONVOLVING, (3, 4, 5), 8, update_macs=LARGE_UPDATE)
+
+    assert (wanted.torch, wanted.notes()) == (two[0], [])
+
+
+def test_rows_to_take_minibatches_from_stay_in_place_on_the_cpu():
+    x = torch.arange(6, dtype=torch.uint8).view(3, 2)
+
+    assert device().hold(x).take(torch.tensor([2, 0])).tolist() == [[4, 5], [0, 1]]
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +277,8 @@ def fp32_matrix(matrix_of):
     "overrides",
     [
         ("device.precision=bf16",),
-        ("device.precision=fp16",),
-        ("device.channels_last=true",),
-        ("device.precision=bf16", "device.channels_last=true", "device.deterministic=false"),
+        ("device.channels_last=false",),
+        ("device.precision=bf16", "device.channels_last=false", "device.deterministic=false"),
     ],
 )
 def test_another_way_of_computing_learns_as_well(overrides, matrix_of, fp32_matrix):
@@ -228,3 +295,32 @@ def test_cublas_is_told_to_be_deterministic_before_its_first_use(kept_settings, 
         told = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
 
     assert told == ":4096:8"
+
+
+@pytest.mark.parametrize("model", ["cnn", "slim_resnet18", "mobilenet_v1"])
+@pytest.mark.parametrize(
+    ("change", "tolerance"),
+    [({"channels_last": True}, 1e-5), ({"precision": "bf16"}, 0.05)],
+    ids=["channels_last", "bf16"],
+)
+def test_logits_and_gradients_agree_with_fp32_in_contiguous_order(model, change, tolerance):
+    shape = StreamShape(channels=3, height=32, width=32, num_classes=5, num_experiences=1)
+    with isolated(0, "weights"):
+        plain = build(clrun.compose([f"model={model}"]).nodes["model"], shape)
+    x = torch.randn(8, 3, 32, 32, generator=generator(0, "x"))
+
+    reference = logits_and_gradient(device(), copy.deepcopy(plain), x)
+    other = logits_and_gradient(device(**change), plain, x)
+
+    for a, b in zip(reference, other, strict=True):
+        assert (a - b).norm() <= tolerance * a.norm()
+
+
+def logits_and_gradient(on: Device, model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    """In evaluation mode: the statistics of a few rows would magnify every difference."""
+    model = on.place(model).eval()
+    with on.autocast():
+        logits = model(on.put(x)).float()
+        loss = nn.functional.cross_entropy(logits, torch.arange(8) % 5)
+    loss.backward()
+    return [logits.detach(), model.output.weight.grad]

@@ -52,7 +52,7 @@ def job_of_a_sweep(tree: DictConfig) -> float | None:
 def _run(prepared: Prepared) -> float | None:
     start = time.monotonic()
     config, console = prepared.config, make_console()
-    for note in notes(config):
+    for note in [*notes(config), *prepared.device.notes()]:
         print(f"clrun: note: {note}", file=sys.stderr)
     folder = Path(HydraConfig.get().runtime.output_dir)
     display = make_display(console)

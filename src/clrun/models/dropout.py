@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakValueDictionary
+
 import torch
 from torch import Tensor, nn
 
@@ -24,24 +26,51 @@ class SeededDropout(nn.Module):
         self.p, self.per_row = p, per_row
         self._seed: int | None = None
         self._rng: torch.Generator | None = None
+        self._number = 0
 
     def reseed(self, seed: int) -> None:
         """Start the stream of masks afresh; the generator is made where the activations are."""
         self._seed, self._rng = seed, None
+        self._number = id(self)  # of a copy, another
+        LAYERS[self._number] = self
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
+        return x * (
+            _mask_of(x.detach(), self._number) if torch.compiler.is_compiling() else self.mask(x)
+        )
+
+    def mask(self, x: Tensor) -> Tensor:
+        """0 where an activation of x is dropped, else 1/(1-p)."""
         if self._rng is None:
             assert self._seed is not None, "reseed(model, ...) comes before every training step"
             self._rng = torch.Generator(x.device).manual_seed(self._seed)
+        keep = self.unfilled_mask(x)
+        return keep.bernoulli_(1 - self.p, generator=self._rng).div_(1 - self.p)
+
+    def unfilled_mask(self, x: Tensor) -> Tensor:
+        """Memory for it."""
         rows = x[(slice(None), *[slice(1)] * (x.dim() - 1))] if self.per_row else x
-        keep = torch.empty_like(rows, requires_grad=False)
-        keep.bernoulli_(1 - self.p, generator=self._rng)
-        return x * keep.div_(1 - self.p)
+        return torch.empty_like(rows, requires_grad=False)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+LAYERS: WeakValueDictionary[int, SeededDropout] = WeakValueDictionary()
+"""Those that were ever reseeded, by number: a graph knows numbers and tensors only."""
+
+
+# one operation of the graph, since a compiled model cannot contain a generator
+@torch.library.custom_op("clrun::dropout_mask", mutates_args=())
+def _mask_of(x: Tensor, number: int) -> Tensor:
+    return LAYERS[number].mask(x)
+
+
+@_mask_of.register_fake
+def _(x: Tensor, number: int) -> Tensor:
+    return LAYERS[number].unfilled_mask(x)
 
 
 def reseed(model: nn.Module, seed: int, experience: int, epoch: int, iteration: int) -> None:

@@ -112,7 +112,10 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
         selection=build(nodes["selection"]),
         on_progress=on_progress,
     )
-    _ = prepared.pattern_macs  # one pass without numbers: the model takes images of this size
+    _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
+    shape, minibatch = benchmark.shape(), nodes["strategy"].config.train_mb_size
+    image_shape = (shape.channels, shape.height, shape.width)
+    device.settle(model, image_shape, minibatch, prepared.update_macs)
     return prepared
 
 
