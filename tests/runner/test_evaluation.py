@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clrun.runner.evaluation import Evaluation, correct
+from clrun.device.held import Held
+from clrun.device.held import hold as hold_rows
+from clrun.runner.evaluation import Evaluation, guessed
 from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
 from clrun.streams.transforms import Transform
 
@@ -50,6 +53,8 @@ THREE = benchmark(
     experience(1, patterns([2, 3], [3, 3])),
     experience(2, patterns([4, 5, 0], [4, 5, 5])),
 )
+
+EMPTY = benchmark(experience(0, patterns([], [])))
 
 
 def evaluation(**changes) -> Evaluation:
@@ -111,10 +116,37 @@ def test_a_limit_takes_evenly_spaced_rows(rows, limit):
     assert not kept or (kept[0] == 0 and gaps <= {rows // len(kept), -(-rows // len(kept))})
 
 
-def test_correct_rows_are_those_whose_highest_logit_is_their_class():
-    hits = correct(Guesser(), patterns([0, 1, 2], [0, 2, 2]), 2)
+def test_a_row_is_taken_for_the_class_of_its_highest_logit():
+    minibatches = patterns([0, 1, 5], [0, 2, 2]).x.split(2)
 
-    assert hits.tolist() == [True, False, True]
+    assert guessed(Guesser(), minibatches).tolist() == [0, 1, 5]
+
+
+@pytest.mark.parametrize("place", ["cpu", "meta"])
+def test_rows_are_brought_to_a_device_and_once_if_they_stay_there(place):
+    fetched = []
+
+    def hold(rows: torch.Tensor) -> Held:
+        fetched.append(len(rows))
+        return Held(lambda at: rows.index_select(0, at.new_empty(0, device="cpu")), where)
+
+    where = torch.device(place)
+    scored = evaluation()
+    told = [
+        scored.scores(Guesser(), EMPTY, seen=1, minibatch=2, hold=hold).experiences
+        for _ in range(2)
+    ]
+
+    assert told == [[None], [None]]
+    assert fetched == ([0, 0] if place == "cpu" else [0])
+
+
+def test_held_rows_are_scored_like_those_they_were_taken_from():
+    held = evaluation().scores(
+        Guesser(), THREE, seen=1, minibatch=2, hold=partial(hold_rows, device=torch.device("cpu"))
+    )
+
+    assert held == evaluation().scores(Guesser(), THREE, seen=1, minibatch=2)
 
 
 # What the options make of a whole run

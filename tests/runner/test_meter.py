@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -34,20 +36,24 @@ def test_an_interval_ends_when_it_is_read_and_the_epoch_goes_on():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_one_loss_that_is_no_number_is_seen_in_the_mean(bad):
-    sums = Sums()
-    sums.add(step(1.0, 1, 10))
-    sums.add(step(bad, 1, 10))
-    sums.add(step(1.0, 1, 10))
+    loss, accuracy = Sums.of([step(1.0, 1, 10), step(bad, 1, 10), step(1.0, 1, 10)]).means()
 
-    loss, accuracy = sums.means()
-
-    assert not torch.isfinite(torch.tensor(loss))
+    assert not math.isfinite(loss)
     assert accuracy == pytest.approx(0.1)
 
 
 def test_losses_of_half_precision_are_added_up_exactly():
-    sums = Sums()
-    for _ in range(1000):
-        sums.add(step(1.0, 1, 100, dtype=torch.bfloat16))
+    sums = Sums.of([step(1.0, 1, 100, dtype=torch.bfloat16)] * 1000)
 
     assert sums.means() == (1.0, 0.01)
+
+
+def test_an_epoch_tells_the_same_however_often_it_is_read_on_the_way():
+    often, once = Meter(), Meter()
+
+    for number in range(9):
+        often.add(step(0.5 * number, number, 10 + number))
+        once.add(step(0.5 * number, number, 10 + number))
+        often.read_interval()
+
+    assert often.read_epoch() == once.read_epoch()

@@ -6,6 +6,12 @@ import torch
 from torch import Tensor
 
 
+def grouped(group: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of all rows, group after group by id, ascending within one; rows of each group."""
+    counts = group.unique(return_counts=True)[1]
+    return group.argsort(stable=True), counts
+
+
 def members(group: Tensor) -> dict[int, Tensor]:
     """group -> indices of its rows, ascending; the groups by id. [N] int64"""
     ids, counts = group.unique(return_counts=True)

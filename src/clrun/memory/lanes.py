@@ -1,4 +1,7 @@
-"""Lanes: the rows of one group, and how many of them go into each minibatch of an epoch."""
+"""Lanes: the rows of each group, and how many of them go into each minibatch of an epoch.
+
+Everything is computed for all lanes at once: late in a stream there are many, with few rows each.
+"""
 
 from __future__ import annotations
 
@@ -9,60 +12,79 @@ import torch
 from torch import Generator, Tensor
 
 
-class Lane(NamedTuple):
-    """One group's rows on their way into the minibatches.
+class Lanes(NamedTuple):
+    """The rows of some groups on their way into the minibatches.
 
-    Besides `size` rows in every minibatch, `extra` more go round among `groups` lanes, this one
-    being number `turn` in the round.
+    Besides its `size` rows in every minibatch, `extra` more go round among the lanes, each of which
+    has its `turn` in the round.
     """
 
     rows: Tensor
-    """[n] int64 row indices, at least one"""
-    size: int
+    """[n] int64 row indices, lane after lane"""
+    counts: Tensor
+    """[L] int64 rows of each lane, at least one"""
+    size: Tensor
+    """[L] int64"""
+    turn: Tensor
+    """[L] int64, 0 .. L-1"""
     extra: int = 0
-    groups: int = 1
-    turn: int = 0
 
     def iterations(self) -> int:
-        """Minibatches after which every row has been used."""
-        per_round = self.size * self.groups + self.extra
-        return -(-len(self.rows) * self.groups // per_round)
+        """Minibatches after which every row of every lane has been used."""
+        per_round = self.size * len(self.counts) + self.extra
+        needed = (self.counts * len(self.counts) + per_round - 1) // per_round
+        return int(needed.max())
 
     def sizes(self, iterations: int) -> Tensor:
-        """Rows in each minibatch. [iterations] int64"""
+        """Rows in each minibatch. [L, iterations] int64"""
+        groups = len(self.counts)
         dealt = torch.arange(iterations + 1) * self.extra
-        received = (dealt - self.turn + self.groups - 1).div(self.groups, rounding_mode="floor")
-        return self.size + received.diff()
+        received = (dealt - self.turn[:, None] + groups - 1).div(groups, rounding_mode="floor")
+        return self.size[:, None] + received.diff(dim=1)
 
 
-def rotating(groups: Sequence[Tensor], size: int, rng: Generator) -> list[Lane]:
+def lanes(groups: Sequence[Tensor], sizes: Sequence[int]) -> Lanes:
+    """A lane for each group's rows, with so many of them in every minibatch."""
+    counts = torch.tensor([len(rows) for rows in groups], dtype=torch.int64)
+    rows = torch.cat(list(groups)) if groups else torch.empty(0, dtype=torch.int64)
+    return Lanes(rows, counts, torch.tensor(sizes, dtype=torch.int64), torch.arange(len(counts)))
+
+
+def rotating(rows: Tensor, counts: Tensor, size: int, rng: Generator) -> Lanes:
     """Lanes that share `size` rows of each minibatch within one, and evenly over the epoch."""
-    share, extra = divmod(size, len(groups))
-    first = int(torch.randint(len(groups), (1,), generator=rng))
-    turns = [(first + position) % len(groups) for position in range(len(groups))]
-    return [
-        Lane(rows, share, extra, len(groups), turn)
-        for rows, turn in zip(groups, turns, strict=True)
-    ]
+    groups = len(counts)
+    share, extra = divmod(size, groups)
+    first = int(torch.randint(groups, (1,), generator=rng))
+    turn = (first + torch.arange(groups)) % groups
+    return Lanes(rows, counts, torch.full_like(counts, share), turn, extra)
 
 
-def shuffled_cycles(rows: Tensor, total: int, rng: Generator) -> Tensor:
-    """`total` entries of `rows`: one fresh permutation after the other. [total]"""
-    passes = -(-total // len(rows))
-    draws = torch.rand(passes, len(rows), generator=rng, dtype=torch.float64)
-    return rows[draws.argsort(dim=1).flatten()[:total]]
+def shuffled_cycles(rows: Tensor, counts: Tensor, totals: Tensor, rng: Generator) -> Tensor:
+    """`totals` [L] entries of each lane's rows: one fresh permutation after the other.
+
+    `rows` [n] are those of all lanes, `counts` [L] of each. [totals.sum()]
+    """
+    passes = (totals + counts - 1) // counts
+    drawn = passes * counts
+    length = counts.repeat_interleave(passes)  # of each permutation
+    permutation = torch.arange(len(length)).repeat_interleave(length)
+    draws = torch.rand(len(permutation), generator=rng, dtype=torch.float64)
+    order = draws.argsort()
+    if len(length) > 1:
+        order = order[permutation[order].argsort(stable=True)]
+    lane = torch.arange(len(counts)).repeat_interleave(passes)
+    start_of_rows = (counts.cumsum(0) - counts)[lane]
+    start_of_draws = length.cumsum(0) - length
+    cycled = rows[order + (start_of_rows - start_of_draws)[permutation]]
+    place = torch.arange(len(cycled)) - (drawn.cumsum(0) - drawn).repeat_interleave(drawn)
+    return cycled[place < totals.repeat_interleave(drawn)]
 
 
-def dealt(
-    lanes: Sequence[Lane], sizes: Sequence[Tensor], iterations: int, rng: Generator
-) -> list[Tensor]:
-    """The rows of each minibatch, lane after lane, for the lanes' `sizes` [iterations]."""
-    if not lanes:
+def dealt(found: Lanes, sizes: Tensor, rng: Generator) -> list[Tensor]:
+    """The rows of each minibatch, lane after lane, for the lanes' `sizes` [L, iterations]."""
+    iterations = sizes.shape[1]
+    if len(sizes) == 0:
         return [torch.empty(0, dtype=torch.int64)] * iterations
-    rows = [
-        shuffled_cycles(lane.rows, int(size.sum()), rng)
-        for lane, size in zip(lanes, sizes, strict=True)
-    ]
-    into = [torch.arange(iterations).repeat_interleave(size) for size in sizes]
-    by_minibatch = torch.cat(rows)[torch.cat(into).argsort(stable=True)]
-    return list(by_minibatch.split(torch.stack(list(sizes)).sum(0).tolist()))
+    rows = shuffled_cycles(found.rows, found.counts, sizes.sum(1), rng)
+    into = torch.arange(iterations).repeat(len(sizes)).repeat_interleave(sizes.flatten())
+    return list(rows[into.argsort(stable=True)].split(sizes.sum(0).tolist()))

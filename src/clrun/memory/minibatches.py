@@ -13,8 +13,8 @@ import torch
 from torch import Generator, Tensor
 
 from clrun.memory.composition import Composition
-from clrun.memory.groups import members
-from clrun.memory.lanes import Lane, dealt, rotating
+from clrun.memory.groups import grouped, members
+from clrun.memory.lanes import Lanes, dealt, lanes, rotating
 
 __all__ = ["Composition", "EpochPlan", "Minibatch", "draw", "plan_epoch"]
 
@@ -45,8 +45,8 @@ class EpochPlan:
 class _Layout(NamedTuple):
     """The lanes of an epoch, and how it ends."""
 
-    current: list[Lane]
-    memory: list[Lane]
+    current: Lanes
+    memory: Lanes
     once: bool
     """each current row exactly once: the last minibatch may be short"""
     ends_balanced: bool
@@ -71,19 +71,16 @@ def plan_epoch(
     assert len(current_y), "an experience has rows"
     layout = _layout(composition, current_y, memory_y, memory_experience, rng)
     current, memory = layout.current, layout.memory
-    awaited = current if composition.epoch_length == "current" else [*current, *memory]
-    iterations = max(lane.iterations() for lane in awaited)
-    current_sizes = [lane.sizes(iterations) for lane in current]
-    memory_sizes = [lane.sizes(iterations) for lane in memory]
+    iterations = current.iterations()
+    if composition.epoch_length == "longest" and len(memory.counts):
+        iterations = max(iterations, memory.iterations())
+    current_sizes, memory_sizes = current.sizes(iterations), memory.sizes(iterations)
     if layout.once:
-        last = len(current_y) - (iterations - 1) * current[0].size
-        current_sizes[0][-1] = last
-        for sizes in memory_sizes if layout.ends_balanced else []:
-            sizes[-1].clamp_(max=last)
-    return EpochPlan(
-        dealt(current, current_sizes, iterations, rng),
-        dealt(memory, memory_sizes, iterations, rng),
-    )
+        last = len(current_y) - (iterations - 1) * int(current.size[0])
+        current_sizes[0, -1] = last
+        if layout.ends_balanced:
+            memory_sizes[:, -1].clamp_(max=last)
+    return EpochPlan(dealt(current, current_sizes, rng), dealt(memory, memory_sizes, rng))
 
 
 def _layout(
@@ -91,19 +88,20 @@ def _layout(
 ) -> _Layout:
     everything = torch.arange(len(current_y))
     if len(memory_y) == 0:
-        return _Layout([Lane(everything, c.train_mb_size)], [], once=True, ends_balanced=False)
+        current = lanes([everything], [c.train_mb_size])
+        return _Layout(current, lanes([], []), once=True, ends_balanced=False)
     if c.shared_by_group and c.balance == "class":
         return _by_class(c, current_y, memory_y, memory_experience)
     once = c.epoch_length == "current"
     if c.shared_by_group:
-        groups = list(members(memory_experience).values())[::-1]  # newest first
-        size, *shares = c.split(1 + len(groups))
-        memory = [Lane(rows, share) for rows, share in zip(groups, shares, strict=True)]
-        return _Layout([Lane(everything, size)], memory, once, ends_balanced=True)
+        rows, counts = grouped(-memory_experience)  # newest first
+        size, *shares = c.split(1 + len(counts))
+        memory = Lanes(rows, counts, torch.tensor(shares), torch.arange(len(counts)))
+        return _Layout(lanes([everything], [size]), memory, once, ends_balanced=True)
     size, memory_size = c.two_sizes()
     ids = {"experience": memory_experience, "class": memory_y, "none": torch.zeros_like(memory_y)}
-    memory = rotating(list(members(ids[c.balance]).values()), memory_size, rng)
-    return _Layout([Lane(everything, size)], memory, once, ends_balanced=False)
+    memory = rotating(*grouped(ids[c.balance]), memory_size, rng)
+    return _Layout(lanes([everything], [size]), memory, once, ends_balanced=False)
 
 
 def _by_class(
@@ -113,14 +111,15 @@ def _by_class(
     new, old = members(current_y), members(memory_y)
     newest_first = sorted(old, key=lambda k: (int(memory_experience[old[k]].max()), k))[::-1]
     classes = list(dict.fromkeys([*new, *newest_first]))
-    current, memory = [], []
-    for k, share in zip(classes, c.split(len(classes)), strict=True):
-        from_memory = (share // 2 if k in new else share) if k in old else 0
-        if k in new:
-            current.append(Lane(new[k], share - from_memory))
-        if from_memory:
-            memory.append(Lane(old[k], from_memory))
-    return _Layout(current, memory, once=False, ends_balanced=False)
+    share = dict(zip(classes, c.split(len(classes)), strict=True))
+    replayed = {k: share[k] // 2 if k in new else share[k] for k in classes if k in old}
+    remembered = [k for k, size in replayed.items() if size]
+    return _Layout(
+        lanes([new[k] for k in new], [share[k] - replayed.get(k, 0) for k in new]),
+        lanes([old[k] for k in remembered], [replayed[k] for k in remembered]),
+        once=False,
+        ends_balanced=False,
+    )
 
 
 def draw(groups: Tensor | None, available: int, size: int, rng: Generator) -> Tensor:

@@ -106,29 +106,23 @@ class _Groups:
 
     def keep(self, quotas: Quotas, mem_size: int, order: Order) -> Exemplars:
         """The quota of each group: its order's best if it has new rows, else its first rows."""
-        groups = list(dict.fromkeys([*self.held_runs, *self.new_members]))
-        available = [self._num_held(group) + self._num_new(group) for group in groups]
-        kept = [
-            self._best(group, quota, order)
-            for group, quota in zip(groups, quotas(available, mem_size), strict=True)
-            if quota
-        ]
-        rows = torch.cat(kept) if kept else torch.arange(0)
-        return _kept(self.held, self.new, rows)
-
-    def _num_held(self, group: int) -> int:
-        start, stop = self.held_runs.get(group, (0, 0))
-        return stop - start
-
-    def _num_new(self, group: int) -> int:
-        return len(self.new_members.get(group, ()))
+        held = {group: stop - start for group, (start, stop) in self.held_runs.items()}
+        groups = list(dict.fromkeys([*held, *self.new_members]))
+        available = [held.get(g, 0) + len(self.new_members.get(g, ())) for g in groups]
+        kept: list[Tensor] = []
+        old: list[tuple[int, int]] = []  # (first row, rows) of groups without new rows, all at once
+        for group, quota in zip(groups, quotas(available, mem_size), strict=True):
+            if group not in self.new_members:
+                old.append((self.held_runs[group][0], quota))
+            elif quota:
+                kept += [_spans(old), self._best(group, quota, order)]
+                old = []
+        return _kept(self.held, self.new, torch.cat([*kept, _spans(old)]))
 
     def _best(self, group: int, quota: int, order: Order) -> Tensor:
-        """Numbers of the group's rows to keep, best first. [quota]"""
+        """Numbers of the rows to keep of a group with new ones, best first. [quota]"""
         start, stop = self.held_runs.get(group, (0, 0))
         held_rows = torch.arange(start, stop)
-        if group not in self.new_members:
-            return held_rows[:quota]
         new_rows = self.new_members[group]
         best = order(self._pool(start, stop, new_rows), quota)
         assert len(best) == quota, f"the order gave {len(best)} rows for {quota} places"
@@ -139,6 +133,14 @@ class _Groups:
         # a whole experience is one group, and too large to copy without need
         new = self.new if len(new_rows) == self.new.num_rows else self.new.select(new_rows)
         return new if start == stop else concatenate([self.held.span(start, stop), new])
+
+
+def _spans(spans: Sequence[tuple[int, int]]) -> Tensor:
+    """The numbers from `first` on, `rows` of them, for each (first, rows) after the other."""
+    table = torch.tensor(spans, dtype=torch.int64).view(-1, 2)
+    first, rows = table.unbind(1)
+    ends = rows.cumsum(0)
+    return torch.arange(int(rows.sum())) + (first - ends + rows).repeat_interleave(rows)
 
 
 def _kept(held: Exemplars, new: Exemplars, rows: Tensor) -> Exemplars:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
+from clrun.device.held import Held, Rows
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience, Patterns
 
@@ -22,8 +23,15 @@ class Scores:
     classes: list[float | None]
 
 
+Hold = Callable[[Rows], Held]
+"""What brings rows to a device: `Device.hold`."""
+
+
 class Evaluation:
-    """Scores a strategy on held-out rows. Changes nothing of it."""
+    """Scores a strategy on held-out rows. Changes nothing of it.
+
+    Rows that fit on the device stay there from one evaluation to the next.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -34,6 +42,7 @@ class Evaluation:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._resident: dict[Experience, Held] = {}
 
     def rows(self, experience: Experience) -> Patterns:
         """The rows an experience is scored on, evenly thinned to the limit."""
@@ -43,32 +52,57 @@ class Evaluation:
         if limit is None or len(held_out.y) <= limit:
             return held_out
         chosen = torch.arange(limit) * len(held_out.y) // limit
-        return Patterns(held_out.x[chosen], held_out.y[chosen])
+        return Patterns(held_out.x.index_select(0, chosen), held_out.y[chosen])
 
     def scores(
-        self, strategy: Strategy, benchmark: Benchmark, *, seen: int, minibatch: int
+        self,
+        strategy: Strategy,
+        benchmark: Benchmark,
+        *,
+        seen: int,
+        minibatch: int,
+        hold: Hold | None = None,
     ) -> Scores:
-        """Accuracy on each experience (all, or the first `seen`) and on each class."""
+        """Accuracy on each experience (all, or the first `seen`) and on each class.
+
+        `hold` None gives the strategy rows on the CPU.
+        """
+        last = seen if self.config.experiences == "seen" else len(benchmark)
+        scored = [experience for experience in benchmark.experiences if experience.index < last]
+        rows = [self.rows(experience) for experience in scored]
+        guesses = [
+            guessed(strategy, self._minibatches(experience, r, minibatch, hold))
+            for experience, r in zip(scored, rows, strict=True)
+        ]
+        y = torch.cat([r.y for r in rows])
+        hits = torch.cat(guesses).cpu() == y  # the only time that anything waits for the device
+        shares = [
+            int(right.sum()) / len(right) if len(right) else None
+            for right in hits.split([len(r.y) for r in rows])
+        ]
         classes = benchmark.shape.num_classes
-        right = torch.zeros(classes, dtype=torch.int64)
-        total = torch.zeros(classes, dtype=torch.int64)
-        accuracies: list[float | None] = []
-        for experience in benchmark.experiences:
-            if self.config.experiences == "seen" and experience.index >= seen:
-                accuracies.append(None)
-                continue
-            rows = self.rows(experience)
-            hits = correct(strategy, rows, minibatch)
-            right += torch.bincount(rows.y[hits], minlength=classes)
-            total += torch.bincount(rows.y, minlength=classes)
-            accuracies.append(int(hits.sum()) / len(rows.y) if len(rows.y) else None)
-        return Scores(experiences=accuracies, classes=_shares(right, total))
+        return Scores(
+            experiences=shares + [None] * (len(benchmark) - len(scored)),
+            classes=_shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
+        )
+
+    def _minibatches(
+        self, experience: Experience, rows: Patterns, size: int, hold: Hold | None
+    ) -> Iterable[Tensor]:
+        """The images, in order."""
+        if hold is None:
+            return rows.x.split(size)
+        held = self._resident.get(experience) or hold(rows.x)
+        if held.indices_on.type != "cpu":
+            self._resident[experience] = held
+        places = torch.arange(len(rows.y), device=held.indices_on)
+        return map(held.take, places.split(size))
 
 
-def correct(strategy: Strategy, rows: Patterns, minibatch: int) -> Tensor:
-    """Which rows are classified correctly. [N] bool"""
-    predicted = [strategy.predict(x).argmax(1) for x in rows.x.split(minibatch)]
-    return torch.cat(predicted).cpu() == rows.y if predicted else torch.zeros(0, dtype=torch.bool)
+def guessed(strategy: Strategy, minibatches: Iterable[Tensor]) -> Tensor:
+    """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
+    guesses = [strategy.predict(x).argmax(1) for x in minibatches if len(x)]
+    return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)
 
 
 def _shares(right: Tensor, total: Tensor) -> list[float | None]:

@@ -1,51 +1,72 @@
-"""Training loss and accuracy, added up on the device and read only when they are told."""
+"""Training loss and accuracy, left on the device until they are told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
 
 from clrun.strategies.step import Step
 
 
 class Meter:
-    """Mean loss and accuracy of the updates since they were last read, and of the epoch."""
+    """Mean loss and accuracy of the updates since they were last read, and of the epoch.
+
+    Updates are only noted, so they cost nothing until they are read.
+    """
 
     def __init__(self) -> None:
-        self._interval = Sums()
-        self._epoch = Sums()
+        self._unread: list[Step] = []
+        self._interval = self._epoch = NOTHING
 
     def add(self, step: Step) -> None:
         """Count an update. Does not synchronise."""
-        self._interval.add(step)
-        self._epoch.add(step)
+        self._unread.append(step)
 
     def read_interval(self) -> tuple[float, float]:
         """Loss and accuracy since the last reading. Synchronises."""
-        told, self._interval = self._interval.means(), Sums()
+        self._settle()
+        told, self._interval = self._interval.means(), NOTHING
         return told
 
     def read_epoch(self) -> tuple[float, float]:
         """Loss and accuracy of the epoch, which ends here. Synchronises."""
-        told, self._epoch = self._epoch.means(), Sums()
+        self._settle()
+        told, self._epoch = self._epoch.means(), NOTHING
         return told
 
+    def _settle(self) -> None:
+        if self._unread:
+            read = Sums.of(self._unread)
+            self._interval, self._epoch = self._interval + read, self._epoch + read
+            self._unread = []
 
-class Sums:
-    """Sums over patterns, on the device the updates ran on."""
 
-    def __init__(self) -> None:
-        self._loss: Tensor | float = 0.0
-        self._correct: Tensor | int = 0
-        self._patterns = 0
+class Sums(NamedTuple):
+    """Sums over patterns."""
 
-    def add(self, step: Step) -> None:
-        self._loss = self._loss + step.loss.float() * step.patterns
-        self._correct = self._correct + step.correct
-        self._patterns += step.patterns
+    loss: float
+    correct: int
+    patterns: int
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> Sums:
+        """Of some updates: their tensors are read at once."""
+        numbers = [torch.stack([step.loss for step in steps]).float()]
+        numbers.append(torch.stack([step.correct for step in steps]).float())
+        losses, correct = torch.stack(numbers).tolist()
+        patterns = [step.patterns for step in steps]
+        loss = sum(loss * count for loss, count in zip(losses, patterns, strict=True))
+        return cls(loss, int(sum(correct)), sum(patterns))
+
+    def __add__(self, other: Sums) -> Sums:  # type: ignore[override]  # of a tuple: joins
+        loss, correct, patterns = other
+        return Sums(self.loss + loss, self.correct + correct, self.patterns + patterns)
 
     def means(self) -> tuple[float, float]:
         """(loss, accuracy) a pattern."""
-        told = torch.stack([torch.as_tensor(self._loss), torch.as_tensor(self._correct).float()])
-        loss, correct = told.tolist()  # one synchronisation for both
-        return loss / self._patterns, correct / self._patterns
+        return self.loss / self.patterns, self.correct / self.patterns
+
+
+NOTHING = Sums(0.0, 0, 0)

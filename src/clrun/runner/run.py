@@ -181,9 +181,14 @@ class Run:
     def _evaluate(self, experience: int | None, epoch: int | None) -> Scores:
         """Score the strategy as it is; `experience` None is the untrained model."""
         seen = len(self.benchmark) if self.strategy.whole_stream else (experience or 0) + 1
+        device = self.prepared.device
         with self.cost.phase("eval"):
             scores = self.prepared.evaluation.scores(
-                self.strategy, self.benchmark, seen=seen, minibatch=self.keys.eval_mb_size
+                self.strategy,
+                self.benchmark,
+                seen=seen,
+                minibatch=self.keys.eval_mb_size,
+                hold=None if device.torch.type == "cpu" else device.hold,
             )
         if experience is not None:
             self.scored.points.append((seen - 1, scores.experiences))

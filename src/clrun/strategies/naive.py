@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clrun.seeds import generator
+from clrun.strategies.feed import Feed
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
@@ -33,16 +34,17 @@ class Naive:
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows in a fresh order each epoch."""
-        x, y = experience.train
         self.updater.begin(experience.index)
+        feed = Feed(experience.train, self.updater.parts.device)
         for epoch in range(start.epoch, self.config.train_epochs):
             rng = generator(self.seed, "order", experience.index, epoch)
-            minibatches = torch.randperm(len(y), generator=rng).split(self.config.train_mb_size)
+            order = torch.randperm(len(experience.train.y), generator=rng)
+            minibatches = order.split(self.config.train_mb_size)
+            rows = feed.epoch(minibatches)
             first = start.iteration if epoch == start.epoch else 0
             for iteration in range(first, len(minibatches)):
-                rows = minibatches[iteration]
                 place = Place(experience.index, Position(epoch, iteration), len(minibatches))
-                yield self.updater.step(x.index_select(0, rows), y[rows], place)
+                yield self.updater.step(*rows(iteration), place)
         self.updater.end()
 
     def predict(self, x: Tensor) -> Tensor:

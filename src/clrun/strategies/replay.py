@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -19,9 +20,10 @@ from torch import Tensor
 
 from clrun.config.bounds import Count
 from clrun.memory.described import described
-from clrun.memory.minibatches import Composition, EpochPlan, Minibatch, draw, plan_epoch
+from clrun.memory.minibatches import Composition, EpochPlan, draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.seeds import generator
+from clrun.strategies.feed import Feed
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
@@ -71,24 +73,47 @@ class Replay:
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience mixed with the memory, and let the memory choose from it."""
-        online = self.config.memory_update == "minibatch"
+        device, held = self.updater.parts.device, self.memory.exemplars
+        current = Feed(experience.train, device)
+        if self.config.memory_update == "minibatch":
+            learning = partial(self._online, experience, current)
+        else:
+            remembered = Feed(Patterns(held.x, held.y), device)
+            learning = partial(self._planned, experience, current, remembered)
         self.updater.begin(experience.index)
         for epoch in range(start.epoch, self.config.train_epochs):
-            plan = self._online_plan(experience, epoch) if online else self._plan(experience, epoch)
             first = start.iteration if epoch == start.epoch else 0
-            for iteration in range(first, len(plan)):
-                place = Place(experience.index, Position(epoch, iteration), len(plan))
-                minibatch = plan[iteration]
-                if online:
-                    minibatch = self._with_memory(minibatch, place)
-                x, y = self._rows(experience.train, minibatch)
-                step = self.updater.step(x, y, place, replayed=len(minibatch.memory))
-                if online and epoch == 0:
-                    self._store(experience, minibatch.current)
-                yield step
+            yield from learning(Position(epoch, first))
         self.updater.end()
-        if not online:
+        if self.config.memory_update == "experience":
             self._store(experience, torch.arange(len(experience.train.y)))
+
+    def _planned(
+        self, experience: Experience, current: Feed, remembered: Feed, start: Position
+    ) -> Iterator[Step]:
+        """The rest of an epoch beside a memory that does not change: known before it starts."""
+        plan = self._plan(experience, start.epoch)
+        new, old = current.epoch(plan.current), remembered.epoch(plan.memory)
+        for iteration in range(start.iteration, len(plan)):
+            place = Place(experience.index, Position(start.epoch, iteration), len(plan))
+            replayed = len(plan.memory[iteration])
+            rows = _joined(new(iteration), old(iteration)) if replayed else new(iteration)
+            yield self.updater.step(*rows, place, replayed=replayed)
+
+    def _online(self, experience: Experience, current: Feed, start: Position) -> Iterator[Step]:
+        """The rest of an epoch whose rows are offered to the memory after their first update."""
+        minibatches = self._online_minibatches(experience, start.epoch)
+        new = current.epoch(minibatches)
+        for iteration in range(start.iteration, len(minibatches)):
+            place = Place(experience.index, Position(start.epoch, iteration), len(minibatches))
+            drawn = self._drawn(place)
+            rows = new(iteration)
+            if len(drawn):
+                rows = _joined(rows, self._remembered(drawn))
+            step = self.updater.step(*rows, place, replayed=len(drawn))
+            if start.epoch == 0:
+                self._store(experience, minibatches[iteration])
+            yield step
 
     def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
         """The epoch's minibatches of current and memory rows."""
@@ -103,23 +128,19 @@ class Replay:
         rng = generator(self.seed, "order", experience.index, epoch)
         return plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
 
-    def _online_plan(self, experience: Experience, epoch: int) -> list[Minibatch]:
+    def _online_minibatches(self, experience: Experience, epoch: int) -> tuple[Tensor, ...]:
         """Current rows only: the memory changes as they pass, so its rows are drawn on the way."""
         rng = generator(self.seed, "order", experience.index, epoch)
         order = torch.randperm(len(experience.train.y), generator=rng)
-        current = self.config.train_mb_size - (
-            self._memory_share() if self.config.mix == "split" else 0
-        )
-        none = torch.zeros(0, dtype=torch.int64)
-        return [Minibatch(rows, none) for rows in order.split(current)]
+        share = self._memory_share() if self.config.mix == "split" else 0
+        return order.split(self.config.train_mb_size - share)
 
-    def _with_memory(self, minibatch: Minibatch, place: Place) -> Minibatch:
-        """The minibatch with rows drawn from the memory as it is now."""
+    def _drawn(self, place: Place) -> Tensor:
+        """Rows drawn from the memory as it is now, none while it is empty."""
         held = self.memory.exemplars
         groups = {"experience": held.experience, "class": held.y, "none": None}[self.config.balance]
         rng = generator(self.seed, "replayed rows", place.experience, *place.position)
-        size = self._memory_share() if len(self.memory) else 0
-        return Minibatch(minibatch.current, draw(groups, len(self.memory), size, rng))
+        return draw(groups, len(self.memory), self._memory_share(), rng)
 
     def _memory_share(self) -> int:
         """Memory rows in a minibatch whose memory changes as it goes."""
@@ -127,28 +148,20 @@ class Replay:
         default = c.train_mb_size // 2 if c.mix == "split" else c.train_mb_size
         return c.memory_mb_size or default
 
-    def _rows(self, current: Patterns, minibatch: Minibatch) -> Patterns:
-        """Current rows first, then remembered ones."""
-        x, y = current.x.index_select(0, minibatch.current), current.y[minibatch.current]
-        if len(minibatch.memory) == 0:
-            return Patterns(x, y)
-        held = self.memory.exemplars
-        return Patterns(
-            torch.cat([x, held.x.index_select(0, minibatch.memory)]),
-            torch.cat([y, held.y[minibatch.memory]]),
-        )
+    def _remembered(self, rows: Tensor) -> Patterns:
+        """Rows of the memory as it is now, on the device."""
+        held, device = self.memory.exemplars, self.updater.parts.device.torch
+        x, y = held.x.index_select(0, rows), held.y.index_select(0, rows)
+        return Patterns(x.to(device, non_blocking=True), y.to(device, non_blocking=True))
 
     def _store(self, experience: Experience, rows: Tensor) -> None:
         """Offer rows of the experience to the memory, each with the one key it gets in this run."""
         x, y = experience.train
         rng = generator(self.seed, "memory", experience.index)
         keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
-        self.memory.offer(
-            Patterns(x.index_select(0, rows), y[rows]),
-            experience.index,
-            self.updater.extract,
-            keys[rows],
-        )
+        if len(rows) < len(y):  # all of a large experience would be a large copy
+            x, y, keys = x.index_select(0, rows), y[rows], keys[rows]
+        self.memory.offer(Patterns(x, y), experience.index, self.updater.extract, keys)
 
     def predict(self, x: Tensor) -> Tensor:
         """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
@@ -163,3 +176,8 @@ class Replay:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.memory.load_state_dict(state["memory"])
         self.updater.load_state_dict(state)
+
+
+def _joined(current: Patterns, remembered: Patterns) -> Patterns:
+    """Current rows first, then remembered ones."""
+    return Patterns(torch.cat([current.x, remembered.x]), torch.cat([current.y, remembered.y]))

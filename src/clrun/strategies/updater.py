@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from clrun.models.dropout import reseed
+from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features
 from clrun.seeds import generator
 from clrun.strategies.descent import Descent
@@ -38,6 +38,7 @@ class Updater:
         self.descent = Descent(keys, parts.device, parts.plugins)
         self.descent.start(parts.model.parameters(), keys.lr)
         self._forward = parts.device.runnable(parts.model)
+        self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
 
     def begin(self, experience: int) -> None:
         """An experience starts or is continued: training mode, and the plugins told."""
@@ -54,17 +55,24 @@ class Updater:
         """Update on uint8 rows `x` [B, C, H, W] with labels `y` [B]."""
         experience, position, iterations = place
         parts = self.parts
-        reseed(self.model, parts.seed, experience, *position)
-        draws = parts.transform.draw(
-            len(y), generator(parts.seed, "augmentation", experience, *position)
-        )
+        if self._has_dropout:
+            reseed(self.model, parts.seed, experience, *position)
         y = y.to(parts.device.torch, non_blocking=True)
-        inputs = parts.device.put(parts.transform.training(x.to(parts.device.torch), draws))
+        inputs = parts.device.put(self._augmented(x, experience, position))
         with parts.device.autocast():
             logits = self._forward(inputs)
             loss = criterion(self.keys.criterion, logits, y)
         correct = (logits.detach().argmax(1) == y).sum()
         return Step(self.descent.update(loss), correct, len(y), replayed, *position, iterations)
+
+    def _augmented(self, x: Tensor, experience: int, position: Position) -> Tensor:
+        """What the model sees of uint8 rows while it learns, on the device."""
+        parts = self.parts
+        x = x.to(parts.device.torch, non_blocking=True)
+        if parts.transform.augment == "none":  # a generator takes longer than the rest of this
+            return parts.transform.training(x, None)
+        rng = generator(parts.seed, "augmentation", experience, *position)
+        return parts.transform.training(x, parts.transform.draw(len(x), rng))
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
