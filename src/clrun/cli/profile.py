@@ -1,0 +1,126 @@
+"""`clrun profile`: one run as always, and where its time went. No torch here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from clrun.cli.parser import OneLineParser
+from clrun.errors import ConfigError, did_you_mean
+from clrun.runner.profiling.clocks import Clocks
+from clrun.runner.profiling.imports import TimedImports, timed_imports
+from clrun.runner.profiling.peaks import Sampler, sampled_memory
+
+if TYPE_CHECKING:
+    from clrun.cli.profile_job import ProfiledRun
+
+EPILOG = """\
+The run is the one of `clrun KEY=VALUE ...`, with the same numbers, in a run
+folder of its own. There, profile/ has summary.json (seconds and peak memory of
+each phase and its parts), operators.csv and trace.json.gz, which
+https://ui.perfetto.dev, chrome://tracing and TensorBoard show.
+
+Every moment counts for one phase and one part only, so they add up. The traced
+updates are a phase of their own: tracing slows them down. On a GPU the parts
+are the host's time, and the operators have the device's."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run what the words ask for under measurement; the exit code.
+
+    Raises:
+        ClrunError: bad input, or a run that failed.
+    """
+    asked = _asked(argv)
+    if asked.memory:  # or PyTorch warns of memory that is older than the trace; read at its import
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    clocks = Clocks()
+    with (
+        timed_imports(clocks) as imports,
+        clocks.phase("other"),
+        sampled_memory(clocks) as sampler,
+    ):
+        job = _run(asked, clocks, sampler)
+    _tell(job, imports, asked.top)
+    return 0
+
+
+def _run(asked: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> ProfiledRun:
+    """The measured run; what can be wrong is found before its folder is made."""
+    with clocks.phase("start-up"):
+        from clrun.cli import profile_app  # Hydra takes 0.3 s to import
+
+        request, config, folder = profile_app.checked(asked)
+        from clrun.cli.profile_job import ProfiledRun  # imports torch
+    with clocks.phase("setup"):
+        job = ProfiledRun(config, asked, clocks)
+    job.profile.watch_device(sampler)
+    profile_app.run(request, config, job, folder)
+    return job
+
+
+def _tell(job: ProfiledRun, imports: TimedImports, top: int) -> None:
+    from clrun.cli.profile_tables import print_profile
+    from clrun.console.display import make_console
+
+    summary = job.profile.save(job.folder, imports)
+    print_profile(make_console(), summary, job.profile.operators[:top], job.folder / "profile")
+
+
+def _asked(argv: Sequence[str]) -> argparse.Namespace:
+    """The words as this verb reads them.
+
+    Raises:
+        ConfigError: an option that does not exist, or a sweep.
+    """
+    parser = _parser()
+    known = [option for action in parser._actions for option in action.option_strings]
+    for word in argv:
+        name = word.partition("=")[0]
+        if name in ("-m", "--multirun"):
+            raise ConfigError(f"{name}: clrun profile measures one run. Give each key one value.")
+        if word.startswith("-") and name not in known and not re.fullmatch(r"-[\d.]+", word):
+            guess = did_you_mean(name, known)
+            raise ConfigError(f"{word}: there is no such option.{guess} See {parser.prog} --help.")
+    return parser.parse_intermixed_args(list(argv))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="clrun profile",
+        usage="clrun profile [OPTION ...] [GROUP=OPTION | KEY=VALUE ...]",
+        description="Run one experiment and show where its time goes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="as for clrun itself")
+    add("--steps", type=_count, default=20, metavar="N", help="updates to trace (20)")
+    add("--warm-up", type=_natural, default=5, metavar="N", help="updates before them (5)")
+    add("--experience", type=_natural, metavar="K", help="trace in experience K, from 0 (the last)")
+    add("--top", type=_count, default=12, metavar="N", help="operators to show (12)")
+    add("--shapes", action="store_true", help="tell operators apart by the shapes of their inputs")
+    add("--memory", action="store_true", help="what each operator allocates")
+    add("--stacks", action="store_true", help="which Python lines call them; slow, large files")
+    add("--config-dir", "-cd", metavar="DIR", help="a folder of configurations of your own")
+    add("--config-path", "-cp", metavar="DIR", help="instead of clrun's own, e.g. RUN/.hydra")
+    add("--config-name", "-cn", metavar="NAME", help="the primary configuration's name")
+    return parser
+
+
+def _count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    """A whole number from 0 on."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 0")
+    return int(text)
