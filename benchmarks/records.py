@@ -1,0 +1,87 @@
+"""The results of a case: one JSON file, written whole after every process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cases import Case
+
+ROOT = Path(__file__).absolute().parent.parent
+CODE = ("src", "conf", "benchmarks")
+
+
+@dataclass
+class Record:
+    """What was measured so far, and where it is kept."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path, case: Case, threads: int, data: str) -> Record:
+        """Continue the case's file where everything that matters is as it was, else start anew."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{case.name}.json"
+        conditions = {
+            "case": json.loads(json.dumps(asdict(case))),
+            "threads": threads,
+            "data": data if case.data else None,
+            "code": _code_digest(),
+            "machine": machine(),
+        }
+        if path.exists():
+            content = json.loads(path.read_text())
+            if all(content[name] == value for name, value in conditions.items()):
+                return cls(path, content)
+        return cls(path, {**conditions, "commit": _commit(), "repeats": []})
+
+    def add(self, repeat: int, side: str, result: dict[str, Any]) -> None:
+        repeats = self.content["repeats"]
+        while len(repeats) <= repeat:
+            repeats.append({})
+        repeats[repeat][side] = result
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(self.content, indent=1) + "\n")
+        os.replace(new, self.path)
+
+    def has(self, repeat: int, side: str) -> bool:
+        repeats = self.content["repeats"]
+        return repeat < len(repeats) and side in repeats[repeat]
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on, beside the code."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "hydra-core")},
+    }
+
+
+def _code_digest() -> str:
+    told = hashlib.blake2b(digest_size=12)
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".yaml"):
+                told.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return told.hexdigest()
+
+
+def _commit() -> str | None:
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

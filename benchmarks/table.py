@@ -1,0 +1,150 @@
+"""Results as people read them: lines under a case, and the README's table."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SHOWN = ("train_cpu", "eval_cpu", "total_cpu", "total_wall", "peak_mb", "accuracy", "process_cpu")
+"""Values that every side may have."""
+
+
+class Spread(NamedTuple):
+    """A median with the least and the most."""
+
+    middle: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.middle:.3g} ({self.least:.3g}-{self.most:.3g})"
+
+
+def spread(values: list[float]) -> Spread:
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def measured(content: dict[str, Any], side: str, value: str) -> list[float]:
+    """A value of a side, repeat by repeat."""
+    return [turn[side][value] for turn in content["repeats"] if value in turn.get(side, {})]
+
+
+def ratios(content: dict[str, Any], value: str, side: str, other: str) -> list[float]:
+    """side / other in each repeat that has both."""
+    pairs = [
+        (turn[side].get(value), turn[other].get(value))
+        for turn in content["repeats"]
+        if side in turn and other in turn
+    ]
+    return [a / b for a, b in pairs if a is not None and b]
+
+
+def told(content: dict[str, Any]) -> str:
+    """Medians of every side, then each bar with what was reached."""
+    sides = [side for side in content["case"]["sides"] if _ran(content, side)]
+    lines = []
+    for side in sides:
+        found = [(name, measured(content, side, name)) for name in SHOWN]
+        shown = [f"{name} {spread(values)}" for name, values in found if values]
+        lines.append(f"  {side:<14} {', '.join(shown)}")
+    lines += [f"  {line}" for line in _agreement(content)]
+    lines += [
+        f"  bar: {judged.words}: {judged.reached}  {judged.verdict}" for judged in bars(content)
+    ]
+    return "\n".join(lines)
+
+
+def _ran(content: dict[str, Any], side: str) -> bool:
+    return any(side in turn for turn in content["repeats"])
+
+
+def _agreement(content: dict[str, Any]) -> list[str]:
+    differences = measured(content, "raw", "weights_difference")
+    if not differences:
+        return []
+    most = max(differences)
+    return [
+        "final weights of clrun and raw: the same bits"
+        if most == 0
+        else f"final weights of clrun and raw: at most {most:.2g} of a tensor's largest apart"
+    ]
+
+
+class Judged(NamedTuple):
+    """A bar, and whether it is reached; `reached` is empty where nothing was measured."""
+
+    words: str
+    reached: str
+    verdict: str
+
+
+def bars(content: dict[str, Any]) -> list[Judged]:
+    """All bars of a case whose sides have run."""
+    sides = content["case"]["sides"]
+    ours = "clrun" if "clrun" in sides else sides[0]
+    found = []
+    for bar in content["case"]["bars"]:
+        value, other = bar["value"], bar["against"]
+        words = f"{value} {bar['sense']} {bar['limit']:.3g}"
+        if bar["difference"]:
+            words += f" from {other}'s (means)"
+            values = _mean_difference(content, value, ours, other)
+        elif other:
+            words += f" of {other}'s"
+            values = ratios(content, value, ours, other)
+        else:
+            values = measured(content, ours, value)
+        if values:
+            reached = spread(values)
+            good = _within(reached.middle, bar["limit"], bar["sense"])
+            found.append(Judged(words, str(reached), "reached" if good else "NOT REACHED"))
+    return found
+
+
+def _mean_difference(content: dict[str, Any], value: str, ours: str, other: str) -> list[float]:
+    sides = [measured(content, side, value) for side in (ours, other)]
+    return [statistics.mean(sides[0]) - statistics.mean(sides[1])] if all(sides) else []
+
+
+def _within(value: float, limit: float, sense: str) -> bool:
+    return value <= limit if sense == "at most" else value >= limit
+
+
+def markdown(files: list[Path]) -> str:
+    """The table of the README, made of any number of cases."""
+    contents = [json.loads(file.read_text()) for file in files]
+    rows = [
+        "| case | clrun | raw | Avalanche | bar | reached |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for content in contents:
+        judged = bars(content) or [Judged("", "", "")]
+        cells = [_seconds(content, side) for side in ("clrun", "raw", "avalanche")]
+        for place, bar in enumerate(judged):
+            first = [content["case"]["about"], *cells] if place == 0 else ["", "", "", ""]
+            verdict = f"{bar.reached} {'yes' if bar.verdict == 'reached' else 'no'}".strip()
+            rows.append(f"| {' | '.join([*first, bar.words, verdict if bar.words else ''])} |")
+    return "\n".join([*rows, "", *_conditions(contents)])
+
+
+def _seconds(content: dict[str, Any], side: str) -> str:
+    """Median CPU seconds, training and evaluation together."""
+    values = measured(content, side, "total_cpu")
+    return f"{statistics.median(values):.3g} s" if values else ""
+
+
+def _conditions(contents: list[dict[str, Any]]) -> list[str]:
+    """One line for each machine and data that the table's numbers come from."""
+    found = []
+    for content in contents:
+        machine = content["machine"]
+        turns = sum(1 for _ in content["repeats"])
+        line = (
+            f"Medians of {turns} turns (least-most); CPU seconds at {content['threads']} thread(s) "
+            f"of {machine['processor']}, torch {machine['torch']}"
+        )
+        line += f"; images: {content['data']}." if content["data"] else "."
+        found.append(line)
+    return list(dict.fromkeys(found))
