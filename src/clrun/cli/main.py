@@ -6,11 +6,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from clrun.cli import list_options, version
+from clrun.cli import list_options, preview, version
 from clrun.errors import ClrunError
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": list_options.main,
+    "preview": preview.main,
     "version": version.main,
 }
 
