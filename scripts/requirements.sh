@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pin requirements.txt and requirements-dev.txt again from pyproject.toml, with hashes and without
-# index addresses. Needs uv.
+# Pin requirements.txt and requirements-dev.txt again from pyproject.toml, and the environment that
+# scripts/bench measures Avalanche in, with hashes and without index addresses. Needs uv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pin() {
@@ -11,4 +11,6 @@ build=$(mktemp)
 printf 'hatchling\neditables\n' >"$build"  # the editable install builds with these
 pin pyproject.toml "$build" -o requirements.txt
 pin pyproject.toml "$build" --extra dev -o requirements-dev.txt
+printf 'avalanche-lib==0.6.0\ntorch==2.15.0\n' >"$build"  # what scripts/bench measures against
+pin "$build" --python-version 3.11 -o benchmarks/requirements-avalanche.txt
 rm "$build"

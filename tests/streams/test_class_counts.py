@@ -116,7 +116,7 @@ def test_an_order_that_is_no_permutation_is_refused(order):
 
 @pytest.mark.parametrize("order", ["fixed", [2, 0, 1]])
 def test_a_seed_that_the_order_ignores_is_refused(order):
-    with pytest.raises(ValueError, match="class_order_seed=7: only class_order=shuffled and"):
+    with pytest.raises(ValueError, match="class_order_seed=7: class_order=shuffled reads it, and"):
         check_class_order(order, 7, 3, "nc")
 
 
@@ -133,7 +133,7 @@ def test_keys_about_classes_are_refused_where_every_experience_has_all(
     order, first, listed, message
 ):
     with pytest.raises(ValueError, match=message):
-        check_every_class_everywhere(order, first, listed)
+        check_every_class_everywhere(order, first, listed, "ni")
 
 
 def test_reading_the_counts_and_the_source_names_imports_no_torch():

@@ -2,6 +2,8 @@ import hashlib
 import multiprocessing
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -266,3 +268,31 @@ def test_processes_wait_for_one_another_and_download_once(server, tmp_path):
     assert [process.exitcode for process in racing] == [0, 0]
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert server.requests.total() == 4
+
+
+def test_a_file_known_by_its_md5_is_checked_against_it(server, tmp_path):
+    md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    fetch(url(server, "/file"), tmp_path / "file", md5=md5)
+
+    with pytest.raises(DownloadError, match=r"^other: .* \(MD5 .* was not kept\.$"):
+        fetch(url(server, "/file"), tmp_path / "other", md5="0" * 32, pause_seconds=0)
+
+    assert left_in(tmp_path) == {"file"}
+
+
+def test_a_disk_that_fills_up_is_told_in_one_line(server, tmp_path):
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from clrun.streams.download import fetch\n"
+        "from clrun.errors import StorageError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
+        "try: fetch(sys.argv[1], Path(sys.argv[2]), sha256='0' * 64)\n"
+        "except StorageError as error: sys.exit(str(error))"
+    )
+    command = [sys.executable, "-c", code, url(server, "/file"), tmp_path / "file"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path}: cannot be written (File too large).\n"
+    assert not (tmp_path / "file").exists()

@@ -1,6 +1,7 @@
 import struct
 from dataclasses import fields
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,14 +10,25 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from clrun.errors import ConfigError
-from clrun.streams.experience import Benchmark, StreamShape
+from clrun.streams.experience import Benchmark, Patterns, StreamShape
+from clrun.streams.mapped_rows import MappedRows, RowFile
 from clrun.streams.sources import NUM_CLASSES
+from clrun.streams.sources.digits import Digits
+from clrun.streams.sources.source import Source, SourceData
 from clrun.streams.split import Split
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"
-OPTIONS = sorted(CONF.glob("*.yaml"))
+TARGET = "target: clrun.streams.split:Split"
+OPTIONS = sorted(path for path in CONF.glob("*.yaml") if f"{TARGET}\n" in path.read_text())
 NIC = {"scenario": "nic", "first_experience_classes": 2, "n_experiences": 39}  # 4 sessions
-SCENARIOS = [{"scenario": "nc"}, {"scenario": "ni"}, NIC]
+ONLINE = {"scenario": "online", "rows_per_experience": 100}
+BLURRY = {"scenario": "blurry", "blur": 0.1}
+REPETITION = {"scenario": "repetition", "repetition_p": 0.4}
+PARTITIONS = [{"scenario": "nc"}, {"scenario": "ni"}, NIC, ONLINE, BLURRY, REPETITION]
+LONG_TAILED = {"scenario": "long_tailed", "imbalance": 20}
+PERMUTED = {"scenario": "permuted", "n_experiences": 3}
+ROTATED = {"scenario": "rotated", "n_experiences": 3}
+SCENARIOS = [*PARTITIONS, LONG_TAILED, PERMUTED, ROTATED]
 
 
 def config(path: Path = CONF / "digits.yaml", **changed: object) -> Split.Config:
@@ -35,10 +47,21 @@ def rows(x: Tensor) -> list[bytes]:
 
 
 def same(one: Benchmark, two: Benchmark) -> bool:
-    return all(
-        torch.equal(a.train.x, b.train.x) and torch.equal(a.test.x, b.test.x)
+    return len(one) == len(two) and all(
+        torch.equal(pixels(a.train), pixels(b.train))
+        and torch.equal(pixels(a.test), pixels(b.test))
         for a, b in zip(one, two, strict=True)
     )
+
+
+def pixels(patterns: Patterns) -> Tensor:
+    """The images, also those that are made only when asked for."""
+    return patterns.x.index_select(0, torch.arange(len(patterns.y)))
+
+
+def counts(benchmark: Benchmark, part: str = "train") -> Tensor:
+    """Rows of each class in each experience. [experiences, classes]"""
+    return torch.stack([getattr(e, part).y.bincount(minlength=10) for e in benchmark])
 
 
 def test_the_default_is_five_experiences_of_two_digits():
@@ -59,7 +82,7 @@ def test_iterating_twice_gives_the_same_experiences():
     assert list(benchmark) == list(benchmark)
 
 
-@pytest.mark.parametrize("keys", SCENARIOS, ids=lambda keys: keys["scenario"])
+@pytest.mark.parametrize("keys", PARTITIONS, ids=lambda keys: keys["scenario"])
 def test_every_row_of_the_source_is_in_one_experience(keys):
     whole = load(n_experiences=1)
 
@@ -171,10 +194,171 @@ def test_a_shuffled_order_follows_the_runs_seed_or_its_own():
 
 @pytest.mark.parametrize("keys", SCENARIOS, ids=lambda keys: keys["scenario"])
 def test_the_same_seed_gives_the_same_stream(keys):
-    keys = {**keys, "validation_fraction": 0.1}
+    keys = {**keys, "validation_fraction": 0.2}
 
     assert same(load(4, **keys), load(4, **keys))
     assert not same(load(4, **keys), load(5, **keys))
+
+
+@pytest.mark.parametrize("keys", SCENARIOS, ids=lambda keys: keys["scenario"])
+def test_no_validation_row_is_trained_on_in_any_experience(keys):
+    benchmark = load(validation_fraction=0.2, **keys)
+
+    if keys["scenario"] in ("permuted", "rotated"):  # their experiences share the rows of the first
+        benchmark.experiences[1:] = []
+    train = {row for e in benchmark for row in rows(e.train.x)}
+    held = {row for e in benchmark for row in rows(e.validation.x)}
+    assert held
+    assert not train & held
+
+
+@pytest.mark.parametrize("keys", [NIC, ONLINE, BLURRY, LONG_TAILED, REPETITION, PERMUTED])
+def test_what_a_scenario_draws_follows_the_class_order_seed(keys):
+    assert same(load(5, class_order_seed=1, **keys), load(6, class_order_seed=1, **keys))
+    assert same(load(5, class_order_seed=1, **keys), load(1, **keys))
+
+
+def test_online_experiences_are_minibatches_that_run_over_the_steps():
+    benchmark = load(**ONLINE)
+
+    sizes = [len(e.train.y) for e in benchmark]
+    assert sizes == [100] * 14 + [42]
+    assert benchmark.experiences[0].classes == (0, 1)
+    assert benchmark.experiences[-1].classes == (8, 9)
+    assert any(len(set(e.classes) & {1, 2}) == 2 for e in benchmark)
+    assert all(set(e.test.y.tolist()) <= set(e.classes) for e in benchmark)
+    assert all(abs(len(e.test.y) - len(e.train.y) * 355 / 1442) < 6 for e in benchmark)
+
+
+def test_online_in_one_step_has_all_classes_from_the_start():
+    benchmark = load(**ONLINE, n_experiences=1)
+
+    assert benchmark.experiences[0].classes == tuple(range(10))
+
+
+def test_online_validation_rows_follow_the_minibatches_even_where_these_are_small():
+    benchmark = load(scenario="online", rows_per_experience=5, validation_fraction=0.1)
+
+    held = sum(len(e.validation.y) for e in benchmark)
+    assert held == sum(n // 10 for n in counts(load(), "train").sum(0).tolist())
+    assert all(len(e.train.y) == 5 for e in benchmark.experiences[:-1])
+    assert all(set(e.validation.y.tolist()) <= set(e.classes) for e in benchmark)
+
+
+def test_a_blurry_stream_has_the_rest_of_each_class_elsewhere_and_tests_where_it_is_new():
+    plain, blurred = counts(load()), counts(load(**BLURRY))
+
+    own = plain > 0
+    leaked = (plain.sum(0) * 0.1).floor().long()
+    assert torch.equal(blurred[own].view(5, 2).sum(), (plain.sum(0) - leaked).sum())
+    elsewhere = blurred.masked_fill(own, 0)
+    assert torch.equal(elsewhere.sum(0), leaked)
+    assert torch.equal(counts(load(**BLURRY), "test"), counts(load(), "test"))
+
+
+def test_a_long_tail_leaves_fewer_of_each_later_label_and_all_test_rows():
+    plain, tailed = counts(load()), counts(load(**LONG_TAILED, class_order="shuffled"))
+
+    expected = (plain.sum(0) * 20 ** -(torch.arange(10, dtype=torch.float64) / 9) + 1e-9).long()
+    assert torch.equal(tailed.sum(0), expected)
+    assert torch.equal(counts(load(**LONG_TAILED), "test"), counts(load(), "test"))
+
+
+def test_classes_come_back_and_never_before_they_were_new():
+    plain, repeated = counts(load()) > 0, counts(load(**REPETITION)) > 0
+
+    assert torch.equal(repeated.int().argmax(0), plain.int().argmax(0))
+    assert repeated.sum() > plain.sum()
+    assert torch.equal(counts(load(**REPETITION), "test") > 0, repeated)
+
+
+def test_without_a_chance_to_come_back_a_stream_has_new_classes_only():
+    assert torch.equal(counts(load(scenario="repetition", repetition_p=0)), counts(load()))
+
+
+def test_permuted_experiences_have_the_same_rows_with_the_pixels_elsewhere():
+    whole = load(n_experiences=1).experiences[0]
+
+    first, second, third = load(**PERMUTED)
+
+    for part in ("train", "test"):
+        plain, one, two, three = (getattr(e, part) for e in (whole, first, second, third))
+        assert torch.equal(pixels(one), pixels(plain))
+        assert torch.equal(
+            pixels(two).flatten(1).sort().values, pixels(plain).flatten(1).sort().values
+        )
+        assert not torch.equal(pixels(two), pixels(three))
+        assert torch.equal(two.y, plain.y)
+    train, test = (pixels(p).flatten(1) for p in (second.train, second.test))
+    order = [  # the same places in both parts: columns that are equal came from one pixel
+        [
+            int((pixels(whole_part).flatten(1) == column[:, None]).all(0).int().argmax())
+            for column in x.T
+        ]
+        for x, whole_part in ((train, whole.train), (test, whole.test))
+    ]
+    varied = pixels(whole.test).flatten(1).unique(dim=1).shape[1]
+    agree = sum(a == b for a, b in zip(*order, strict=True))
+    assert agree >= varied - 1
+
+
+def test_altered_experiences_share_one_copy_of_the_images():
+    first, second, third = load(**PERMUTED)
+
+    assert second.train.x.sources[0] is third.train.x.sources[0] is first.train.x
+
+
+def test_rotated_experiences_are_turned_in_even_steps_or_as_listed():
+    even = load(scenario="rotated", n_experiences=2)
+    listed = load(scenario="rotated", n_experiences=2, angles=[90, 0])
+
+    upright = pixels(load(n_experiences=1).experiences[0].train)
+    assert torch.equal(pixels(even.experiences[0].train), upright)
+    assert torch.equal(pixels(even.experiences[1].train), upright.rot90(1, (2, 3)))
+    assert torch.equal(pixels(listed.experiences[0].train), upright.rot90(1, (2, 3)))
+    assert torch.equal(pixels(listed.experiences[1].train), upright)
+
+
+class Mapped(Split):
+    """The digits, lying in a file."""
+
+    def _source(self) -> Source:
+        return MappedDigits()
+
+
+class MappedDigits(Digits):
+    folder: ClassVar[Path]
+
+    def load(self, root: Path, **how: object) -> SourceData:
+        parts = super().load(root, download=False)
+        return SourceData(*(Patterns(self._in_a_file(x), y) for x, y in parts))
+
+    def _in_a_file(self, x: Tensor) -> MappedRows:
+        path = self.folder / f"{len(x)}.bin"
+        path.write_bytes(x.numpy().tobytes())
+        return MappedRows(RowFile(path, len(x), tuple(x.shape[1:])))
+
+
+@pytest.mark.parametrize("keys", SCENARIOS, ids=lambda keys: keys["scenario"])
+@pytest.mark.parametrize("side", [None, 12])
+def test_images_in_a_file_stay_there_and_make_the_same_stream(keys, side, tmp_path, monkeypatch):
+    monkeypatch.setattr(MappedDigits, "folder", tmp_path, raising=False)
+    keys = {"limit_per_class": 90, "validation_fraction": 0.3, "image_size": side, **keys}
+
+    benchmark = Mapped(config(**keys)).load(3)
+
+    assert same(benchmark, load(3, **keys))
+    assert all(not isinstance(e.train.x, Tensor) for e in benchmark)
+    assert all(not isinstance(e.validation.x, Tensor) for e in benchmark)
+
+
+def test_auto_is_the_augmentation_that_suits_the_source():
+    digits, cifar = (
+        Split(config(CONF / f"{name}.yaml", augment="auto")) for name in ("digits", "split_cifar10")
+    )
+
+    assert digits._augment() == "none"
+    assert cifar._augment() == "crop_flip"
 
 
 def test_validation_rows_are_taken_from_each_class_of_the_training_rows():
@@ -300,7 +484,7 @@ def test_an_option_has_the_keys_of_its_config_each_with_a_comment(path):
     first, target, *keys = path.read_text().splitlines()
 
     assert first.startswith("# ")
-    assert target == "target: clrun.streams.split:Split"
+    assert target == TARGET
     assert {line.partition(":")[0] for line in keys} == {f.name for f in fields(Split.Config)}
     assert all("  # " in line for line in keys)
 
@@ -312,7 +496,7 @@ def test_an_options_shape_is_known_without_its_data(path):
     shape = Split(checked).shape()
 
     assert shape.num_classes == NUM_CLASSES[checked.source]
-    assert shape.num_experiences == (20 if path.stem == "split_cifar100" else 5)
+    assert shape.num_experiences == checked.n_experiences
 
 
 @pytest.mark.parametrize(
@@ -320,15 +504,34 @@ def test_an_options_shape_is_known_without_its_data(path):
     [
         ({"n_experiences": 3}, "n_experiences=3: does not divide 10 classes"),
         ({"class_order": [0, 1]}, r"class_order=\[0,1\]: must name each class from 0 to 9"),
-        ({"class_order_seed": 1}, "class_order_seed=1: only class_order=shuffled"),
+        ({"class_order_seed": 1}, "class_order_seed=1: class_order=shuffled reads it"),
         ({"scenario": "nic"}, "n_experiences=5: with scenario=nic"),
         ({"scenario": "ni", "class_order": "shuffled"}, "class_order=shuffled: with scenario=ni"),
+        ({"blur": 0.1}, r"blur=0\.1: only scenario=blurry reads it\. Use blur=null, or"),
+        ({"angles": [0, 9]}, r"angles=\[0,9\]: only scenario=rotated reads it"),
+        ({"rows_per_experience": 5}, "rows_per_experience=5: only scenario=online"),
+        ({"imbalance": 5}, "imbalance=5.*: only scenario=long_tailed"),
+        ({"repetition_p": 0.5}, r"repetition_p=0\.5: only scenario=repetition"),
+        ({"scenario": "online"}, "rows_per_experience=null: scenario=online needs it"),
+        ({"scenario": "blurry"}, r"blur=null: scenario=blurry needs it\. Use e\.g\. blur=0\.1"),
+        ({"scenario": "long_tailed"}, "imbalance=null: scenario=long_tailed needs it"),
+        ({"scenario": "repetition"}, "repetition_p=null: scenario=repetition needs it"),
+        ({"scenario": "blurry", "blur": 1.0}, "less than 1"),
+        ({"scenario": "blurry", "blur": 0.1, "n_experiences": 1}, "n_experiences=1: .* leak into"),
+        ({"scenario": "repetition", "repetition_p": 1.5}, "less than or equal to 1"),
+        ({"scenario": "long_tailed", "imbalance": 0.5}, "greater than or equal to 1"),
+        ({"scenario": "rotated", "angles": [0, 9]}, r"angles=\[0,9\]: has 2 entries for n_exp"),
+        ({"scenario": "permuted", "class_order": "shuffled"}, "with scenario=permuted every exp"),
+        ({"scenario": "rotated", "class_order_seed": 1}, "class_order_seed=1: class_order=shuf"),
+        ({"jitter": [0.1, 0, 0, 0]}, r"jitter=\[0\.1,0,0,0\]: augment=none does not read it"),
+        ({"augment": "jitter", "jitter": [0.1]}, r"jitter=\[0\.1\]: must be four numbers"),
+        ({"augment": "jitter", "jitter": [0, 0, 0, 0.6]}, "hue at most 0.5"),
         ({"data_root": " "}, "data_root='': names no folder"),
         ({"validation_fraction": 1.0}, "less than 1"),
         ({"image_size": 0}, "greater than or equal to 1"),
         ({"limit_per_class": 0}, "greater than or equal to 1"),
-        ({"augment": "flop"}, "'none', 'flip', 'crop' or 'crop_flip'"),
-        ({"source": "mnst"}, "'digits', 'mnist', 'fashion_mnist', 'cifar10' or 'cifar100'"),
+        ({"augment": "flop"}, "'auto', 'none', 'flip', 'crop', .* or 'crop_flip_jitter'"),
+        ({"source": "mnst"}, "'digits', 'mnist', 'fashion_mnist', 'cifar10'"),
     ],
 )
 def test_a_contradiction_or_a_bad_value_is_found_without_data(changed, message):

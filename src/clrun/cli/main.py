@@ -11,6 +11,7 @@ from clrun.errors import ClrunError
 
 VERBS = {
     "list": "clrun.cli.list_options",
+    "preview": "clrun.cli.preview",
     "profile": "clrun.cli.profile",
     "version": "clrun.cli.version",
 }

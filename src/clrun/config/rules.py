@@ -38,11 +38,18 @@ def _reservoir_selects_at_random(v: Values) -> Iterator[str]:
 
 
 def _groups_fit_in_a_minibatch(v: Values) -> Iterator[str]:
-    strategy, groups = v["strategy"], v["benchmark"].get("n_experiences", 1)
+    strategy, groups = v["strategy"], v["benchmark"].get("n_experiences") or 1
     shares = strategy.get("mix") == "split" and strategy.get("balance") == "experience"
     by_epoch = strategy.get("memory_update", "experience") == "experience"
     size = strategy.get("train_mb_size", groups)
-    if shares and by_epoch and strategy.get("memory_mb_size") is None and size < groups:
+    if not (shares and by_epoch and strategy.get("memory_mb_size") is None):
+        return
+    if v["benchmark"].get("scenario") == "online":  # how many, only the data know: always many
+        yield (
+            "strategy.balance=experience: with benchmark.scenario=online experiences are too many "
+            "to share a minibatch. Use strategy.balance=none, or strategy.memory_update=minibatch."
+        )
+    elif size < groups:
         yield (
             f"strategy.train_mb_size={size}: fewer rows than the {groups} experiences that share a "
             f"minibatch. Use at least {groups}, strategy.balance=none, or strategy.mix=add."
@@ -52,7 +59,7 @@ def _groups_fit_in_a_minibatch(v: Values) -> Iterator[str]:
 def _fixed_quotas_fit(v: Values) -> Iterator[str]:
     policy, mem_size = v["storage_policy"], v["strategy"].get("mem_size")
     for key, needed in (
-        ("num_experiences", v["benchmark"].get("n_experiences", 0)),
+        ("num_experiences", v["benchmark"].get("n_experiences") or 0),
         ("total_num_classes", 0),  # how many there are, only the benchmark knows: runner.prepare
     ):
         total = policy.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,20 @@ from clrun.streams.transforms import Transform
 
 SHOWN_LAYERS = 40
 """Layer names listed in an error; deep models have hundreds."""
+
+
+@contextmanager
+def unwatched(model: nn.Module) -> Iterator[None]:
+    """Forward passes inside are not told to those who hooked into the model's layers."""
+    layers = list(model.modules())
+    hooks = [(layer._forward_pre_hooks, layer._forward_hooks) for layer in layers]
+    for layer in layers:
+        layer._forward_pre_hooks, layer._forward_hooks = OrderedDict(), OrderedDict()
+    try:
+        yield
+    finally:
+        for layer, (before, after) in zip(layers, hooks, strict=True):
+            layer._forward_pre_hooks, layer._forward_hooks = before, after
 
 
 @contextmanager

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-aten = torch.ops.aten
+from clrun.models.features import unwatched
+from clrun.models.shapes import SMALL
 
-SMALL = 30_000_000
-"""Parameters up to which two images cost less time to compute than the device "meta", which
-computes nothing, to import: PyTorch's compiler comes with it (2 s)."""
+aten = torch.ops.aten
 
 
 def forward_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
@@ -40,11 +39,9 @@ def _counted(model: nn.Module, input_shape: Sequence[int], *, backward: bool) ->
 def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward: bool) -> int:
     twin = copy.deepcopy(model).to(device).eval()  # counts the same, and draws no dropout masks
     for module in twin.modules():
-        module._forward_hooks.clear()  # who watches the model is not to see these images
-    for module in twin.modules():
         module._forward_hooks.clear()  # whoever watches the model is not to see its twin
     x = torch.zeros(2, *input_shape, device=device)
-    with _Counter() as counter, torch.set_grad_enabled(backward):
+    with _Counter() as counter, unwatched(twin), torch.set_grad_enabled(backward):
         output = twin(x)
         if backward:
             output.sum().backward()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from clrun.streams.experience import Benchmark, Experience, Patterns
+from clrun.streams.experience import Benchmark, Experience, joined_patterns
 
 
 def merged(benchmark: Benchmark) -> Experience:
@@ -14,10 +12,6 @@ def merged(benchmark: Benchmark) -> Experience:
         index=0,
         classes=tuple(sorted({c for experience in every for c in experience.classes})),
         task_label=0,
-        train=_together([experience.train for experience in every]),
-        test=_together([experience.test for experience in every]),
+        train=joined_patterns([experience.train for experience in every]),
+        test=joined_patterns([experience.test for experience in every]),
     )
-
-
-def _together(parts: list[Patterns]) -> Patterns:
-    return Patterns(torch.cat([p.x for p in parts]), torch.cat([p.y for p in parts]))

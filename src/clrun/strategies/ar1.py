@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Natural, NonNegative, Positive
 from clrun.memory.described import described
-from clrun.memory.latent_memory import LatentMemory, LatentRows
+from clrun.memory.latent_memory import LatentMemory, NewRows
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
 from clrun.models.features import evaluating
@@ -204,7 +204,7 @@ class AR1:
         if len(rows):
             of, task = torch.full_like(rows, index), torch.full_like(rows, experience.task_label)
             z = self.latents.kept(x, rows)
-            self.memory.store(LatentRows(z, y[rows], task, of, rows), index)
+            self.memory.store(NewRows(z, y[rows], task, of, rows), index)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

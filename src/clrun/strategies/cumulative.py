@@ -12,7 +12,7 @@ from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
-from clrun.streams.experience import Experience, Patterns
+from clrun.streams.experience import Experience, Patterns, joined_patterns
 
 
 class Cumulative(Naive):
@@ -29,10 +29,7 @@ class Cumulative(Naive):
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on all rows so far, in a fresh order each epoch."""
         self._seen[experience.index :] = [experience.train]
-        everything = Patterns(
-            torch.cat([patterns.x for patterns in self._seen]),
-            torch.cat([patterns.y for patterns in self._seen]),
-        )
+        everything = joined_patterns(self._seen)
         yield from super().learn(replace(experience, train=everything), start)
 
     def memory_rows(self) -> dict[str, Any]:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from clrun.errors import StorageError
+from clrun.memory.row_order import empty_rows, is_channels_last
 
 IN_MEMORY = 2**30
 """Bytes of latents kept in memory; more go to a file that is mapped into it."""
+HASHED_AT_ONCE = 1024
 
 
 class LatentCache:
@@ -60,28 +62,34 @@ class LatentCache:
     def _computed(self, x: Tensor) -> Tensor:
         chunks = x.split(self._chunk)
         first = self._chunked(chunks[0])
-        found = self._space((len(x), *first.shape[1:]), first.dtype)
+        found = self._space(len(x), first)
         for rows, place in zip(chunks, found.split(self._chunk), strict=True):
             place.copy_(first if rows is chunks[0] else self._chunked(rows))
         return found
 
     def _chunked(self, rows: Tensor) -> Tensor:
-        missing = self._chunk - len(rows)
+        rows, missing = rows.to("cpu"), self._chunk - len(rows)  # made or read now, where lazy
         if missing:
             rows = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
         return self._compute(rows)[: self._chunk - missing]
 
-    def _space(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        if self.nbytes + prod(shape) * dtype.itemsize <= self._in_memory:
-            return torch.empty(*shape, dtype=dtype)
-        return _mapped(shape, dtype)
+    def _space(self, count: int, like: Tensor) -> Tensor:
+        """Room for `count` latents, in the memory order of these."""
+        shape = like.shape[1:]
+        if self.nbytes + count * prod(shape) * like.itemsize <= self._in_memory:
+            return empty_rows(count, shape, like.dtype, like)
+        if not is_channels_last(like):
+            return _mapped((count, *shape), like.dtype)
+        channels, height, width = shape
+        return _mapped((count, height, width, channels), like.dtype).permute(0, 3, 1, 2)
 
 
 def _fingerprint(x: Tensor) -> bytes:
     """The same for the same images, wherever they lie in memory."""
     assert x.dtype == torch.uint8, x.dtype
     told = hashlib.blake2b(str(tuple(x.shape)).encode(), digest_size=16)
-    told.update(x.contiguous().numpy().data)
+    for rows in x.split(HASHED_AT_ONCE):  # of rows that are not in memory, so many are at a time
+        told.update(rows.to("cpu").contiguous().numpy().data)
     return told.digest()
 
 

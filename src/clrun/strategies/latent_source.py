@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, fx
 
+from clrun.memory.row_order import take_rows
 from clrun.models.features import evaluating
 from clrun.models.folding import folded
+from clrun.models.shapes import output_shape
 from clrun.seeds import generator
 from clrun.strategies.latent_cache import LatentCache
 from clrun.strategies.strategy import Parts
 from clrun.strategies.updater import Place
 
-CHUNKS = {"cpu": 16}
+FROZEN_ROWS = {"cpu": 16}
 """Rows the frozen part computes at once: on a CPU, about what stays in its caches."""
-OTHER_CHUNK = 128
+OTHER_FROZEN_ROWS = 128
+LEARNING_ROWS = {"cpu": 30}
+"""Rows a learning lower part computes at once; elsewhere all of them. For larger activations (at
+128 px 32 MiB) glibc fetches fresh pages from the system each time, a sixth of the whole time."""
+
+
+class Kept:
+    """Latents of some rows, looked up or computed a few at a time."""
+
+    def __init__(
+        self, latents_of: Callable[[Tensor], Tensor], rows: Tensor, latent_shape: Sequence[int]
+    ) -> None:
+        self._latents_of, self._rows = latents_of, rows
+        self.shape = (len(rows), *latent_shape)
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """As of a tensor; each piece is computed when its turn comes."""
+        return map(self._latents_of, self._rows.split(size))
 
 
 class LatentSource:
@@ -30,7 +50,7 @@ class LatentSource:
     def __init__(self, lower: fx.GraphModule, parts: Parts, *, cached: bool, settled: bool) -> None:
         self.lower, self.parts, self.cached, self.settled = lower, parts, cached, settled
         self._forward: Callable[[Tensor], Tensor] = parts.device.runnable(folded(lower))
-        self._chunk = CHUNKS.get(parts.device.torch.type, OTHER_CHUNK)
+        self._chunk = FROZEN_ROWS.get(parts.device.torch.type, OTHER_FROZEN_ROWS)
         self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
 
@@ -62,23 +82,31 @@ class LatentSource:
         """Latents of a minibatch's rows of `x`, augmented, on the device."""
         parts = self.parts
         if self._current is not None:
-            return parts.device.put(self._current.index_select(0, rows))
+            return parts.device.put(take_rows(self._current, rows))
         rng = generator(parts.seed, "augmentation", place.experience, *place.position)
         images = x.index_select(0, rows).to(parts.device.torch)
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
-        return self._frozen(inputs) if self.settled else self._forward(parts.device.put(inputs))
+        return self._frozen(inputs) if self.settled else self._learning(inputs)
 
-    def kept(self, x: Tensor, rows: Tensor) -> Tensor:
+    def kept(self, x: Tensor, rows: Tensor) -> Kept:
         """Latents of rows of `x` by the weights of now, without augmentation, on the CPU."""
         if self._current is not None:
-            return self._current.index_select(0, rows)
-        return self.cache.compute(x.index_select(0, rows))
+            return Kept(partial(take_rows, self._current), rows, self._current.shape[1:])
+        shape = output_shape(self.lower, x.shape[1:])
+        return Kept(lambda chosen: self.cache.compute(x.index_select(0, chosen)), rows, shape)
 
     def evaluation(self, x: Tensor) -> Tensor:
         """Latents of images, without augmentation, on the device."""
         if self.cached and self.settled and len(x):
             return self.parts.device.put(self.cache.latents(x))
         return self._without_augmentation(x)
+
+    def _learning(self, inputs: Tensor) -> Tensor:
+        """With gradients. Rows do not meet in the lower part, so they need not go together."""
+        parts = -(-len(inputs) // LEARNING_ROWS.get(inputs.device.type, len(inputs)))
+        return torch.cat(
+            [self._forward(rows) for rows in self.parts.device.put(inputs).chunk(parts)]
+        )
 
     @torch.no_grad()
     def _without_augmentation(self, x: Tensor) -> Tensor:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+DRAWN = ("nic", "online", "blurry", "long_tailed", "repetition", "permuted")
+"""The scenarios that are settled by the seed of the class order, even where that order is given."""
+
 
 def class_counts(
     num_classes: int,
@@ -51,7 +54,7 @@ def num_sessions(
     """
     if classes_per_experience is not None:
         raise ValueError(
-            f"classes_per_experience={_typed(classes_per_experience)}: with scenario=nic every "
+            f"classes_per_experience={typed(classes_per_experience)}: with scenario=nic every "
             f"experience after the first has one class. "
             f"Use classes_per_experience=null or scenario=nc."
         )
@@ -80,16 +83,16 @@ def check_class_order(
     num_classes: int,
     scenario: str,
 ) -> None:
-    """Raise ValueError if the order is not a permutation, or a seed is given that it ignores."""
+    """Raise ValueError if the order is not a permutation, or a seed is given that nothing reads."""
     if not isinstance(class_order, str) and sorted(class_order) != list(range(num_classes)):
         raise ValueError(
-            f"class_order={_typed(class_order)}: must name each class from 0 to "
+            f"class_order={typed(class_order)}: must name each class from 0 to "
             f"{num_classes - 1} exactly once."
         )
-    if class_order_seed is not None and class_order != "shuffled" and scenario != "nic":
+    if class_order_seed is not None and class_order != "shuffled" and scenario not in DRAWN:
         raise ValueError(
-            f"class_order_seed={class_order_seed}: only class_order=shuffled and scenario=nic read "
-            f"it. Use one of them, or class_order_seed=null."
+            f"class_order_seed={class_order_seed}: class_order=shuffled reads it, and so do the "
+            f"scenarios {', '.join(DRAWN)}. Use one of them, or class_order_seed=null."
         )
 
 
@@ -97,11 +100,12 @@ def check_every_class_everywhere(
     class_order: str | Sequence[int],
     first_experience_classes: int | None,
     classes_per_experience: Sequence[int] | None,
+    scenario: str,
 ) -> None:
-    """Raise ValueError for what means nothing where every experience has all classes (ni)."""
-    reason = "with scenario=ni every experience has all classes"
+    """Raise ValueError for what means nothing where every experience has all classes."""
+    reason = f"with scenario={scenario} every experience has all classes"
     if class_order != "fixed":
-        order = class_order if isinstance(class_order, str) else _typed(class_order)
+        order = class_order if isinstance(class_order, str) else typed(class_order)
         raise ValueError(f"class_order={order}: {reason}. Use class_order=fixed or scenario=nc.")
     if first_experience_classes is not None:
         raise ValueError(
@@ -110,7 +114,7 @@ def check_every_class_everywhere(
         )
     if classes_per_experience is not None:
         raise ValueError(
-            f"classes_per_experience={_typed(classes_per_experience)}: {reason}. "
+            f"classes_per_experience={typed(classes_per_experience)}: {reason}. "
             f"Use classes_per_experience=null or scenario=nc."
         )
 
@@ -118,7 +122,7 @@ def check_every_class_everywhere(
 def _check_listed(
     num_classes: int, n_experiences: int, first: int | None, counts: Sequence[int]
 ) -> None:
-    given = f"classes_per_experience={_typed(counts)}"
+    given = f"classes_per_experience={typed(counts)}"
     if first is not None:
         raise ValueError(
             f"{given}: first_experience_classes={first} is given too. Use one of the two."
@@ -145,9 +149,9 @@ def _after_the_first(num_classes: int, n_experiences: int, first: int) -> tuple[
     return (first, *[(num_classes - first) // others for _ in range(others)])
 
 
-def _typed(values: Sequence[int]) -> str:
+def typed(values: Sequence[float]) -> str:
     """A list as it is typed on the command line."""
-    return f"[{','.join(str(value) for value in values)}]"
+    return f"[{','.join(f'{value:g}' for value in values)}]"
 
 
 def _listed(values: object) -> str:

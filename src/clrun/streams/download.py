@@ -1,12 +1,11 @@
 """Fetch a file once and whole: https, resumed after a break, checked, then put in place.
 
 `<name>.part` beside the destination is what has arrived; a later call goes on from there. The
-destination appears by a rename, complete and with the right SHA-256, or not at all.
+destination appears by a rename, complete and with the right checksum, or not at all.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from clrun.errors import ClrunError, StorageError
+from clrun.streams.locks import locked
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that have arrived, and the bytes in all if known."""
@@ -42,7 +42,8 @@ def fetch(
     url: str,
     destination: Path,
     *,
-    sha256: str,
+    sha256: str | None = None,
+    md5: str | None = None,
     size: int | None = None,
     on_progress: Progress | None = None,
     attempts: int = 4,
@@ -50,6 +51,7 @@ def fetch(
 ) -> None:
     """Put the file at `url` at `destination`, unless it is there; processes wait for one another.
 
+    The content is known by its SHA-256, or where its publishers give no other, by its MD5.
     Gives up after `attempts` in a row that brought nothing; the pause between them doubles.
 
     Raises:
@@ -57,6 +59,8 @@ def fetch(
             (http is for this machine only).
         StorageError: the folder cannot be written or is full.
     """
+    assert (sha256 is None) != (md5 is None), "nothing is fetched that cannot be checked"
+    published = ("sha256", sha256) if sha256 else ("md5", str(md5))
     if not _is_allowed(url):
         raise DownloadError(f"{url}: only https is fetched.")
     with _as_storage_error(destination.parent), _alone(destination):
@@ -68,7 +72,7 @@ def fetch(
             had = _bytes_of(part)
             try:
                 _transfer(url, part, size, on_progress)
-                _verify(part, destination.name, sha256, resumed=had > 0)
+                _verify(part, destination.name, *published, resumed=had > 0)
                 break
             except _TryAgain as error:
                 failures = 0 if _bytes_of(part) > had else failures + 1
@@ -101,6 +105,7 @@ def _transfer(url: str, part: Path, size: int | None, on_progress: Progress | No
         done = had if goes_on else 0  # a server without ranges sends everything again
         length = response.headers.get("Content-Length")
         total = done + int(length) if length and length.isdecimal() else size
+        _check_space(part.parent, (total or 0) - done)
         with part.open("ab" if goes_on else "wb") as file:
             for chunk in _chunks(response, url):
                 done += len(chunk)
@@ -164,15 +169,16 @@ def _chunks(response: HTTPResponse, url: str) -> Iterator[bytes]:
         yield chunk
 
 
-def _verify(part: Path, name: str, sha256: str, *, resumed: bool) -> None:
+def _verify(part: Path, name: str, algorithm: str, expected: str, *, resumed: bool) -> None:
     """Delete what is not the published file; worth another try if two halves were put together."""
-    found = file_digest(part, "sha256")
-    if found != sha256:
+    found = file_digest(part, algorithm)
+    if found != expected:
         part.unlink()
         kind = _TryAgain if resumed else DownloadError
+        label = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
         raise kind(
-            f"{name}: what arrived is not the published file (SHA-256 {found[:12]}..., "
-            f"expected {sha256[:12]}...) and was not kept."
+            f"{name}: what arrived is not the published file ({label} {found[:12]}..., "
+            f"expected {expected[:12]}...) and was not kept."
         )
 
 
@@ -205,27 +211,13 @@ def _alone(destination: Path) -> Iterator[None]:
     """
     made = [folder for folder in destination.parents if not folder.exists()]
     destination.parent.mkdir(parents=True, exist_ok=True)
-    path = destination.with_name(f".{destination.name}.lock")
-    lock = _locked(path)
     try:
-        yield
+        with locked(destination.with_name(f".{destination.name}.lock")):
+            yield
     finally:
-        path.unlink(missing_ok=True)
-        lock.close()
         for folder in made:
             with suppress(OSError):  # not empty: something came
                 folder.rmdir()
-
-
-def _locked(path: Path) -> IO[str]:
-    """The lock file, held; never one that its last holder has already taken away."""
-    while True:
-        lock = path.open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                return lock
-        lock.close()
 
 
 @contextmanager

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from clrun.streams.altered_rows import joined
 from clrun.streams.transforms import Transform
 
 
@@ -15,9 +17,15 @@ class Patterns(NamedTuple):
     """Inputs and their labels, always together: x[i] belongs to y[i]."""
 
     x: Tensor
-    """[N, C, H, W] uint8"""
+    """[N, C, H, W] uint8; or rows that serve as such a tensor and are read or made only when
+    `index_select` asks for them (`mapped_rows`, `altered_rows`)"""
     y: Tensor
     """[N] int64"""
+
+
+def joined_patterns(parts: Sequence[Patterns]) -> Patterns:
+    """All rows, part after part; what is not in memory stays out of it."""
+    return Patterns(joined([p.x for p in parts]), torch.cat([p.y for p in parts]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +51,7 @@ class StreamShape:
     width: int
     num_classes: int
     num_experiences: int
+    """of scenario=online at least so many: its minibatches can only be counted in the data"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -87,8 +87,12 @@ def new_units(y: Tensor, experience_of: Tensor, rng: Generator) -> list[Tensor]:
     shuffled = torch.randperm(len(y), generator=rng)
     session = torch.empty_like(y)
     session[shuffled] = occurrence(y[shuffled]) % experience_of.shape[1]
-    experience = experience_of[y, session]
-    sizes = torch.bincount(experience, minlength=int(experience_of.max()) + 1)
+    return by_experience(experience_of[y, session], int(experience_of.max()) + 1)
+
+
+def by_experience(experience: Tensor, n_experiences: int) -> list[Tensor]:
+    """The rows of each experience, ascending. [N] int64 -> [n_k] int64 each"""
+    sizes = torch.bincount(experience, minlength=n_experiences)
     return list(experience.argsort(stable=True).split(sizes.tolist()))
 
 

@@ -1,76 +1,67 @@
-"""A source of images cut into a stream: by new classes, new instances, or both."""
+"""A source of images cut into a stream: the scenarios, over any source."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from clrun.config.bounds import Count, Fraction
 from clrun.errors import ConfigError
 from clrun.seeds import generator
 from clrun.streams import scenarios
-from clrun.streams.class_counts import (
-    check_class_order,
-    check_every_class_everywhere,
-    class_counts,
-    num_sessions,
-)
+from clrun.streams.altered_rows import Alteration, Permutation, Resizing, Rotation, altered
+from clrun.streams.augment import JITTER, AugmentPolicy, preset
+from clrun.streams.cut import ALTERED, Cut, Rows
 from clrun.streams.download import Progress
 from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
 from clrun.streams.sources import NUM_CLASSES, SOURCES, SourceName
 from clrun.streams.sources.files import data_folder
-from clrun.streams.transforms import AugmentPolicy, Transform, resize
+from clrun.streams.sources.source import Source
+from clrun.streams.split_keys import SplitKeys
+from clrun.streams.transforms import Transform, resize
 
 
 class Split:
-    """Every row of the source is in exactly one experience; labels keep their numbers.
+    """A stream of experiences over one label space; labels keep their numbers.
 
-    nc: experience k is tested on the test rows of its own classes. ni: the test rows are dealt
-    out as the training rows are, so that each experience has a test of its own with all classes;
-    the whole test set for each would make the columns of the accuracy matrix equal. nic: training
-    and test rows of each class are dealt to sessions; experience 0 has the first session of
-    `first_experience_classes` classes (null: 1), every later one has one session of one class.
-    There is one label space and no task label to tell the experiences apart: it is always 0.
+    A partition of the training rows (every row in exactly one experience):
+    nc: each class in one experience, tested on the test rows of its classes. ni: all classes in
+    each; the test rows are dealt out as the training rows are, since the whole test set for each
+    would make the columns of the accuracy matrix equal. nic: training and test rows of each class
+    are dealt to sessions; experience 0 has the first session of `first_experience_classes` classes
+    (null: 1), every later one has one session of one class. online: nc with `n_experiences` steps,
+    cut into minibatches of `rows_per_experience` that take no notice of the steps; each minibatch
+    is an experience, and test rows follow the training rows of their class. blurry: nc, with a
+    share `blur` of the training rows of each class dealt to the other experiences. repetition: nc,
+    but a class comes back in each later experience with probability `repetition_p`; its training
+    and test rows are shared equally among the experiences it is in.
+
+    No partition: long_tailed is nc with class c keeping n_c * imbalance^(-c/(C-1)) training rows,
+    drawn at random, and the others left out. permuted and rotated have every training and test row
+    in each experience, with the pixels permuted (the first: as they are), or turned by the
+    experience's angle (null: 0, 180/n, 2 * 180/n, ... degrees).
+
+    The task label is always 0: nothing tells the experiences apart. `limit_per_class` leaves out
+    training rows before anything else, `validation_fraction` takes them from what is trained on.
+
+    A benchmark with data of another kind inherits from this one: its own `Config(SplitKeys)`, and
+    `_source`; where the data say which experience a row is in, `_rows` too.
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(SplitKeys):
         source: SourceName
-        scenario: Literal["nc", "ni", "nic"]
-        n_experiences: Count
-        class_order: Literal["fixed", "shuffled"] | list[int]
-        class_order_seed: int | None
-        first_experience_classes: Count | None
-        classes_per_experience: list[Count] | None
-        data_root: str | None
-        download: bool
-        image_size: Count | None
-        augment: Literal["none", "flip", "crop", "crop_flip"]
-        normalize: bool
-        limit_per_class: Count | None
-        validation_fraction: Fraction
 
         def __post_init__(self) -> None:
-            num_classes = NUM_CLASSES[self.source]
-            if self.data_root is not None and not self.data_root.strip():
-                raise ValueError("data_root='': names no folder. Use null for the default one.")
-            first, listed = self.first_experience_classes, self.classes_per_experience
-            if self.scenario == "ni":
-                check_every_class_everywhere(self.class_order, first, listed)
-            elif self.scenario == "nic":
-                num_sessions(num_classes, self.n_experiences, first, listed)
-            else:
-                class_counts(num_classes, self.n_experiences, first, listed)
-            check_class_order(self.class_order, self.class_order_seed, num_classes, self.scenario)
+            super().__post_init__()
+            self.check_classes(NUM_CLASSES[self.source])
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SplitKeys) -> None:
         self.config = config
-        self.source = SOURCES[config.source]()
         self.root = data_folder(config.data_root)  # absolute now, whatever folder comes later
+        self.source = self._source()
 
     def shape(self) -> StreamShape:
         """Sizes and counts, without reading any data."""
@@ -86,9 +77,19 @@ class Split:
     def check(self) -> None:
         """Raise ConfigError for missing or malformed files; fetches nothing, writes nothing."""
         self.source.check(self.root, download=self.config.download)
+        try:
+            self.config.check_classes(len(self.source.class_names))
+        except ValueError as error:  # of a source whose classes are not known before
+            raise ConfigError(f"benchmark.{error}") from None
+        if "jitter" in self._augment() and self.source.channels not in (1, 3):
+            raise ConfigError(
+                f"benchmark.augment={self.config.augment}: the images have "
+                f"{self.source.channels} channels, and jitter is for grey or RGB ones. "
+                f"Use another augmentation."
+            )
 
     def load(self, seed: int, on_progress: Progress | None = None) -> Benchmark:
-        """The stream, read into memory; the same for the same seed.
+        """The stream; the same for the same seed.
 
         Raises:
             ConfigError, DownloadError, StorageError: see `Source.load`; also ConfigError for an
@@ -100,133 +101,84 @@ class Split:
             rows = scenarios.limit_per_class(train.y, config.limit_per_class)
             train = Patterns(train.x[rows], train.y[rows])
         train, test = self._resized(train), self._resized(test)
-        train_rows, test_rows = self._cut(train.y, test.y, seed)
-        kept, held = self._held_out(train, train_rows, seed)
-        experiences = [
+        return Benchmark(
+            name=f"{self.source.name}_{config.scenario}",
+            shape=self.shape(),
+            class_names=self.source.class_names,
+            experiences=self._experiences(train, test, seed),
+            transform=self._transform(),
+        )
+
+    def _source(self) -> Source:
+        """Where the images come from."""
+        return SOURCES[cast(Split.Config, self.config).source]()
+
+    def _rows(self, train: Tensor, test: Tensor, seed: int) -> Rows:
+        """The rows of each experience, from the labels of all training and all test rows."""
+        place = f"data_root={self.root}"
+        return Cut(self.config, len(self.source.class_names), seed, place).rows(train, test)
+
+    def _experiences(self, train: Patterns, test: Patterns, seed: int) -> list[Experience]:
+        rows = self._rows(train.y, test.y, seed)
+        parts = [_sliced(train, rows.train), _sliced(test, rows.test)]
+        held = None if rows.validation is None else _sliced(train, rows.validation)
+        if self.config.scenario in ALTERED:
+            changes = self._alterations(train.x, seed)
+            parts = [[_changed(part[0], change) for change in changes] for part in parts]
+            held = None if held is None else [_changed(held[0], change) for change in changes]
+        return [
             Experience(
                 index=k,
                 classes=tuple(ours.y.unique().tolist()),  # unique() sorts
                 task_label=0,
                 train=ours,
                 test=theirs,
-                validation=validation,
+                validation=None if held is None else held[k],
             )
-            for k, (ours, theirs, validation) in enumerate(
-                zip(_sliced(train, kept), _sliced(test, test_rows), held, strict=True)
-            )
+            for k, (ours, theirs) in enumerate(zip(*parts, strict=True))
         ]
-        return Benchmark(
-            name=f"{self.source.name}_{config.scenario}",
-            shape=self.shape(),
-            class_names=self.source.class_names,
-            experiences=experiences,
-            transform=self._transform(),
-        )
+
+    def _alterations(self, x: Tensor, seed: int) -> list[Alteration | None]:
+        """What happens to the images of each experience; None: nothing."""
+        config, (height, width) = self.config, x.shape[2:]
+        own = config.class_order_seed
+        if config.scenario == "rotated":
+            step = 180 / config.n_experiences
+            angles = config.angles or [k * step for k in range(config.n_experiences)]
+            return [Rotation(angle, height, width) if angle else None for angle in angles]
+        rngs = [
+            generator(seed if own is None else own, "permutation", k)
+            for k in range(1, config.n_experiences)
+        ]
+        return [None, *(Permutation(torch.randperm(height * width, generator=rng)) for rng in rngs)]
 
     def _resized(self, patterns: Patterns) -> Patterns:
-        side = self.config.image_size
-        return patterns if side is None else Patterns(resize(patterns.x, side), patterns.y)
+        side, x = self.config.image_size, patterns.x
+        if side is None or x.shape[2:] == (side, side):
+            return patterns
+        # rows that are not in memory stay out of it: they are resized when they are read
+        smaller = resize(x, side) if isinstance(x, Tensor) else altered(x, Resizing(side))
+        return Patterns(smaller, patterns.y)
 
     def _transform(self) -> Transform:
-        augment: AugmentPolicy = self.config.augment
-        if self.config.normalize:
-            return Transform(self.source.mean, self.source.std, augment)
         channels = self.source.channels
-        return Transform((0.0,) * channels, (1.0,) * channels, augment)
+        mean, std = (0.0,) * channels, (1.0,) * channels
+        if self.config.normalize:
+            mean, std = self.source.mean, self.source.std
+        strengths = JITTER if self.config.jitter is None else tuple(self.config.jitter)
+        return Transform(mean, std, self._augment(), strengths)
 
-    def _cut(self, train: Tensor, test: Tensor, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-        """The rows of each experience, from the labels of all rows."""
-        if self.config.scenario == "nc":
-            groups = self._class_groups(seed)
-            return self._rows_of(groups, train, "training"), self._rows_of(groups, test, "test")
-        if self.config.scenario == "nic":
-            return self._sessions(train, test, seed)
-        n, fewest = self.config.n_experiences, min(len(train), len(test))
-        if n > fewest:
-            raise ConfigError(
-                f"benchmark.n_experiences={n}: each needs a training and a test row. "
-                f"Use at most {fewest}."
-            )
-        return (
-            scenarios.new_instances(train, n, generator(seed, "new instances")),
-            scenarios.new_instances(test, n, generator(seed, "new instances for testing")),
-        )
+    def _augment(self) -> AugmentPolicy:
+        named = self.config.augment
+        return preset(self.source.name) if named == "auto" else named
 
-    def _sessions(
-        self, train: Tensor, test: Tensor, seed: int
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        n, num_classes = self.config.n_experiences, len(self.source.class_names)
-        first = self.config.first_experience_classes or 1
-        sessions = num_sessions(num_classes, n, first, None)
-        each = [(label,) for label in range(num_classes)]
-        of_classes = [*self._rows_of(each, train, "training"), *self._rows_of(each, test, "test")]
-        fewest = min(len(rows) for rows in of_classes)
-        if sessions > fewest:
-            raise ConfigError(
-                f"benchmark.n_experiences={n}: each of {sessions} sessions of a class needs a "
-                f"training and a test row. Use at most {num_classes * fewest + 1 - first}."
-            )
-        order, order_seed = self._class_order(seed), self._order_seed(seed)
-        units = scenarios.arrange_units(
-            order[:first], num_classes, sessions, generator(order_seed, "unit order")
-        )
-        return (
-            scenarios.new_units(train, units, generator(order_seed, "sessions")),
-            scenarios.new_units(test, units, generator(order_seed, "sessions for testing")),
-        )
 
-    def _class_groups(self, seed: int) -> list[tuple[int, ...]]:
-        config = self.config
-        return scenarios.class_groups(
-            len(self.source.class_names),
-            config.n_experiences,
-            config.first_experience_classes,
-            config.classes_per_experience,
-            self._class_order(seed),
-        )
-
-    def _class_order(self, seed: int) -> tuple[int, ...]:
-        rng = generator(self._order_seed(seed), "class order")
-        return scenarios.arrange_classes(len(self.source.class_names), self.config.class_order, rng)
-
-    def _order_seed(self, seed: int) -> int:
-        own = self.config.class_order_seed
-        return seed if own is None else own
-
-    def _rows_of(self, groups: Sequence[tuple[int, ...]], y: Tensor, what: str) -> list[Tensor]:
-        rows = scenarios.new_classes(y, groups)
-        for group, found in zip(groups, rows, strict=True):
-            if len(found) == 0:
-                raise ConfigError(
-                    f"benchmark.data_root={self.root}: has no {what} rows of classes {group}. "
-                    f"Use the whole data set."
-                )
-        return rows
-
-    def _held_out(
-        self, train: Patterns, rows: list[Tensor], seed: int
-    ) -> tuple[list[Tensor], list[Patterns] | list[None]]:
-        """The rows that are left to train on, and the validation patterns of each experience."""
-        fraction = self.config.validation_fraction
-        if fraction == 0:
-            return rows, [None] * len(rows)
-        kept, held = [], []
-        for k, ours in enumerate(rows):
-            left, out = scenarios.hold_out(
-                train.y[ours], fraction, generator(seed, "validation", k)
-            )
-            if len(out) == 0:
-                raise ConfigError(
-                    f"benchmark.validation_fraction={fraction}: is not one row of any class of "
-                    f"experience {k}. Use a larger fraction, or 0 for no validation data."
-                )
-            kept.append(ours[left])
-            held.append(ours[out])
-        return kept, _sliced(train, held)
+def _changed(patterns: Patterns, alteration: Alteration | None) -> Patterns:
+    return patterns if alteration is None else Patterns(altered(patterns.x, alteration), patterns.y)
 
 
 def _sliced(patterns: Patterns, rows: list[Tensor]) -> list[Patterns]:
-    """Views of one copy that is sorted by experience."""
+    """Views of one copy that is sorted by experience; of a choice, where x is not in memory."""
     order, sizes = torch.cat(rows), [len(of_experience) for of_experience in rows]
     x, y = patterns.x[order].split(sizes), patterns.y[order].split(sizes)
     return [Patterns(*both) for both in zip(x, y, strict=True)]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate, pad
 
-AugmentPolicy = Literal["none", "flip", "crop", "crop_flip"]
+from clrun.streams.augment import JITTER, AugmentPolicy
+from clrun.streams.color import jittered
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,16 @@ class Draws:
     """[n] bool"""
     place: Tensor | None
     """[n, 2] float32 in [0, 1): the crop's row and column, as shares of the room there is"""
+    color: Tensor | None = None
+    """[n, 4] float32 in [-1, 1): brightness, contrast, saturation and hue, as shares of how far
+    each may go"""
 
     def __getitem__(self, index: Tensor | slice) -> Draws:
         """The decisions of the chosen samples."""
         return Draws(
             None if self.flip is None else self.flip[index],
             None if self.place is None else self.place[index],
+            None if self.color is None else self.color[index],
         )
 
     def to(self, device: torch.device | str) -> Draws:
@@ -37,6 +41,7 @@ class Draws:
         return Draws(
             None if self.flip is None else self.flip.to(device, non_blocking=True),
             None if self.place is None else self.place.to(device, non_blocking=True),
+            None if self.color is None else self.color.to(device, non_blocking=True),
         )
 
 
@@ -48,19 +53,22 @@ class Transform:
     """Of each channel, pixels in [0, 1]."""
     std: tuple[float, ...]
     augment: AugmentPolicy
+    """`none` says that training sees what evaluation sees; never `auto`"""
+    jitter: tuple[float, ...] = JITTER
+    """How far brightness, contrast, saturation and hue go; read where `augment` says jitter."""
 
     def evaluation(self, x: Tensor) -> Tensor:
         """(x / 255 - mean) / std. [B, C, H, W] uint8 -> float32"""
         assert x.dtype == torch.uint8, x.dtype
         assert x.shape[1] == len(self.mean), x.shape
-        scale, shift = _scale_and_shift(self.mean, self.std, x.device)
-        return x.to(torch.float32).mul_(scale).add_(shift)
+        return self._normalised(x.to(torch.float32))
 
     def training(self, x: Tensor, draws: Draws | None) -> Tensor:
         """Augmented as `draws` says, then as `evaluation`. [B, C, H, W] uint8 -> float32
 
         A crop may reach over the border by an eighth of the side, where it sees black, the usual
-        4 pixels at 32 (He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2).
+        4 pixels at 32 (He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2). Colours
+        change last (`color.jittered`).
         """
         if draws is not None:
             draws = draws.to(x.device)
@@ -68,6 +76,8 @@ class Transform:
                 x = _crop(x, draws.place)
             if draws.flip is not None:
                 x = torch.where(draws.flip[:, None, None, None], x.flip(3), x)
+            if draws.color is not None:
+                return self._normalised(jittered(x / 255, draws.color, self.jitter) * 255)
         return self.evaluation(x)
 
     def draw(self, n: int, rng: Generator) -> Draws | None:
@@ -81,7 +91,13 @@ class Transform:
         return Draws(
             torch.randint(2, (n,), generator=rng).bool() if flips else None,
             torch.rand(n, 2, generator=rng) if crops else None,
+            torch.rand(n, 4, generator=rng) * 2 - 1 if "jitter" in self.augment else None,
         )
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        """In place, from pixels in 0 to 255."""
+        scale, shift = _scale_and_shift(self.mean, self.std, x.device)
+        return x.mul_(scale).add_(shift)
 
 
 def resize(x: Tensor, side: int) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clrun.errors import ConfigError
-from clrun.streams.sources.cifar import CifarImages, cifar10, cifar100, unpack
+from clrun.streams.sources.cifar import CifarImages, cifar10, cifar100, cifar100_coarse, unpack
 from clrun.streams.sources.files import DamagedFile, Remote
 
 FOLDER = "cifar-10-batches-py"
@@ -78,21 +78,25 @@ def test_batches_are_read_in_order_with_their_planes_as_channels(tmp_path, layou
     assert data.test.y.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_fine_labels_are_read_of_cifar_100(tmp_path):
+@pytest.mark.parametrize(
+    ("published", "labels"), [(cifar100(), [99, 3]), (cifar100_coarse(), [19, 2])]
+)
+def test_fine_or_coarse_labels_are_read_of_cifar_100(tmp_path, published, labels):
     content = pickle.dumps(
         {
             b"data": np.zeros((2, 3072), np.uint8),
             b"fine_labels": [99, 3],
-            b"coarse_labels": [1, 2],
+            b"coarse_labels": [19, 2],
         }
     )
     md5 = hashlib.md5(content).hexdigest()
     write(tmp_path / "cifar-100-python", {"train": content, "test": content})
 
-    source = replace(cifar100(), train_md5={"train": md5}, test_md5={"test": md5})
+    source = replace(published, train_md5={"train": md5}, test_md5={"test": md5})
     data = source.load(tmp_path, download=False)
 
-    assert data.train.y.tolist() == [99, 3]
+    assert data.train.y.tolist() == labels
+    assert max(labels) == len(source.class_names) - 1
 
 
 def test_a_batch_pickled_by_python_2_is_read(tmp_path):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from clrun.streams.sources.source import Source
 
-SourceName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
+SourceName = Literal[
+    "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "cifar100_coarse", "tiny_imagenet"
+]
 
 NUM_CLASSES: dict[str, int] = {
     "digits": 10,
@@ -16,6 +18,8 @@ NUM_CLASSES: dict[str, int] = {
     "fashion_mnist": 10,
     "cifar10": 10,
     "cifar100": 100,
+    "cifar100_coarse": 20,
+    "tiny_imagenet": 200,
 }
 """Known without importing the sources, to check a configuration quickly."""
 
@@ -50,10 +54,24 @@ def _cifar100() -> Source:
     return cifar100()
 
 
+def _cifar100_coarse() -> Source:
+    from clrun.streams.sources.cifar import cifar100_coarse
+
+    return cifar100_coarse()
+
+
+def _tiny_imagenet() -> Source:
+    from clrun.streams.sources.tiny_imagenet import TinyImagenet
+
+    return TinyImagenet()
+
+
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": _digits,
     "mnist": _mnist,
     "fashion_mnist": _fashion_mnist,
     "cifar10": _cifar10,
     "cifar100": _cifar100,
+    "cifar100_coarse": _cifar100_coarse,
+    "tiny_imagenet": _tiny_imagenet,
 }

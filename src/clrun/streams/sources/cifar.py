@@ -1,5 +1,6 @@
-"""CIFAR-10 and CIFAR-100 with its fine labels (Krizhevsky 2009, "Learning Multiple Layers of
-Features from Tiny Images").
+"""CIFAR-10, and CIFAR-100 with its fine or its coarse labels.
+
+Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
 
 The files are Python pickles, which can run code. So none is read before its MD5 is the published
 one (torchvision's lists), and then only numpy arrays may come out of it. The archive's SHA-256 is
@@ -14,7 +15,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import torch
 from clrun.errors import StorageError
 from clrun.streams.download import Progress, file_digest
 from clrun.streams.experience import Patterns
-from clrun.streams.sources.cifar_names import CIFAR10_NAMES, CIFAR100_NAMES
+from clrun.streams.sources.cifar_names import CIFAR10_NAMES, CIFAR100_COARSE_NAMES, CIFAR100_NAMES
 from clrun.streams.sources.files import (
     DamagedFile,
     Remote,
@@ -198,4 +199,14 @@ def cifar100() -> CifarImages:
             "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
             169_001_437,
         ),
+    )
+
+
+def cifar100_coarse() -> CifarImages:
+    """The same images in twenty superclasses of five classes."""
+    return replace(
+        cifar100(),
+        name="cifar100_coarse",
+        class_names=CIFAR100_COARSE_NAMES,
+        label_key=b"coarse_labels",
     )

@@ -16,9 +16,11 @@ class Remote(NamedTuple):
     """A published file and how to recognise it."""
 
     url: str
-    sha256: str
-    size: int
+    sha256: str | None
+    size: int | None
     """bytes"""
+    md5: str | None = None
+    """where its publishers give no SHA-256"""
 
     @property
     def name(self) -> str:
@@ -110,6 +112,7 @@ def fetch_missing(
                 remote.url,
                 wanted,
                 sha256=remote.sha256,
+                md5=remote.md5,
                 size=remote.size,
                 on_progress=on_progress,
             )

@@ -1,0 +1,136 @@
+"""The keys of every benchmark that cuts a source into a stream, and what they may say together.
+
+Read while a configuration is checked, so nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from clrun.config.bounds import Count, Fraction, NonNegative
+from clrun.streams.augment import AugmentPolicy
+from clrun.streams.class_counts import (
+    check_class_order,
+    check_every_class_everywhere,
+    class_counts,
+    num_sessions,
+    typed,
+)
+
+Scenario = Literal[
+    "nc",
+    "ni",
+    "nic",
+    "online",
+    "blurry",
+    "long_tailed",
+    "repetition",
+    "permuted",
+    "rotated",
+]
+
+KEYS_OF: dict[str, tuple[str, ...]] = {
+    "online": ("rows_per_experience",),
+    "blurry": ("blur",),
+    "long_tailed": ("imbalance",),
+    "repetition": ("repetition_p",),
+    "rotated": ("angles",),
+}
+"""The keys that one scenario alone reads."""
+
+NEEDED = {"rows_per_experience": "10", "blur": "0.1", "imbalance": "100", "repetition_p": "0.3"}
+"""What such a key may be, where its scenario cannot do without it."""
+
+ALL_CLASSES = ("ni", "permuted", "rotated")
+"""The scenarios whose every experience has every class."""
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Degrees = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitKeys:
+    """All that is known of a stream but its source; a benchmark's `Config` adds that."""
+
+    scenario: Scenario
+    n_experiences: Count
+    class_order: Literal["fixed", "shuffled"] | list[int]
+    class_order_seed: int | None
+    first_experience_classes: Count | None
+    classes_per_experience: list[Count] | None
+    rows_per_experience: Count | None
+    blur: Share | None
+    imbalance: Ratio | None
+    repetition_p: Probability | None
+    angles: list[Degrees] | None
+    data_root: str | None
+    download: bool
+    image_size: Count | None
+    augment: AugmentPolicy
+    jitter: list[NonNegative] | None
+    normalize: bool
+    limit_per_class: Count | None
+    validation_fraction: Fraction
+
+    def __post_init__(self) -> None:
+        if self.data_root is not None and not self.data_root.strip():
+            raise ValueError("data_root='': names no folder. Use null for the default one.")
+        self._check_scenarios_keys()
+        self._check_jitter()
+        if self.angles is not None and len(self.angles) != self.n_experiences:
+            raise ValueError(
+                f"angles={typed(self.angles)}: has {len(self.angles)} entries for "
+                f"n_experiences={self.n_experiences}. Give one angle for each experience."
+            )
+        if self.scenario == "blurry" and self.n_experiences == 1:
+            raise ValueError(
+                "n_experiences=1: with scenario=blurry rows of a class leak into the other "
+                "experiences. Use at least 2, or scenario=nc."
+            )
+
+    def check_classes(self, num_classes: int) -> None:
+        """Raise ValueError unless the stream can be cut from so many classes."""
+        first, listed = self.first_experience_classes, self.classes_per_experience
+        if self.scenario in ALL_CLASSES:
+            check_every_class_everywhere(self.class_order, first, listed, self.scenario)
+        elif self.scenario == "nic":
+            num_sessions(num_classes, self.n_experiences, first, listed)
+        else:
+            class_counts(num_classes, self.n_experiences, first, listed)
+        check_class_order(self.class_order, self.class_order_seed, num_classes, self.scenario)
+
+    def _check_scenarios_keys(self) -> None:
+        """A key of another scenario is not ignored, and one that is needed is not guessed."""
+        for scenario, keys in KEYS_OF.items():
+            for key in keys:
+                value: Any = getattr(self, key)
+                if value is not None and scenario != self.scenario:
+                    told = typed(value) if isinstance(value, list) else value
+                    raise ValueError(
+                        f"{key}={told}: only scenario={scenario} reads it. "
+                        f"Use {key}=null, or scenario={scenario}."
+                    )
+                if value is None and scenario == self.scenario and key in NEEDED:
+                    raise ValueError(
+                        f"{key}=null: scenario={scenario} needs it. Use e.g. {key}={NEEDED[key]}."
+                    )
+
+    def _check_jitter(self) -> None:
+        if self.jitter is None:
+            return
+        given = f"jitter={typed(self.jitter)}"
+        if "jitter" not in self.augment:  # nor with auto, whose presets have none
+            raise ValueError(
+                f"{given}: augment={self.augment} does not read it. "
+                f"Use jitter=null, or augment=jitter."
+            )
+        if len(self.jitter) != 4 or self.jitter[3] > 0.5:
+            raise ValueError(
+                f"{given}: must be four numbers, how far brightness, contrast, saturation and hue "
+                f"go; hue at most 0.5. Use e.g. [0.4,0.4,0.4,0.1]."
+            )

@@ -1,0 +1,131 @@
+"""`clrun preview`, end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clrun.cli.main import main
+
+
+def test_a_table_is_shown_and_nothing_is_written(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["preview", "strategy=naive"])
+
+    told = capsys.readouterr().out
+    assert code == 0
+    assert told.startswith("benchmark=digits benchmark.scenario=nc seed=0\n")
+    assert "strategy=naive: 980 updates" in told
+    assert not list(workplace.iterdir())
+
+
+def test_json_is_all_there_is_on_standard_output(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["preview", "--json", "benchmark.scenario=ni", "seed=3", "strategy=naive"])
+
+    told = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert (told["seed"], len(told["experiences"]), told["train"]) == (3, 5, 1442)
+    assert set(told["experiences"][0]) >= {"train", "test", "classes", "validation", "bytes"}
+
+
+def test_the_picture_is_written_where_it_is_asked_for(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["preview", "strategy=naive", "--png", "stream.png"])
+
+    assert code == 0
+    assert f"picture: {workplace / 'stream.png'}" in capsys.readouterr().out
+    assert [path.name for path in workplace.iterdir()] == ["stream.png"]
+
+
+def test_a_recipe_of_ones_own_is_found_through_config_dir(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = workplace / "mine" / "experiment" / "mine.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("# @package _global_\nbenchmark:\n  n_experiences: 2\nseed: 7\n")
+
+    code = main(["preview", "--config-dir", "mine", "+experiment=mine", "--json"])
+
+    told = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert (told["seed"], len(told["experiences"])) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "strategy.mem_sizee=3",
+        "strategy.lr=fast",
+        "benchmark=split_mnits",
+        "benchmark.n_experiences=3",
+        "seed=1,2",
+        "seed=[1",
+        "--config-dir nowhere",
+        "storage_policy=reservoir selection=herding",
+        "benchmark=split_mnist benchmark.download=false benchmark.data_root=nowhere",
+    ],
+)
+def test_mistakes_are_told_as_a_run_tells_them(
+    words: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = [main(["preview", *words.split()]), 0]
+    by_preview = capsys.readouterr().err
+    codes[1] = main(words.split())
+    by_run = capsys.readouterr().err
+
+    assert codes == [2, 2]
+    assert by_preview == by_run
+    assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--jsn", "--jsn: preview has no such option. Did you mean '--json'?"),
+        ("--multirun seed=1,2", "--multirun: preview has no such option."),
+        ("--cfg job", "--cfg: preview has no such option."),
+        ("--png", "expected one argument"),
+        ("--png picture.jpg", "--png=picture.jpg: the picture is a PNG."),
+        ("--png nowhere/p.png", "--png=nowhere/p.png: there is no folder"),
+        ("--png folder.png", "--png=folder.png: is a folder."),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_in_one_line(
+    words: str, told: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "folder.png").mkdir()
+
+    code = main(["preview", *words.split()])
+
+    error = capsys.readouterr().err
+    assert code == 2
+    assert told in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["lr=1"]], ids=" ".join)
+def test_no_torch_is_imported_to_help_or_to_refuse(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom clrun.cli.main import main\n"
+        "try:\n"
+        f"    main(['preview', *{words!r}])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "heavy = {'torch', 'torchvision', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())

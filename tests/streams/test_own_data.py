@@ -1,0 +1,178 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import clrun
+from clrun.errors import ConfigError
+from clrun.runner.prepare import build
+from clrun.streams.experience import Benchmark
+
+
+@pytest.fixture(autouse=True)
+def cache_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLRUN_CACHE", str(tmp_path / "cache"))
+
+
+def made(*words: str):
+    """The benchmark component that these words choose."""
+    return build(clrun.compose(list(words)).nodes["benchmark"])
+
+
+def brightness(x: torch.Tensor) -> list[int]:
+    return x.index_select(0, torch.arange(len(x)))[:, 0, 0, 0].tolist()
+
+
+def classes(benchmark: Benchmark) -> list[tuple[int, ...]]:
+    return [e.classes for e in benchmark]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three classes of ten grey images; image k of class c has brightness 50 c + k."""
+    for c, name in enumerate(("ant", "bee", "cow")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(10):
+            Image.new("L", (4, 4), 50 * c + k).save(tmp_path / "photos" / name / f"{k}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def table(photos: Path) -> Path:
+    """The same images; experience 0 has images 0 to 4 of all classes, experience 1 the others."""
+    rows = [(f"{name}/{k}.png", name, k // 5) for name in ("ant", "bee", "cow") for k in range(10)]
+    with (photos / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label", "experience"), *rows])
+    return photos / "table.csv"
+
+
+def test_folders_become_a_stream_of_one_class_each(photos):
+    split = made("benchmark=folder", f"benchmark.data_root={photos}")
+
+    benchmark = split.load(seed=0)
+
+    assert split.shape() == benchmark.shape
+    assert benchmark.shape.num_classes == benchmark.shape.num_experiences == 3
+    assert benchmark.class_names == ("ant", "bee", "cow")
+    assert classes(benchmark) == [(0,), (1,), (2,)]
+    for c, experience in enumerate(benchmark):
+        both = [*brightness(experience.train.x), *brightness(experience.test.x)]
+        assert sorted(both) == list(range(50 * c, 50 * c + 10))
+        assert len(experience.test.y) == 2
+
+
+def test_all_seeds_are_tested_on_the_same_images(photos):
+    split = made(
+        "benchmark=folder",
+        f"benchmark.data_root={photos}",
+        "benchmark.scenario=ni",
+        "benchmark.n_experiences=2",
+    )
+
+    tested = [
+        sorted(row for e in split.load(seed) for row in brightness(e.test.x)) for seed in (0, 1)
+    ]
+
+    assert tested[0] == tested[1]
+
+
+def test_a_table_says_which_experience_a_row_is_in(table):
+    benchmark = made("benchmark=csv", f"benchmark.data_root={table}").load(seed=0)
+
+    assert classes(benchmark) == [(0, 1, 2), (0, 1, 2)]
+    for k, experience in enumerate(benchmark):
+        for patterns in (experience.train, experience.test):
+            rows = brightness(patterns.x)
+            assert {row % 50 // 5 for row in rows} == {k}
+            assert [row // 50 for row in rows] == patterns.y.tolist()
+
+
+def test_what_the_table_says_is_overruled_by_a_scenario(table):
+    benchmark = made("benchmark=csv", f"benchmark.data_root={table}", "benchmark.scenario=nc").load(
+        seed=0
+    )
+
+    assert classes(benchmark) == [(0,), (1,), (2,)]
+
+
+def test_validation_rows_are_held_out_of_each_given_experience(table):
+    benchmark = made(
+        "benchmark=csv", f"benchmark.data_root={table}", "benchmark.validation_fraction=0.25"
+    ).load(seed=0)
+
+    for k, experience in enumerate(benchmark):
+        held = brightness(experience.validation.x)
+        assert len(held) == 3
+        assert {row % 50 // 5 for row in held} == {k}
+        assert not set(held) & set(brightness(experience.train.x))
+
+
+def test_arrays_and_the_limit_keep_rows_in_the_experience_of_their_task(tmp_path):
+    x = np.arange(40, dtype=np.uint8).reshape(40, 1, 1)
+    np.savez(
+        tmp_path / "a.npz",
+        x=x,
+        y=np.arange(40) % 2,
+        task=np.arange(40) // 2 % 2,
+        x_test=x[:4],
+        y_test=np.array([0, 1, 0, 1]),
+        task_test=np.array([0, 0, 1, 1]),
+    )
+
+    benchmark = made(
+        "benchmark=npz", f"benchmark.data_root={tmp_path / 'a.npz'}", "benchmark.limit_per_class=4"
+    ).load(seed=0)
+
+    assert [brightness(e.train.x) for e in benchmark] == [[0, 1, 4, 5], [2, 3, 6, 7]]
+    assert [brightness(e.test.x) for e in benchmark] == [[0, 1], [2, 3]]
+
+
+def test_a_limit_that_empties_a_given_experience_is_refused(tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        x=np.zeros((20, 1, 1), np.uint8),
+        y=np.arange(20) % 2,
+        task=np.arange(20) // 10,
+    )
+    split = made(
+        "benchmark=npz", f"benchmark.data_root={tmp_path / 'a.npz'}", "benchmark.limit_per_class=2"
+    )
+
+    with pytest.raises(ConfigError, match=r"limit_per_class=2: leaves no training rows of experi"):
+        split.load(seed=0)
+
+
+@pytest.mark.parametrize("normalize", ["true", "false"])
+def test_images_are_normalised_by_their_own_mean_and_deviation(photos, normalize):
+    benchmark = made(
+        "benchmark=folder", f"benchmark.data_root={photos}", f"benchmark.normalize={normalize}"
+    ).load(seed=0)
+
+    x = torch.cat([e.train.x.index_select(0, torch.arange(8)) for e in benchmark])
+    seen = benchmark.transform.evaluation(x)
+
+    if normalize == "true":
+        assert float(seen.mean()) == pytest.approx(0, abs=1e-5)
+        assert float(seen.std(correction=0)) == pytest.approx(1, abs=1e-5)
+    else:
+        assert torch.allclose(seen, x / 255)
+
+
+@pytest.mark.parametrize("strategy", ["naive", "replay"])
+def test_own_images_are_trained_on_from_start_to_end(photos, tmp_path, strategy):
+    config = clrun.compose(
+        [
+            "benchmark=folder",
+            f"benchmark.data_root={photos}",
+            "device=cpu",
+            f"strategy={strategy}",
+            f"output_root={tmp_path / 'outputs'}",
+        ]
+    )
+
+    results = clrun.run(config, tmp_path / "run")
+
+    assert results.metrics["acc_final"] >= 1 / 3
