@@ -126,12 +126,17 @@ def _brief(result: dict[str, Any]) -> str:
     return " ".join(shown)
 
 
+SMALLEST = 1e-3
+"""What weights are compared with where all of a tensor's are smaller."""
+
+
 def difference(first: Path, second: Path) -> float:
     """Largest difference of two sides' weights, in units of a tensor's largest. 0: same bits."""
     with np.load(first) as ours, np.load(second) as theirs:
         assert set(ours.files) == set(theirs.files), set(ours.files) ^ set(theirs.files)
         return max(
-            float(np.abs(ours[name] - theirs[name]).max() / (np.abs(theirs[name]).max() or 1))
+            float(np.abs(ours[name] - theirs[name]).max())
+            / max(float(np.abs(theirs[name]).max()), SMALLEST)
             for name in ours.files
         )
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from clrun.config.bounds import Count, Natural
 from clrun.device import fastest, processor, settings
 from clrun.device.compiling import compiled
+from clrun.device.heap import kept_heap
 from clrun.device.held import Held, Rows, hold
 from clrun.device.support import choose, obstacle, slowness
 from clrun.errors import ConfigError
@@ -98,6 +99,8 @@ class Device:
             stack.enter_context(settings.threads(self.threads(update_macs)))
             stack.enter_context(settings.determinism(self.config.deterministic))
             stack.enter_context(settings.full_precision())
+            if self.torch.type == "cpu":
+                stack.enter_context(kept_heap())
             if self.torch.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.torch)
             yield

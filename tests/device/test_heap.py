@@ -1,0 +1,52 @@
+"""Memory that a run keeps."""
+
+from __future__ import annotations
+
+import platform
+import resource
+
+import pytest
+import torch
+
+from clrun.device.heap import kept_heap
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not on glibc")
+LARGE = 48 * 2**20
+"""Bytes; above what glibc ever keeps by itself."""
+
+
+def fresh_pages(times: int) -> int:
+    """Pages the system had to clear while such memory was filled so often."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.ones(LARGE // 4)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as told:
+        return int(told.read().split()[1]) * resource.getpagesize()
+
+
+def test_large_tensors_reuse_the_pages_of_those_before():
+    without = fresh_pages(5)
+
+    with kept_heap():
+        fresh_pages(10)  # until there is room for what the first ones left between them
+        kept = fresh_pages(5)
+
+    assert without > 100
+    assert kept < without / 10
+
+
+def test_afterwards_the_system_has_its_memory_back():
+    before = resident_bytes()
+
+    with kept_heap():
+        tensors = [torch.ones(LARGE // 4) for _ in range(4)]
+        del tensors
+        inside = resident_bytes()
+
+    assert inside - before > 3 * LARGE
+    assert resident_bytes() - before < LARGE
+    assert fresh_pages(5) > 100
