@@ -119,9 +119,9 @@ def _ar1() -> Iterator[Case]:
         about="5 experiences of 240 images, rm_sz 120, minibatches of 64, lr 0.003",
         settings=AR1 | {"rm_sz": 120, "mb": 64, "lr": 0.003},
         data=Data(train=240, test=60, **shape),
+        sides=("clrun", "avalanche"),
         bars=(
             most("total_cpu", "avalanche", 0.36),
-            loop,
             memory,
             Bar(
                 value="accuracy", against="avalanche", limit=0.05, sense="at least", difference=True
@@ -134,6 +134,7 @@ def _ar1() -> Iterator[Case]:
         about="as ar1_5x240 with a memory larger than an experience, which fills before replacing",
         settings=AR1 | {"rm_sz": 600, "mb": 64, "lr": 0.003},
         data=Data(train=240, test=60, **shape),
+        sides=("clrun", "avalanche"),
         seeds=3,
     )
     yield Case(
@@ -141,7 +142,8 @@ def _ar1() -> Iterator[Case]:
         about="as ar1_3x120 with ewc_lambda 0.8",
         settings=AR1 | {"ewc_lambda": 0.8},
         data=Data(experiences=3, train=120, test=40, **shape),
-        bars=(most("total_cpu", "avalanche", 0.36), loop),
+        sides=("clrun", "avalanche"),
+        bars=(most("total_cpu", "avalanche", 0.36),),
     )
 
 
@@ -231,7 +233,9 @@ def _long_streams() -> Iterator[Case]:
     yield Case(
         name="late_ar1",
         about="the same of AR1, MobileNetV1 at 32 px, with a memory that is full",
-        settings=AR1 | {"rm_sz": 60, "mb": 20, "epochs": 1, "watch_steps": True},
+        settings=AR1
+        | {"rm_sz": 60, "mb": 20, "epochs": 1, "watch_steps": True}
+        | {"words": ["strategy.eval_every=-1"]},
         data=Data(train=60, **{**tiny, "side": 32}, channels=3),
         sides=("clrun",),
         bars=flat,

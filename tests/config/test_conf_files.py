@@ -66,9 +66,6 @@ def test_every_option_composes(choice: str) -> None:
     if choice in ("selection=herding", "selection=closest_to_center"):
         words.append("storage_policy=class_balanced")
 
-    if choice.startswith("experiment=core50"):
-        words.append("benchmark=split_cifar10")  # the recipe leaves the data to the command line
-
     config = compose(words)
 
     assert config.nodes.keys() == set(GROUPS)

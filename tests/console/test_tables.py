@@ -110,6 +110,16 @@ def test_an_undefined_metric_is_a_dash_with_the_reason():
     assert line.split() == ["forward", "transfer", "-", "not", "measured"]
 
 
+def test_where_experiences_have_no_test_images_the_pooled_accuracy_stands_for_them():
+    metrics = {"acc_final": None, "acc_pooled": 0.75}
+
+    text = text_of(metrics_table(metrics, {"acc_final": "experience 3 has no test images"}))
+
+    first, second = text.splitlines()[:2]
+    assert first.split()[:3] == ["pooled", "accuracy", "0.7500"]
+    assert second.split()[:3] == ["final", "accuracy", "-"]
+
+
 @pytest.mark.parametrize(("value", "text"), [(-0.25, "-0.2500"), (0.25, "+0.2500")])
 def test_transfer_is_told_with_its_sign_and_accuracy_without(value, text):
     table = text_of(metrics_table({"acc_final": 0.5, "bwt": value, "fwt": 0.0}, {}))

@@ -161,7 +161,7 @@ def test_images_are_normalised_by_their_own_mean_and_deviation(photos, normalize
         assert torch.allclose(seen, x / 255)
 
 
-@pytest.mark.parametrize("strategy", ["naive", "replay"])
+@pytest.mark.parametrize("strategy", ["naive", "replay", "cumulative", "joint", "ar1"])
 def test_own_images_are_trained_on_from_start_to_end(photos, tmp_path, strategy):
     config = clrun.compose(
         [

@@ -22,6 +22,7 @@ HEADLINE = (
     ("learning_accuracy", "learning accuracy", "mean right after each was learnt"),
     ("aia", "average incremental accuracy", "mean over the stream of the mean so far"),
 )
+POOLED = ("acc_pooled", "pooled accuracy", "share of all test images, after the last experience")
 
 
 def print_results(console: Console, results: Results, folder: Path, seconds: float) -> None:
@@ -54,7 +55,10 @@ def matrix_table(matrix: Sequence[Row]) -> Table:
 def metrics_table(metrics: Mapping[str, float | None], notes: Mapping[str, str]) -> Table:
     """The headline metrics with what each means, or why it has no value."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    for key, name, meaning in HEADLINE:
+    headline = list(HEADLINE)
+    if metrics.get("acc_final") is None and metrics.get("acc_pooled") is not None:
+        headline.insert(0, POOLED)  # experiences without test images, as in CORe50's NICv2
+    for key, name, meaning in headline:
         value = metrics.get(key)
         shown = "-" if value is None else f"{value:+.4f}" if "transfer" in name else f"{value:.4f}"
         table.add_row(Text(name, style="bold"), shown, Text(notes.get(key, meaning), style="dim"))
