@@ -115,6 +115,7 @@ class AR1:
             settled=self.halves.frozen(0),
         )
         self._experience: int | None = None  # the one in progress
+        self._known_macs: dict[bool, PatternMacs] = {}  # by whether the lower part is frozen
         self.train_macs = 0
         """Multiply-accumulates spent on learning: nothing below the cut for what is looked up."""
 
@@ -144,9 +145,12 @@ class AR1:
             self._start_descent(index)
         for plugin in self.plugins:
             plugin.before_experience(halves.model, index)
-        x = experience.train.x
-        self._macs = PatternMacs.of(halves, x.shape[1:], learns_below=not halves.frozen(index))
-        self.latents.begin(x, settled=halves.frozen(index))
+        x, is_frozen = experience.train.x, halves.frozen(index)
+        if is_frozen not in self._known_macs:
+            macs = PatternMacs.of(halves, x.shape[1:], learns_below=not is_frozen)
+            self._known_macs[is_frozen] = macs
+        self._macs = self._known_macs[is_frozen]
+        self.latents.begin(x, settled=is_frozen)
         if self.latents.looks_up and is_new:
             self.train_macs += len(x) * self._macs.lower
 
