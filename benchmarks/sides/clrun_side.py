@@ -90,14 +90,18 @@ class TimedEvaluation:
 def overrides(case: dict[str, Any], folder: str) -> list[str]:
     """The case in the words of the command line."""
     strategy = {
-        "ar1": ("rm_sz", "inc_lr", "ewc_lambda", "inc_step", "max_r_max", "max_d_max"),
+        "ar1": (
+            *("rm_sz", "inc_lr", "ewc_lambda", "init_update_rate", "inc_update_rate"),
+            *("inc_step", "max_r_max", "max_d_max"),
+        ),
         "replay": ("mem_size",),
     }[case["kind"]]
     words = [f"strategy={case['kind']}", "benchmark=digits", f"model={case['model']}"]
     words += [f"strategy.{key}={case[key]}" for key in (*strategy, "lr", "momentum", "l2")]
     words += [f"strategy.train_mb_size={case['mb']}", f"strategy.train_epochs={case['epochs']}"]
     words += ["device=cpu", f"device.threads={case['threads']}", f"seed={case['seed']}"]
-    words += [f"output_root={folder}", *case.get("words", [])]
+    words += [f"output_root={folder}", "eval.initial=false"]  # the others do not score it either
+    words += case.get("words", [])
     if case["kind"] == "replay":
         words += ["strategy.mix=add", "strategy.balance=none"]
         words += [f"{group}={case[group]}" for group in ("storage_policy", "selection")]
