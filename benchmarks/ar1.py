@@ -1,11 +1,9 @@
-"""Time AR1 on MobileNetV1 at 128 px: against a hand-written loop, and against no latent cache.
+"""Time AR1 on MobileNetV1 at 128 px with its latent cache and without.
 
-    python benchmarks/ar1.py loop      # 3 experiences of 600 images, reference defaults (minutes)
-    python benchmarks/ar1.py cache     # what computing the frozen part once saves (minutes)
+    python benchmarks/ar1.py     # what computing the frozen part once saves (minutes)
 
-What is compared takes turns, and the medians of the processes' CPU seconds are compared. The loop
-makes the same updates on the same rows in the same order; that its final weights are AR1's, bit for
-bit, is checked in the same run.
+What is compared takes turns, and the medians of the processes' CPU seconds are compared.
+`scripts/bench` compares AR1 with a hand-written loop.
 """
 
 from __future__ import annotations
@@ -18,18 +16,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
 import clrun
 from clrun.memory.latent_memory import LatentMemory
-from clrun.memory.minibatches import plan_epoch
-from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.runner.prepare import build
-from clrun.seeds import generator, isolated
-from clrun.strategies.cwr_star import CWRStar
-from clrun.strategies.rehearsal import composition
+from clrun.seeds import isolated
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience, Patterns
 from clrun.streams.transforms import Transform
@@ -60,10 +53,11 @@ def model() -> MobilenetV1:
 def ar1(words: list[str], network: nn.Module) -> Any:
     """The strategy as the command line would build it."""
     config = clrun.compose(["strategy=ar1", "device=cpu", *words])
+    device = build(config.nodes["device"])
     parts = Parts(
-        model=network,
+        model=device.place(network),
         transform=TRANSFORM,
-        device=build(config.nodes["device"]),
+        device=device,
         seed=0,
         num_classes=CLASSES,
         storage_policy=None,  # type: ignore[arg-type]
@@ -78,104 +72,6 @@ def learn(strategy: Any, experiences: list[Experience]) -> nn.Module:
         for _ in strategy.learn(experience):
             pass
     return strategy.parts.model
-
-
-def by_hand(network: nn.Module, experiences: list[Experience], config: Any) -> nn.Module:
-    """AR1's maths as one would write it down, with nothing around it."""
-    c = config
-    network = replace_bn_with_brn(
-        network,
-        momentum=c.init_update_rate,
-        r_d_max_inc_step=c.inc_step,
-        max_r_max=c.max_r_max,
-        max_d_max=c.max_d_max,
-    )
-    lower, end, head = network.lat_features, network.end_features, network.output
-    cwr = CWRStar(head)
-    held_z, held_y = torch.empty(0, 512, 8, 8), torch.empty(0, dtype=torch.int64)
-    for i, experience in enumerate(experiences):
-        x, y = experience.train
-        network.train()
-        lower.eval()
-        frozen = i > 0 or c.freeze_from == 0
-        lower.requires_grad_(not frozen)
-        if i > 0:
-            change_brn_pars(
-                network, momentum=c.inc_update_rate, r_max=c.max_r_max, d_max=c.max_d_max
-            )
-        cwr.begin(torch.bincount(torch.cat([y, held_y]), minlength=CLASSES))
-        lr = c.lr if i == 0 or c.inc_lr is None else c.inc_lr
-        optimizer = torch.optim.SGD(
-            [p for p in network.parameters() if p.requires_grad],
-            lr,
-            momentum=c.momentum,
-            weight_decay=c.l2,
-        )
-        latents = _latents(lower, x) if frozen else None
-        sizes = composition(len(y), len(held_y), c.train_mb_size)
-        for epoch in range(c.train_epochs):
-            rng = generator(0, "order", i, epoch)
-            plan = plan_epoch(sizes, y, held_y, torch.zeros_like(held_y), rng)
-            for new, old in (plan[k] for k in range(len(plan))):
-                z = lower(TRANSFORM.evaluation(x[new])) if latents is None else latents[new]
-                z = torch.cat([z, held_z[old]]) if len(old) else z
-                labels = torch.cat([y[new], held_y[old]])
-                loss = cross_entropy(head(end(z).flatten(1)), labels)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-        held_z, held_y = _stored(held_z, held_y, lower, latents, experience, c.rm_sz)
-        cwr.consolidate()
-    return network
-
-
-@torch.no_grad()
-def _latents(lower: nn.Module, x: Tensor) -> Tensor:
-    """In chunks of 16, which stay in a processor's caches."""
-    short = -len(x) % 16
-    padded = torch.cat([x, x[-1:].expand(short, *x.shape[1:])])
-    return torch.cat([lower(TRANSFORM.evaluation(rows)) for rows in padded.split(16)])[: len(x)]
-
-
-def _stored(
-    held_z: Tensor,
-    held_y: Tensor,
-    lower: nn.Module,
-    latents: Tensor | None,
-    experience: Experience,
-    capacity: int,
-) -> tuple[Tensor, Tensor]:
-    """Fill free places, then replace random old rows: the rows AR1 would choose."""
-    (x, y), i = experience.train, experience.index
-    free = capacity - len(held_y)
-    wanted = min(len(y), max(free, capacity // (i + 1)))
-    rng = generator(0, "latent memory", i)
-    rows = torch.randperm(len(y), generator=rng)[:wanted].sort().values
-    lower.eval()
-    z = _latents(lower, x[rows]) if latents is None else latents[rows]
-    rng = generator(0, "latent memory places", i)
-    gone = torch.randperm(len(held_y), generator=rng)[: max(wanted - free, 0)]
-    added = wanted - len(gone)
-    held_z[gone], held_y[gone] = z[added:], y[rows][added:]
-    return torch.cat([held_z, z[:added]]), torch.cat([held_y, y[rows][:added]])
-
-
-def loop(options: argparse.Namespace) -> None:
-    """AR1 with the reference's defaults, from scratch, against the loop."""
-    experiences = stream(3, options.images, 128)
-    config = clrun.compose(["strategy=ar1"]).nodes["strategy"].config
-
-    def ours() -> nn.Module:
-        return learn(ar1([], model()), experiences)
-
-    def theirs() -> nn.Module:
-        return by_hand(model(), experiences, config)
-
-    first, second = turns({"AR1": ours, "loop": theirs}, options.repeats).results
-    same = all(
-        torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True)
-    )
-    print(f"final weights {'are the same bits' if same else 'DIFFER'}")
 
 
 def cache(options: argparse.Namespace) -> None:
@@ -261,13 +157,12 @@ def turns(runs: dict[str, Callable[[], Any]], repeats: int) -> Told:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["loop", "cache"])
     parser.add_argument("--images", type=int, default=600, help="in an experience")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    {"loop": loop, "cache": cache}[options.what](options)
+    cache(options)
 
 
 if __name__ == "__main__":
