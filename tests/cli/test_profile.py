@@ -55,13 +55,13 @@ def test_a_profiled_run_ends_with_its_results_and_two_more_tables(profiled: Done
     assert f"Profile: {profiled.folder / 'profile'}" in profiled.told
 
 
-def test_phases_sum_to_the_time_of_the_command(profiled: Done) -> None:
+def test_phases_sum_to_no_more_than_the_time_of_the_command(profiled: Done) -> None:
     summary = profiled.of_profile("summary.json")
 
     total = sum(phase["wall_seconds"] for phase in summary["phases"].values())
-    assert total <= profiled.seconds
-    assert total > 0.7 * profiled.seconds  # the rest writes the profile
-    assert summary["phases"]["start-up"]["wall_seconds"] > 0
+    assert total <= profiled.seconds  # the rest writes the profile
+    for phase in ("start-up", "setup", "train", "eval"):
+        assert summary["phases"][phase]["wall_seconds"] > 0
     assert list(summary["phases"])[:3] == ["start-up", "data", "setup"]
 
 
