@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from clrun.errors import ConfigError
 
@@ -35,6 +35,11 @@ class Composition:
                 f"memory_mb_size={size}: leaves no current row in a minibatch of train_mb_size="
                 f"{self.train_mb_size}. Use at most {self.train_mb_size - 1}, or mix=add."
             )
+
+    @classmethod
+    def of(cls, keys: Any) -> Composition:
+        """As the keys of a strategy with such a memory say."""
+        return cls(**{field.name: getattr(keys, field.name) for field in fields(cls)})
 
     @property
     def shared_by_group(self) -> bool:

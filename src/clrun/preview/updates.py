@@ -93,18 +93,11 @@ def _replay(asked: _Question) -> list[int]:
 def _with_memory(asked: _Question, memory: ReplayMemory) -> list[int]:
     """Updates of each experience, with what the memory will hold by then."""
     c, updates = asked.keys, []
-    composition = Composition(
-        train_mb_size=c.train_mb_size,
-        memory_mb_size=c.memory_mb_size,
-        mix=c.mix,
-        balance=c.balance,
-        epoch_length=c.epoch_length,
-    )
+    composition = Composition.of(c)
     if c.epoch_length == "current" and not composition.shared_by_group:
         sizes = [c.train_mb_size, *[composition.two_sizes()[0]] * (len(asked.labels) - 1)]
-        pairs = zip(
-            asked.labels, sizes, strict=True
-        )  # whatever is held: thousands are counted fast
+        # whatever the memory will hold, so thousands of experiences are counted fast
+        pairs = zip(asked.labels, sizes, strict=True)
         return [_passes(len(y), size, asked) for y, size in pairs]
     for index, y in enumerate(asked.labels):
         held, rng = memory.exemplars, generator(asked.config.seed, "order", index, 0)

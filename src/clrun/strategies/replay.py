@@ -117,14 +117,7 @@ class Replay:
 
     def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
         """The epoch's minibatches of current and memory rows."""
-        c, held = self.config, self.memory.exemplars
-        composition = Composition(
-            train_mb_size=c.train_mb_size,
-            memory_mb_size=c.memory_mb_size,
-            mix=c.mix,
-            balance=c.balance,
-            epoch_length=c.epoch_length,
-        )
+        held, composition = self.memory.exemplars, Composition.of(self.config)
         rng = generator(self.seed, "order", experience.index, epoch)
         return plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
 
