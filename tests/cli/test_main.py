@@ -184,3 +184,11 @@ def test_list_names_the_groups_asked_for(
     assert "naive" in told
     assert "slim_resnet18" in told
     assert "herding" not in told
+
+
+def test_what_the_device_does_slowly_is_noted(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUICK, "device=cpu", "device.precision=fp16"]) == 0
+
+    assert "clrun: note: device.precision=fp16: slower than fp32" in capsys.readouterr().err

@@ -8,7 +8,9 @@ import resource
 import pytest
 import torch
 
+import clrun
 from clrun.device.heap import kept_heap
+from clrun.runner.prepare import build
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not on glibc")
 LARGE = 48 * 2**20
@@ -50,3 +52,13 @@ def test_afterwards_the_system_has_its_memory_back():
     assert inside - before > 3 * LARGE
     assert resident_bytes() - before < LARGE
     assert fresh_pages(5) > 100
+
+
+def test_a_run_on_the_cpu_keeps_its_heap():
+    device = build(clrun.compose(["device=cpu"]).nodes["device"])
+
+    with device.applied(update_macs=1):
+        fresh_pages(10)
+        kept = fresh_pages(5)
+
+    assert kept < fresh_pages(5) / 10

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clrun.errors import ConfigError
+from clrun.memory import latent_memory
 from clrun.memory.latent_memory import LatentMemory, LatentRows, bytes_needed
 
 DTYPES = ["float32", "float16", "bfloat16", "uint8"]
@@ -205,3 +206,24 @@ def test_an_empty_memory_can_be_saved():
     held.load_state_dict(memory().state_dict())
 
     assert len(held) == 0
+
+
+def test_rows_survive_when_more_room_is_made(monkeypatch):
+    monkeypatch.setattr(latent_memory, "RESERVED", 1)
+    held = memory(1000)
+
+    for experience in range(4):
+        learn(held, experience, 6)
+
+    numbers = held.rows.sample.float()
+    assert len(held) == 24
+    assert torch.equal(held.latents(torch.arange(24))[:, 0, 0, 0], numbers)
+
+
+def test_a_saved_state_takes_no_more_than_its_rows():
+    held = memory(1000)
+    learn(held, 0, 6)
+
+    saved = held.state_dict()["z"]
+
+    assert saved.untyped_storage().nbytes() == saved.nbytes

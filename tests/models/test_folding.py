@@ -159,3 +159,33 @@ def test_reduced_precision_is_autocast_s_business() -> None:
 
     assert ours.dtype == torch.bfloat16
     assert (ours.float() - part(x)).abs().max() < 0.05 * part(x).abs().max()
+
+
+def test_branches_that_meet_in_an_addition_do_not_spoil_each_other_s_gradient() -> None:
+    """It hands one and the same gradient to both; a ReLU that wrote into it would spoil it."""
+    torch.manual_seed(0)
+    part = fx.symbolic_trace(lived_in(two_branches()))
+    x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    theirs = gradients(copy.deepcopy(part), x)
+
+    fast = folded(part)
+    ours = gradients(fast, x)
+
+    shared = {id(p): name for name, p in fast.named_parameters()}
+    for name, parameter in part.named_parameters():
+        assert_close(ours[shared[id(parameter)]], theirs[name])
+
+
+def two_branches() -> nn.Module:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+            self.first_norm, self.second_norm = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+            self.relu, self.other = nn.ReLU(), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.relu(self.first_norm(self.first(x)))
+            return y + self.other(self.second_norm(self.second(x)))
+
+    return Branches()

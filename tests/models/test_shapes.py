@@ -24,3 +24,15 @@ def test_an_input_that_does_not_fit_raises():
 def test_something_else_than_a_tensor_has_no_shape():
     with pytest.raises(TypeError, match="gives a tuple"):
         output_shape(nn.LSTM(3, 4, batch_first=True), (2, 3))
+
+
+def test_who_watches_the_layers_is_not_told():
+    model, seen = nn.Sequential(nn.Linear(3, 4)), []
+    model[0].register_forward_hook(lambda *_: seen.append(1))
+    model[0].register_forward_pre_hook(lambda *_: seen.append(1))
+
+    output_shape(model, (3,))
+    assert not seen
+
+    model(torch.zeros(1, 3))
+    assert len(seen) == 2

@@ -160,3 +160,10 @@ def test_memory_options_of_a_strategy_without_memory_are_worth_a_note(config_of)
     ]
     assert notes(config_of("strategy=naive")) == []
     assert notes(config_of("strategy=replay", *words)) == []
+
+
+def test_a_precision_that_ruins_the_model_s_speed_is_told_before_the_run():
+    config = clrun.compose(["model=cnn", "device=cpu", "device.precision=fp16"])
+
+    with pytest.raises(ConfigError, match=r"device.precision=fp16: on the CPU a convolution"):
+        prepare(config)
