@@ -122,6 +122,22 @@ def test_a_row_is_taken_for_the_class_of_its_highest_logit():
     assert guessed(Guesser(), minibatches).tolist() == [0, 1, 5]
 
 
+@pytest.mark.parametrize(("side", "expected"), [(32, [5]), (512, [2, 2, 1])])
+def test_large_images_are_scored_a_few_at_a_time(side, expected):
+    given = []
+
+    class Counting:
+        def predict(self, x):
+            given.append(len(x))
+            return torch.zeros(len(x), 6)
+
+    images = Patterns(torch.zeros(5, 1, side, side, dtype=torch.uint8), torch.zeros(5).long())
+
+    evaluation().scores(Counting(), benchmark(experience(0, images)), seen=1, minibatch=512)
+
+    assert given == expected
+
+
 @pytest.mark.parametrize("place", ["cpu", "meta"])
 def test_rows_are_brought_to_a_device_and_once_if_they_stay_there(place):
     fetched = []

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
+from clrun.device.at_once import at_once
 from clrun.device.held import Held, Rows
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience, Patterns
@@ -65,7 +66,7 @@ class Evaluation:
     ) -> Scores:
         """Accuracy on each experience (all, or the first `seen`) and on each class.
 
-        `hold` None gives the strategy rows on the CPU.
+        `hold` None gives the strategy rows on the CPU, of large images fewer than `minibatch`.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
         scored = [experience for experience in benchmark.experiences if experience.index < last]
@@ -91,7 +92,7 @@ class Evaluation:
     ) -> Iterable[Tensor]:
         """The images, in order."""
         if hold is None:
-            return rows.x.split(size)
+            return rows.x.split(at_once(size, rows.x, torch.device("cpu")))
         held = self._resident.get(experience) or hold(rows.x)
         if held.indices_on.type != "cpu":
             self._resident[experience] = held

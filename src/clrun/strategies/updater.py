@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
+from clrun.device.at_once import at_once
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features
 from clrun.seeds import generator
@@ -84,13 +85,14 @@ class Updater:
 
     def extract(self, x: Tensor, layer_name: str | None) -> Tensor:
         """Features of uint8 rows for exemplar selection. [n, C, H, W] -> [n, d] float32"""
+        device = self.parts.device.torch
         return extract_features(
             self.model,
             x,
             self.parts.transform,
             layer_name=layer_name,
-            batch_size=self.keys.eval_mb_size,
-            device=self.parts.device.torch,
+            batch_size=at_once(self.keys.eval_mb_size, x, device),
+            device=device,
         )
 
     def state_dict(self) -> dict[str, Any]:
