@@ -117,6 +117,25 @@ def broken_link(data: Path) -> None:
     (data / "dog" / "9.png").symlink_to(data / "gone.png")
 
 
+def link_to_itself(data: Path) -> None:
+    classes(data, "cat", "dog")
+    (data / "dog" / "9.png").symlink_to("9.png")
+
+
+def broken_link_for_a_class(data: Path) -> None:
+    classes(data, "cat", "dog")
+    (data / "emu").symlink_to(data / "gone", target_is_directory=True)
+
+
+def name_that_is_no_text(data: Path) -> None:
+    classes(data, "cat", "dog")
+    os.rename(data / "dog" / "1.png", os.fsencode(data / "dog") + b"/\xff.png")
+
+
+def class_of_two_lines(data: Path) -> None:
+    classes(data, "cat", "d\nog")
+
+
 def class_without_test(data: Path) -> None:
     classes(data / "train", "cat", "dog")
     classes(data / "test", "cat")
@@ -153,6 +172,10 @@ FOLDERS = [
     (animation, "dog/1.gif cannot be decoded (it has several frames"),
     (link_loop, "is a link to a folder above it"),
     (broken_link, "dog/9.png is a broken link"),
+    (link_to_itself, "dog/9.png is a broken link"),
+    (broken_link_for_a_class, "data/emu is a broken link"),
+    (name_that_is_no_text, r"'dog/\udcff.png' has a name that is no text"),
+    (class_of_two_lines, r"'data/d\nog' has a name that is no text on one line"),
     (class_without_test, "train/ has a class dog, and test/ has none"),
     (class_without_train, "test/ has a class emu, and train/ has none"),
     (one_image_of_a_class, "class emu has no test rows"),

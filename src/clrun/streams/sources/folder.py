@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ TEST_FOLDERS = ("test", "val")
 NOTES = (".txt", ".csv", ".json", ".xml", ".md", ".yaml", ".yml", ".db", ".ini", ".html")
 """Files that may lie among images without being meant as one."""
 NOT_DATA = ("__MACOSX", "Thumbs.db", "desktop.ini")
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and bytes that are not UTF-8: no table and no JSON could hold them."""
 
 
 def find_in_folders(root: Path, test_fraction: float | None) -> FileRows:
@@ -98,7 +101,7 @@ def _images(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         if entry.is_dir():
             yield from _images(Path(entry.path), (*above, here))
         elif not entry.is_file():
-            raise BadRows(f"{place} is a broken link or no regular file. Remove it")
+            raise BadRows(f"{place} is no regular file. Remove it")
         elif _is_image(entry.name):
             yield Path(entry.path)
         elif Path(entry.name).suffix.lower() not in NOTES:
@@ -107,7 +110,18 @@ def _images(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [e for e in entries if not e.name.startswith(".") and e.name not in NOT_DATA]
+        found = [e for e in entries if not e.name.startswith(".") and e.name not in NOT_DATA]
+    for entry in found:
+        _require_usable(entry, f"{folder.name}/{entry.name}")
+    return found
+
+
+def _require_usable(entry: os.DirEntry[str], place: str) -> None:
+    """Raise BadRows for a link to nothing or to itself, and for a name that is no text."""
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        raise BadRows(f"{place} is a broken link. Mend or remove it")
+    if NO_TEXT.search(place):
+        raise BadRows(f"{place!r} has a name that is no text on one line. Rename it")
 
 
 def _is_image(name: str) -> bool:
