@@ -2,6 +2,7 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,3 +130,12 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path):
 
     with pytest.raises(StorageError, match="taken/out: cannot be written"):
         unpack(zipped(tmp_path / "a.zip", GOOD), tmp_path / "taken" / "out")
+
+
+def test_more_than_the_disk_has_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5))
+
+    with pytest.raises(StorageError, match="out: 0 MB are to be unpacked, and 0 MB free"):
+        unpack(zipped(tmp_path / "a.zip", GOOD), tmp_path / "out")
+
+    assert not tree(tmp_path / "out").keys() - {".a.zip.lock"}

@@ -8,13 +8,17 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request
 
 import pytest
 
 from clrun.errors import StorageError
-from clrun.streams.download import DownloadError, fetch
+from clrun.streams.download import DownloadError, _SecureRedirects, fetch
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -146,7 +150,7 @@ def test_a_wrong_part_is_thrown_away_and_the_file_fetched_anew(server, tmp_path,
 
 
 def test_a_server_without_ranges_is_asked_for_everything_again(server, tmp_path):
-    quickly(url(server, "/cut_without_ranges"), tmp_path / "file")
+    quickly(url(server, "/cut_without_ranges"), tmp_path / "file", size=len(CONTENT))
 
     assert (tmp_path / "file").read_bytes() == CONTENT
 
@@ -162,6 +166,15 @@ def test_a_redirect_on_this_machine_is_followed(server, tmp_path):
     quickly(url(server, "/to_self"), tmp_path / "file")
 
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_another_machine_may_not_redirect_to_this_one():
+    request, reply = Request("https://data.example.org/file"), HTTPMessage()
+
+    with pytest.raises(HTTPError):
+        _SecureRedirects().redirect_request(
+            request, BytesIO(), 302, "Found", reply, "http://127.0.0.1:8000/file"
+        )
 
 
 def test_progress_is_told_from_start_to_end(server, tmp_path):
