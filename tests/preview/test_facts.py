@@ -32,6 +32,18 @@ def test_counts_are_those_of_the_rows(
     assert told.train + (told.validation or 0) == 1442
 
 
+def test_the_title_says_what_was_typed_of_the_stream(previewed: Callable[..., Preview]) -> None:
+    told = previewed(
+        "benchmark.scenario=blurry",
+        "benchmark.blur=0.1",
+        "benchmark.blur=0.2",
+        "benchmark.data_root=here",
+        "strategy=naive",
+    )
+
+    assert told.title == "benchmark=digits benchmark.scenario=blurry benchmark.blur=0.2 seed=0"
+
+
 def test_a_class_is_new_once(previewed: Callable[..., Preview]) -> None:
     told = previewed("benchmark.scenario=nic", "benchmark.n_experiences=20", "strategy=naive")
 

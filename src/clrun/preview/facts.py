@@ -14,6 +14,9 @@ from clrun.preview.sizes import Sizes, sizes
 from clrun.preview.updates import Updates, foretold
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 
+SAID_ELSEWHERE = ("benchmark.scenario", "benchmark.data_root", "benchmark.download")
+"""Keys that the title of a preview has already, or that say nothing of the stream."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExperienceFacts:
@@ -42,6 +45,8 @@ class Preview:
     benchmark: str
     scenario: str | None
     """None for a benchmark that has no such key"""
+    said: tuple[str, ...]
+    """what else was typed of the stream, as `benchmark.blur=0.2`"""
     strategy: str
     seed: int
     epochs: int
@@ -54,8 +59,8 @@ class Preview:
     @property
     def title(self) -> str:
         """What the stream is called on the command line."""
-        scenario = f"benchmark.scenario={self.scenario} " if self.scenario else ""
-        return f"benchmark={self.benchmark} {scenario}seed={self.seed}"
+        scenario = [f"benchmark.scenario={self.scenario}"] if self.scenario else []
+        return " ".join([f"benchmark={self.benchmark}", *scenario, *self.said, f"seed={self.seed}"])
 
     @property
     def shape(self) -> StreamShape:
@@ -116,6 +121,7 @@ def preview(config: RunConfig, stream: Benchmark) -> Preview:
     return Preview(
         benchmark=config.nodes["benchmark"].option,
         scenario=config.nodes["benchmark"].values.get("scenario"),
+        said=_said(config.overrides),
         strategy=config.nodes["strategy"].option,
         seed=config.seed,
         epochs=keys.train_epochs,
@@ -125,6 +131,12 @@ def preview(config: RunConfig, stream: Benchmark) -> Preview:
         updates=updates,
         experiences=tuple(_facts(stream, updates.by_experience or [None] * len(stream))),
     )
+
+
+def _said(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The last word on each of the benchmark's keys, but for where its data are."""
+    words = {word.partition("=")[0]: word for word in overrides if word.startswith("benchmark.")}
+    return tuple(word for key, word in words.items() if key not in SAID_ELSEWHERE)
 
 
 def _facts(stream: Benchmark, steps: Sequence[int | None]) -> list[ExperienceFacts]:
