@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,17 @@ def test_everything_lies_inside_the_picture(
     width, height = figure.get_size_inches()
     assert (drawn.x0 >= 0, drawn.y0 >= 0) == (True, True)
     assert (drawn.x1 <= width, drawn.y1 <= height) == (True, True)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 9])
+def test_titles_of_any_length_stay_inside(number: int, preview_of: Callable[..., Preview]) -> None:
+    said = [f"benchmark.WWW_per_experience={k}" for k in range(number)]
+    named = replace(preview_of([[1, 2]]), benchmark="split_fashion_mnist", said=tuple(said))
+
+    figure = draw(named)
+
+    assert figure.get_tightbbox().x1 <= figure.get_size_inches()[0]
+    assert any(text.startswith(" ".join(named.title.split()[:2])) for text in texts(figure))
 
 
 def test_names_of_any_kind_find_room(preview_of: Callable[..., Preview]) -> None:

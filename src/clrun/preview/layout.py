@@ -27,6 +27,11 @@ LONGEST_NAME = 24
 CHARACTER = 0.07
 """Width of one, at most, on average."""
 
+TITLE, SMALLEST_TITLE = 9.5, 7.0
+"""Points: a title longer than the picture is wide is set smaller, and one longer still is cut."""
+TITLE_CHARACTER = 0.0105
+"""Width of one for each point of size: it is bold."""
+
 Box = tuple[float, float, float, float]
 
 
@@ -67,6 +72,16 @@ class Layout:
     def characters(self) -> int:
         """How many of them fit on a line above the heat map."""
         return int((self.width - self.left) / CHARACTER)
+
+    def title_size(self, characters: int) -> float:
+        """Points, so that a title of this length fits."""
+        fitting = (self.width - self.left - RIGHT) / (TITLE_CHARACTER * max(characters, 1))
+        return max(SMALLEST_TITLE, min(TITLE, fitting))
+
+    @property
+    def title_characters(self) -> int:
+        """How many of them fit where they are smallest."""
+        return int((self.width - self.left - RIGHT) / (TITLE_CHARACTER * SMALLEST_TITLE))
 
     def heat_map(self) -> Box:
         return self._box(self.left, TOP, self.inner, self.heat)

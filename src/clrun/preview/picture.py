@@ -62,15 +62,25 @@ def draw(preview: Preview) -> Figure:
     """The heat map of counts above columns of sample images."""
     places = layout(preview)
     figure = Figure(figsize=(places.width, places.height), facecolor="white")
-    lines = (preview.title, headline(preview), update_line(preview))
-    for number, line in enumerate(lines):
-        place = (places.left / places.width, 1 - (0.13 + 0.2 * number) / places.height)
-        look = {"weight": "bold", "size": 9.5} if number == 0 else {"color": FAINT}
-        figure.text(*place, shorten(line, places.characters, placeholder=" ..."), va="top", **look)
+    _headings(figure, preview, places)
     _heat_map(figure, preview, places)
     shown = samples(preview.stream, list(places.shown), places.across * places.rows)
     _thumbnails(figure.add_axes(places.thumbnails()), shown, places)
     return figure
+
+
+def _headings(figure: Figure, preview: Preview, places: Layout) -> None:
+    """The command that names the stream, then what is in it and what training takes."""
+    left, title = places.left / places.width, _cut(preview.title, places.title_characters)
+    size = places.title_size(len(title))
+    figure.text(left, 1 - 0.13 / places.height, title, va="top", weight="bold", size=size)
+    for number, line in enumerate((headline(preview), update_line(preview)), 1):
+        top = 1 - (0.13 + 0.2 * number) / places.height
+        figure.text(left, top, _cut(line, places.characters), va="top", color=FAINT)
+
+
+def _cut(line: str, characters: int) -> str:
+    return shorten(line, characters, placeholder=" ...")
 
 
 def _heat_map(figure: Figure, preview: Preview, places: Layout) -> None:
