@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from generated import write_images
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -43,18 +44,6 @@ class Files(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         return pil_to_tensor(Image.open(self.files[index]).convert("RGB"))
-
-
-def write_images(folder: Path, count: int, side: int) -> list[Path]:
-    """Hard links to 64 generated images, each about as large as a photograph's PNG."""
-    files = [folder / f"{k}.png" for k in range(count)]
-    for k, path in enumerate(files):
-        if k < 64:
-            noise = np.random.default_rng(k).integers(100, 130, (side, side, 3))
-            Image.fromarray(noise.astype(np.uint8)).save(path)
-        else:
-            os.link(files[k % 64], path)
-    return files
 
 
 def peak_mb() -> float:
@@ -86,7 +75,8 @@ def main() -> None:
     shape = (3, args.side, args.side)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["CLRUN_CACHE"] = f"{temporary}/cache"
-        files = write_images(Path(temporary), args.images, args.side)
+        files = [Path(temporary) / f"{k}.png" for k in range(args.images)]
+        write_images(files, args.side)
 
         def decode(path: Path) -> np.ndarray:
             with path.open("rb") as file:
