@@ -29,6 +29,7 @@ from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
 from clrun.config.sweep import points
+from clrun.device.garbage import no_search
 from clrun.errors import ConfigError
 from clrun.records.run_folder import fresh_folder
 
@@ -66,7 +67,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(request: Request, config: RunConfig, tree: DictConfig) -> int:
     """One run: what can be wrong is found before the folder is made."""
-    from clrun.cli.job import SingleRun  # imports torch: only now that the configuration is right
+    with no_search():
+        from clrun.cli.job import SingleRun  # torch: only now that the configuration is right
 
     job = SingleRun(config)
     folder = _given(request, tree, "hydra.run.dir")
@@ -86,8 +88,9 @@ def _sweep(request: Request) -> int:
         trees.append(compose_tree(overrides, **request.where()))
         jobs.append(check(trees[-1], overrides))
     _refuse_twins(jobs)
-    from clrun.cli.job import job_of_a_sweep
-    from clrun.runner.prepare import prepare
+    with no_search():
+        from clrun.cli.job import job_of_a_sweep
+        from clrun.runner.prepare import prepare
 
     for config in jobs:
         prepare(config)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clrun.cli.parser import OneLineParser
+from clrun.device.garbage import no_search
 from clrun.errors import ConfigError, did_you_mean
 from clrun.runner.profiling.clocks import Clocks
 from clrun.runner.profiling.imports import TimedImports, timed_imports
@@ -54,7 +55,8 @@ def _run(asked: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> Profile
         from clrun.cli import profile_app  # Hydra takes 0.3 s to import
 
         request, config, folder = profile_app.checked(asked)
-        from clrun.cli.profile_job import ProfiledRun  # imports torch
+        with no_search():
+            from clrun.cli.profile_job import ProfiledRun  # imports torch
     with clocks.phase("setup"):
         job = ProfiledRun(config, asked, clocks)
     job.profile.watch_device(sampler)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clrun.console.display import Display, Pace, SilentDisplay
+from clrun.device.garbage import only_new_objects_searched
 from clrun.errors import NonFiniteLoss
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
@@ -28,6 +29,7 @@ from clrun.streams.experience import Benchmark, Experience
 log = logging.getLogger("clrun")
 
 
+@only_new_objects_searched()
 def run(prepared: Prepared, folder: Path, display: Display | None = None) -> Results:
     """Train one strategy over one stream and write everything to `folder`.
 
