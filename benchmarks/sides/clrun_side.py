@@ -121,10 +121,10 @@ def main() -> None:
     case = read_case()
     with tempfile.TemporaryDirectory() as folder:
         ready = prepared(case, folder)
-        _ = ready.data, ready.pattern_macs
         steps = TimedSteps(ready) if case.get("watch_steps") else None
         meter = Meter()
         ready = dataclasses.replace(ready, evaluation=TimedEvaluation(ready.evaluation, meter))
+        _ = ready.data, ready.pattern_macs  # known before a run starts
         with meter.phase("train"):
             results = run(ready, Path(folder) / "run")
         for told in (meter.cpu, meter.wall):

@@ -140,9 +140,12 @@ class Loop:
 
     @torch.no_grad()
     def _store(self, i: int, x: Tensor, y: Tensor, latents: Tensor | None) -> None:
-        """Fill free places, then replace random old rows: the rows AR1 would choose."""
+        """Fill free places, then replace random old rows: the rows AR1 would choose.
+
+        `overwrites` in the case: free places are filled after the first experience only.
+        """
         held, capacity, seed = len(self.held_y), self.case["rm_sz"], self.case["seed"]
-        free = capacity - held
+        free = 0 if held and self.case.get("overwrites") else capacity - held
         wanted = min(len(y), max(free, capacity // (i + 1)))
         rng = generator(seed, "latent memory", i)
         chosen = torch.randperm(len(y), generator=rng)[:wanted].sort().values
