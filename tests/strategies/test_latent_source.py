@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+from torch.testing import assert_close
+
+from clrun.strategies import latent_source
+from clrun.strategies.latent_source import LatentSource
+from clrun.strategies.step import Position
+from clrun.strategies.updater import Place
+from clrun.streams.transforms import Transform
+
+PLACE = Place(0, Position(), 1)
+ROWS = 64
+
+
+@pytest.fixture
+def images() -> Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return torch.randint(256, (ROWS, 1, 12, 12), generator=rng).to(torch.uint8)
+
+
+@pytest.fixture
+def learning(parts_of):
+    """(rows at once) -> the source of latents that still learn, its lower part, the rows it saw."""
+
+    def make(at_once: int, monkeypatch: pytest.MonkeyPatch) -> tuple[LatentSource, list[int]]:
+        monkeypatch.setitem(latent_source.LEARNING_ROWS, "cpu", at_once)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3)]
+        lower = fx.symbolic_trace(nn.Sequential(*layers)).eval()
+        seen: list[int] = []
+        lower.get_submodule("3").register_forward_pre_hook(
+            lambda _layer, inputs: seen.append(len(inputs[0]))
+        )
+        parts = parts_of(model=lower, transform=Transform((0.5,), (0.5,), "none"))
+        return LatentSource(lower, parts, cached=False, settled=False), seen
+
+    return make
+
+
+def gradients(source: LatentSource, x: Tensor) -> list[Tensor]:
+    """Of something that has another weight for each row."""
+    source.begin(x, settled=False)
+    z = source.training(x, torch.arange(len(x)), PLACE)
+    loss = (z * torch.arange(1.0, len(x) + 1)[:, None, None, None]).square().mean()
+    return list(torch.autograd.grad(loss, list(source.lower.parameters())))
+
+
+def test_a_learning_lower_part_sees_at_most_thirty_rows_at_once(learning, images, monkeypatch):
+    source, seen = learning(latent_source.LEARNING_ROWS["cpu"], monkeypatch)
+
+    gradients(source, images)
+
+    assert sum(seen) == ROWS
+    assert max(seen) <= 30
+    assert len(seen) == 3
+
+
+def test_it_learns_from_rows_in_pieces_what_it_learns_from_all(learning, images, monkeypatch):
+    whole, seen = learning(ROWS, monkeypatch)
+    expected = gradients(whole, images)
+    pieces, _ = learning(30, monkeypatch)
+
+    found = gradients(pieces, images)
+
+    assert seen == [ROWS]
+    assert all(gradient.abs().sum() > 0 for gradient in expected)
+    assert_close(found, expected, rtol=1e-5, atol=1e-5)
