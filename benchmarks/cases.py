@@ -189,14 +189,14 @@ def _replay() -> Iterator[Case]:
             bars=(most("total_cpu", "avalanche", limit), most("train_cpu", "raw", 1.15), near),
             seeds=3,
         )
-    for model, images, limit in (("cnn", 1200, 0.66), ("slim_resnet18", 300, 0.77)):
-        yield Case(
-            name=model,
-            about=f"replay, {model}, {images:,} images an experience",
-            settings=REPLAY | {"model": model},
-            data=Data(train=images, test=images),
-            bars=(most("total_cpu", "avalanche", limit), most("train_cpu", "raw", 1.15)),
-        )
+    yield Case(
+        name="cnn",
+        about="replay, cnn, 1,200 images an experience",
+        settings=REPLAY | {"model": "cnn"},
+        data=Data(train=1200, test=1200),
+        bars=(most("total_cpu", "avalanche", 0.66), most("train_cpu", "raw", 1.15)),
+    )
+    yield from _replay_slim_resnet18()
     yield Case(
         name="evaluation_mlp",
         about="evaluation of 10,000 images after each of 5 experiences, mlp",
@@ -205,6 +205,25 @@ def _replay() -> Iterator[Case]:
         sides=("clrun", "raw"),
         bars=(most("eval_cpu", "raw", 1.15),),
     )
+
+
+def _replay_slim_resnet18() -> Iterator[Case]:
+    """With each policy, and each selection."""
+    for name, policy, selection in (
+        ("slim_resnet18", "experience_balanced", "random"),
+        ("slim_resnet18_reservoir", "reservoir", "random"),
+        ("slim_resnet18_class_balanced", "class_balanced", "random"),
+        ("slim_resnet18_herding", "class_balanced", "herding"),
+        ("slim_resnet18_closest_to_center", "class_balanced", "closest_to_center"),
+    ):
+        yield Case(
+            name=name,
+            about=f"replay, slim_resnet18, 300 images an experience, {policy}, {selection}",
+            settings=REPLAY
+            | {"model": "slim_resnet18", "storage_policy": policy, "selection": selection},
+            data=Data(train=300, test=300),
+            bars=(most("total_cpu", "avalanche", 0.77), most("train_cpu", "raw", 1.15)),
+        )
 
 
 def _herding() -> Iterator[Case]:

@@ -11,6 +11,28 @@ SHOWN = ("train_cpu", "eval_cpu", "total_cpu", "total_wall", "peak_mb", "accurac
 """Values that every side may have."""
 
 
+NAMES = {
+    "total_cpu": "CPU s with evaluation",
+    "train_cpu": "CPU s of training",
+    "eval_cpu": "CPU s of evaluation",
+    "process_cpu": "CPU s of the process",
+    "peak_mb": "peak memory above the data",
+    "accuracy": "final accuracy",
+    "first_step_cpu": "CPU s until the first update",
+    "after_torch_cpu": "CPU s from torch to the first update",
+    "late_over_early": "update of experience 100 over one of experience 2",
+    "resident_growth": "resident memory at the end over that after experience 2",
+    "above_buffer_mb": "peak MB above the latents",
+    "logits_difference": "relative difference of the first logits",
+    "losses_difference": "relative difference of the losses",
+    "raw": "the loop",
+    "avalanche": "Avalanche",
+    "raw_overwriting": "the loop that overwrites",
+    "hydra_help": "a bare Hydra application",
+}
+"""Of values and sides, for people."""
+
+
 class Spread(NamedTuple):
     """A median with the least and the most."""
 
@@ -19,7 +41,9 @@ class Spread(NamedTuple):
     most: float
 
     def __str__(self) -> str:
-        return f"{self.middle:.3g} ({self.least:.3g}-{self.most:.3g})"
+        if self.least == self.most:
+            return f"{self.middle:.3g}"
+        return f"{self.middle:.3g} ({self.least:.3g} to {self.most:.3g})"
 
 
 def spread(values: list[float]) -> Spread:
@@ -87,12 +111,12 @@ def bars(content: dict[str, Any]) -> list[Judged]:
     found = []
     for bar in content["case"]["bars"]:
         value, other = bar["value"], bar["against"]
-        words = f"{value} {bar['sense']} {bar['limit']:.3g}"
+        words = f"{NAMES.get(value, value)}: {bar['sense']} {bar['limit']:.3g}"
         if bar["difference"]:
-            words += f" from {other}'s (means)"
+            words += f" above that of {NAMES[other]} (means)"
             values = _mean_difference(content, value, ours, other)
         elif other:
-            words += f" of {other}'s"
+            words += f" of that of {NAMES[other]}"
             values = ratios(content, value, ours, other)
         else:
             values = measured(content, ours, value)
@@ -116,7 +140,7 @@ def markdown(files: list[Path]) -> str:
     """The table of the README, made of any number of cases."""
     contents = [json.loads(file.read_text()) for file in files]
     rows = [
-        "| case | clrun | raw | Avalanche | bar | reached |",
+        "| case | clrun | loop | Avalanche | bar | reached |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for content in contents:
@@ -142,8 +166,8 @@ def _conditions(contents: list[dict[str, Any]]) -> list[str]:
         machine = content["machine"]
         turns = sum(1 for _ in content["repeats"])
         line = (
-            f"Medians of {turns} turns (least-most); CPU seconds at {content['threads']} thread(s) "
-            f"of {machine['processor']}, torch {machine['torch']}"
+            f"Medians of {turns} turns (least to most); {machine['processor']}, threads: "
+            f"{content['threads']}, torch {machine['torch']}"
         )
         line += f"; images: {content['data']}." if content["data"] else "."
         found.append(line)

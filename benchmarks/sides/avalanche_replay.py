@@ -9,7 +9,7 @@ from arrays import weights
 from avalanche.training import storage_policy as storage
 from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.supervised import Naive
-from models import MODELS
+from models import FEATURES, MODELS
 from torch import nn
 
 BUFFERS = {
@@ -43,5 +43,5 @@ def _policy(case: dict[str, Any], model: nn.Module) -> storage.ExemplarsBuffer:
     size, selection = case["mem_size"], case["selection"]
     if selection == "random":
         return BUFFERS[case["storage_policy"]](max_size=size)
-    chosen = SELECTIONS[selection](model, "features")
+    chosen = SELECTIONS[selection](model, FEATURES[case["model"]])
     return storage.ParametricBuffer(size, groupby="class", selection_strategy=chosen)

@@ -77,10 +77,12 @@ class SlimResNet18(nn.Module):
             width = wider
         self.average, self.output = Mean(), nn.Linear(width, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         z = functional.relu(self.stem(x))
-        z = self.layer4(self.layer3(self.layer2(self.layer1(z))))
-        return self.output(self.average(z))
+        return self.average(self.layer4(self.layer3(self.layer2(self.layer1(z)))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.features(x))
 
 
 def _convolution(width: int, wider: int, kernel: int, stride: int) -> nn.Sequential:
@@ -89,6 +91,8 @@ def _convolution(width: int, wider: int, kernel: int, stride: int) -> nn.Sequent
 
 
 MODELS = {"mlp": mlp, "cnn": cnn, "slim_resnet18": SlimResNet18}
+FEATURES = {"mlp": "features", "cnn": "features", "slim_resnet18": "average"}
+"""The last layer before the head."""
 
 
 class Convolution(NamedTuple):

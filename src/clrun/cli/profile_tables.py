@@ -52,7 +52,9 @@ def imports_told(modules: Sequence[Mapping[str, Any]]) -> str:
 def phases_table(summary: Mapping[str, Any]) -> Table:
     """Where the time went, phase by phase."""
     on_device = any(phase["peak_device_bytes"] for phase in summary["phases"].values())
-    table = Table(title=f"Time on {summary['device']}, {summary['threads']} CPU threads")
+    threads = summary["threads"]
+    plural = "" if threads == 1 else "s"
+    table = Table(title=f"Time on {summary['device']}, {threads} CPU thread{plural}")
     table.add_column("phase", no_wrap=True)
     for name in ("calls", "wall s", "CPU s", "share", "peak MB", *["device MB"] * on_device):
         table.add_column(name, justify="right", no_wrap=True)
