@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d
 
 EPS = 1e-5
+LARGE = 2**18
+"""Weights of a 1x1 convolution from which a matrix product pays."""
 
 
 class Renormalise(torch.autograd.Function):
@@ -35,6 +37,25 @@ class Renormalise(torch.autograd.Function):
             *(x, gamma * r, mean, var, mean, (var + EPS).rsqrt(), True, EPS, [True] * 3),
         )
         return dx, torch.addcmul(dscale * r, dshift, d), dshift, None, None, None, None
+
+
+class Pointwise(torch.autograd.Function):
+    """A 1x1 convolution whose weight learns by one matrix product, faster than oneDNN's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return conv2d(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor]:
+        x, weight = ctx.saved_tensors
+        rows, columns = (t.permute(0, 2, 3, 1).flatten(0, 2) for t in (dy, x))
+        dw = (rows.T @ columns)[:, :, None, None]
+        if not ctx.needs_input_grad[0]:
+            return None, dw
+        geometry = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, False, False])
+        return torch.ops.aten.convolution_backward(dy, x, weight, None, *geometry)[0], dw
 
 
 class Layer:
@@ -65,7 +86,10 @@ class Layer:
         return z.relu_()
 
     def trained(self, x: Tensor, bounds: Bounds) -> Tensor:
-        x = conv2d(x, self.weight, stride=self.stride, padding=self.pad, groups=self.groups)
+        if self.weight.numel() >= LARGE and self.pad == 0:
+            x = Pointwise.apply(x, self.weight)
+        else:
+            x = conv2d(x, self.weight, stride=self.stride, padding=self.pad, groups=self.groups)
         with torch.no_grad():
             mean, var = torch.batch_norm_update_stats(x, self.unused[0], self.unused[1], 0.0)
             std = (var + EPS).sqrt()

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.functional import interpolate
 
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
+from clrun.models.pointwise import Conv2d
 from clrun.models.pytorchcv_weights import imagenet_weights
 from clrun.models.weights import load_pretrained
 from clrun.streams.experience import StreamShape
@@ -104,7 +105,7 @@ def _conv_block(
     channels_in: int, channels: int, *, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """A convolution that keeps the size (over the stride), its normalisation, and a ReLU."""
-    conv = nn.Conv2d(
+    conv = Conv2d(
         channels_in, channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False
     )
     nn.init.kaiming_uniform_(conv.weight)  # keeps the signal through 27 layers (He et al. 2015)
