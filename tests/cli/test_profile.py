@@ -95,6 +95,15 @@ def test_a_profiled_run_has_a_folder_like_any_other(workplace: Path) -> None:
     assert (latest / "profile" / "summary.json").is_file()
 
 
+def test_the_last_of_an_online_stream_is_counted_in_the_data(workplace: Path) -> None:
+    words = ["benchmark.scenario=online", "benchmark.rows_per_experience=100", "strategy=naive"]
+
+    assert main(["profile", *words, "strategy.train_epochs=1", "--warm-up", "0"]) == 0
+
+    summary = workplace / "outputs" / "latest" / "profile" / "summary.json"
+    assert json.loads(summary.read_text())["trace"]["experience"] == 14
+
+
 def test_an_experience_without_traced_updates_is_said_to_be_so(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

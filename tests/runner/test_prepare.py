@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -143,6 +144,47 @@ def test_what_has_room_for_all_classes_runs_to_its_end(words, config_of, tmp_pat
     results = clrun.run(config, tmp_path / "run")
 
     assert results.metrics["acc_final"] is not None
+
+
+@pytest.fixture
+def forty_tasks(tmp_path) -> str:
+    """Arrays that say of each row to which of 40 experiences it belongs."""
+    rng, tasks = np.random.default_rng(0), np.arange(40).repeat(4)
+    x = rng.integers(256, size=(160, 4, 4)).astype(np.uint8)
+    told = {"x": x, "y": tasks % 2, "task": tasks}
+    np.savez(tmp_path / "data.npz", **told, **{f"{name}_test": a for name, a in told.items()})
+    return str(tmp_path / "data.npz")
+
+
+EXPERIENCES = ("storage_policy.adaptive_size=false", "strategy.mem_size=50")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), r"strategy\.train_mb_size=32: fewer rows than the 40 experiences that share"),
+        (
+            (*EXPERIENCES, "storage_policy.num_experiences=39", "strategy.mix=add"),
+            r"storage_policy\.num_experiences=39: the benchmark has 40\. Use at least 40",
+        ),
+    ],
+)
+def test_too_little_room_for_experiences_that_the_data_count_is_told_before_the_run(
+    words, told, config_of, forty_tasks
+):
+    config = config_of("benchmark=npz", f"benchmark.data_root={forty_tasks}", *words)
+
+    with pytest.raises(ConfigError, match=told):
+        prepare(config)
+
+
+def test_too_little_room_for_online_experiences_is_told_when_they_are_counted(config_of):
+    online = ("benchmark.scenario=online", "benchmark.rows_per_experience=100")
+    policy = (*EXPERIENCES, "storage_policy.num_experiences=14", "strategy.balance=none")
+    prepared = prepare(config_of(*online, *policy))
+
+    with pytest.raises(ConfigError, match=r"num_experiences=14: the benchmark has 15\."):
+        _ = prepared.data
 
 
 def test_preparing_writes_nothing(tmp_path):

@@ -40,7 +40,7 @@ class ProfiledRun(SingleRun):
 
 def _window(asked: argparse.Namespace, prepared: Prepared) -> Window:
     learnt_at_once = component_class(prepared.config.nodes["strategy"].target).whole_stream
-    last = (1 if learnt_at_once else prepared.benchmark.shape().num_experiences) - 1
+    last = (1 if learnt_at_once else len(prepared.data)) - 1
     experience = last if asked.experience is None else asked.experience
     if experience > last:
         raise ConfigError(f"--experience={experience}: the last one of this stream is {last}.")

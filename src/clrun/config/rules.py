@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from clrun.config.run_config import Node
 
 Values = Mapping[str, Mapping[str, Any]]
 """group -> its keys; a group that did not pass its own check is empty."""
+Rule = Callable[[Values], Iterator[str]]
+"""Tells of every contradiction of its kind."""
 
 
 def contradictions(nodes: Mapping[str, Node]) -> list[str]:
     """A line for each pair of options that cannot both be meant."""
+    return _broken(RULES, _values(nodes))
+
+
+def too_many_experiences(nodes: Mapping[str, Node], count: int) -> list[str]:
+    """A line for each option that has no room for so many experiences.
+
+    For benchmarks that have no key for their number, or learn it from their data.
+    """
+    values = _values(nodes)
+    told = {**values["benchmark"], "n_experiences": count}
+    return _broken((_groups_fit_in_a_minibatch, _fixed_quotas_fit), {**values, "benchmark": told})
+
+
+def _values(nodes: Mapping[str, Node]) -> Values:
     values = {name: {"option": node.option, **node.values} for name, node in nodes.items()}
-    everything = {group: values.get(group, {}) for group in ("strategy", "benchmark", "eval")}
-    everything |= {group: values.get(group, {}) for group in ("storage_policy", "selection")}
-    return [line for rule in RULES for line in rule(everything)]
+    groups = ("strategy", "benchmark", "eval", "storage_policy", "selection")
+    return {group: values.get(group, {}) for group in groups}
+
+
+def _broken(rules: Iterable[Rule], values: Values) -> list[str]:
+    return [line for rule in rules for line in rule(values)]
 
 
 def _momentum_is_sgds(v: Values) -> Iterator[str]:
@@ -85,7 +104,7 @@ def _validation_exists(v: Values) -> Iterator[str]:
         )
 
 
-RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
+RULES: tuple[Rule, ...] = (
     _momentum_is_sgds,
     _reservoir_selects_at_random,
     _groups_fit_in_a_minibatch,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from clrun.config.rules import too_many_experiences
 from clrun.config.run_config import Node, RunConfig
 from clrun.config.schema import component_class
 from clrun.device.device import Device
@@ -79,6 +80,7 @@ class Prepared:
     def _loaded(self) -> tuple[Benchmark, float]:
         start = time.perf_counter()
         benchmark = self.benchmark.load(self.config.seed, self.on_progress)
+        _require_room_for_experiences(self.config.nodes, len(benchmark))
         return benchmark, time.perf_counter() - start
 
 
@@ -101,6 +103,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     if check is not None:  # of the strategy's keys against the model and the images
         check(nodes["strategy"].config, model, benchmark.shape())
     _require_room_for_classes(nodes, benchmark.shape())
+    _require_room_for_experiences(nodes, benchmark.shape().num_experiences)
     _require_writable(config.root.output_root)
     prepared = Prepared(
         config=config,
@@ -156,6 +159,13 @@ def _require_room_for_classes(nodes: Mapping[str, Node], shape: StreamShape) -> 
             f"strategy.train_mb_size={size}: fewer rows than the {classes} classes that share a "
             f"minibatch. Use at least {classes}, strategy.balance=none, or strategy.mix=add."
         )
+
+
+def _require_room_for_experiences(nodes: Mapping[str, Node], count: int) -> None:
+    """The same of experiences. Of an online stream only its data know how many there are."""
+    problems = too_many_experiences(nodes, count)
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _require_writable(output_root: str) -> None:
