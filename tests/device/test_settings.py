@@ -29,3 +29,11 @@ def test_cudnn_tries_its_algorithms_out_only_where_runs_may_differ():
         again = torch.backends.cudnn.benchmark
 
     assert (free, bound, again, torch.backends.cudnn.benchmark) == (True, False, True, before)
+
+
+def test_new_tensors_are_not_filled_before_they_are_written_to():
+    with determinism(True):
+        inside = torch.utils.deterministic.fill_uninitialized_memory
+    after = torch.utils.deterministic.fill_uninitialized_memory
+
+    assert (inside, after) == (False, True)
