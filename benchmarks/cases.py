@@ -46,6 +46,8 @@ REPLAY = {
     "selection": "random",
 }
 """128 rows, and 128 from the memory."""
+MLP_SIDES = ("clrun", "raw", "products", "avalanche")
+"""`products`: the matrix products alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,7 @@ def _replay() -> Iterator[Case]:
             about=f"replay, mlp, 5 experiences of 12,000 images, memory of 200, {policy}",
             settings=REPLAY | {"storage_policy": policy},
             data=Data(train=12_000, test=2000),
+            sides=MLP_SIDES,
             bars=bars,
             seeds=3,
         )
@@ -186,6 +189,7 @@ def _replay() -> Iterator[Case]:
             about=f"replay, mlp, 2,000 images an experience, class_balanced, {selection}",
             settings=REPLAY | {"storage_policy": "class_balanced", "selection": selection},
             data=Data(train=2000, test=2000),
+            sides=MLP_SIDES,
             bars=(most("total_cpu", "avalanche", limit), most("train_cpu", "raw", 1.15), near),
             seeds=3,
         )
