@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from collections import OrderedDict
 
 import torch
 from avalanche.training import storage_policy
 from features import random_features
 from measure import Meter, read_case, write_result
+from torch import nn
 
 
 def main() -> None:
@@ -17,7 +19,8 @@ def main() -> None:
     features = random_features(rows)
     if picks is not None:  # its loop over all rows stops after so many
         storage_policy.range = lambda count: builtins.range(min(count, picks))
-    herding = storage_policy.HerdingSelectionStrategy(None, "")
+    model = nn.Sequential(OrderedDict(features=nn.Identity()))  # unused: features are given
+    herding = storage_policy.HerdingSelectionStrategy(model, "features")
     meter = Meter()
     with meter.phase("sort"):
         herding.make_sorted_indices_from_features(features)

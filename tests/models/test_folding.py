@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor, fx, nn
 
 from clrun.models.batch_renorm import BatchRenorm2D, replace_bn_with_brn
 from clrun.models.cut import cut
-from clrun.models.folding import FoldedConv, folded
+from clrun.models.folding import EvaluatingForm, FoldedConv, folded
 from clrun.models.mobilenet_v1 import MobilenetV1
+from clrun.models.slim_resnet18 import SlimResNet18
+from clrun.streams.experience import StreamShape
 
 TOLERANCE = 1e-5
 """Of the largest value: scaling the weights instead of the result rounds differently."""
@@ -32,6 +35,10 @@ def lower_part(*, renorm: bool = True) -> fx.GraphModule:
     torch.manual_seed(0)
     model = lived_in(MobilenetV1(10, latent_layer_num=5))
     return cut(replace_bn_with_brn(model) if renorm else model, "lat_features").lower
+
+
+def images() -> Tensor:
+    return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
 def gradients(part: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -189,3 +196,80 @@ def two_branches() -> nn.Module:
             return y + self.other(self.second_norm(self.second(x)))
 
     return Branches()
+
+
+def slim() -> SlimResNet18:
+    torch.manual_seed(0)
+    shape = StreamShape(channels=3, height=16, width=16, num_classes=5, num_experiences=1)
+    model = SlimResNet18(SlimResNet18.Config(width=4, pretrained=False), shape)
+    return cast(SlimResNet18, lived_in(model))
+
+
+def evaluating_form(model: nn.Module) -> tuple[EvaluatingForm, list[nn.Module]]:
+    """With the folded models that it made callable."""
+    made: list[nn.Module] = []
+
+    def runnable(form: nn.Module) -> nn.Module:
+        made.append(form)
+        return form
+
+    return EvaluatingForm(model, model, runnable), made
+
+
+def test_a_residual_network_evaluates_as_its_separate_layers_do() -> None:
+    model, x = slim(), images()
+    form, made = evaluating_form(model)
+
+    ours = form(x)
+
+    assert_close(ours, model(x))
+    folds = [m for m in made[0].modules() if isinstance(m, FoldedConv)]
+    assert len(folds) == len([m for m in model.modules() if isinstance(m, nn.Conv2d)])
+    assert sum(fold.relu for fold in folds) == 9  # the stem's, and one in each of eight blocks
+
+
+def test_evaluation_sees_what_was_learnt_since() -> None:
+    model, x = slim(), images()
+    form, made = evaluating_form(model)
+    before = form(x)
+
+    model.train()(images())
+    with torch.no_grad():
+        model.layer1[0].conv1.conv.weight.mul_(1.5)
+    model.eval()
+    after = form(x)
+
+    assert_close(after, model(x))
+    assert not torch.equal(after, before)
+    assert len(made) == 1
+
+
+def test_evaluation_sees_a_layer_that_took_another_s_place() -> None:
+    model, x = slim(), images()
+    form, made = evaluating_form(model)
+    form(x)
+
+    model.output = nn.Linear(model.output.in_features, 7)
+
+    assert_close(form(x), model(x))
+    assert len(made) == 2
+
+
+class Choosy(nn.Module):
+    """Looks at its data before it decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.conv(x))
+        return y if y.sum() > 0 else -y
+
+
+@pytest.mark.parametrize("model", [Choosy(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())])
+def test_a_model_that_cannot_be_folded_evaluates_itself(model: nn.Module) -> None:
+    form, made = evaluating_form(model.eval())
+
+    assert torch.equal(form(images()), model(images()))
+    assert not made

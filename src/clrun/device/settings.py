@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -24,9 +25,10 @@ def threads(count: int) -> Iterator[None]:
 def determinism(asked_for: bool) -> Iterator[None]:
     """Refuse operations that may differ from run to run; else let cuDNN try its algorithms out."""
     mode, benchmark = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    new_tensors: Any = torch.utils.deterministic
+    fills = new_tensors.fill_uninitialized_memory
     # it writes NaN to every new tensor, which is then overwritten: 3 % of AR1's time on a CPU
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    new_tensors.fill_uninitialized_memory = False
     if asked_for:
         # cuBLAS is deterministic only with this, read when its first handle is made
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -37,7 +39,7 @@ def determinism(asked_for: bool) -> Iterator[None]:
     finally:
         torch.set_deterministic_debug_mode(mode)
         torch.backends.cudnn.benchmark = benchmark
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        new_tensors.fill_uninitialized_memory = fills
 
 
 @contextmanager

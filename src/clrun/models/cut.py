@@ -64,6 +64,19 @@ def cut(model: nn.Module, layer_name: str, *, key: str = "strategy.latent_layer"
     return Cut(lower, _part(model, graph, source=node, result=result))
 
 
+def traced(model: nn.Module) -> fx.GraphModule:
+    """The whole forward pass as a graph of the model's own layers, in the mode that it is in.
+
+    Raises:
+        One of FAILED_TO_TRACE: it decides on its data, or returns no single tensor.
+    """
+    graph = _Tracer().trace(_Rooted(model))
+    start, result = _ends(graph)
+    if not isinstance(result, fx.Node):
+        raise TypeError(f"{type(model).__name__} does not return a tensor")
+    return _part(model, graph, source=start, result=result)
+
+
 class _Rooted(nn.Module):
     """The model as a function of its first argument, the others at their defaults."""
 

@@ -8,15 +8,21 @@ output for the backward pass. Gradients reach weight, gamma and beta through the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import is_not
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.nn.functional import conv2d, relu_
 
 from clrun.models.batch_renorm import BatchRenorm2D
+from clrun.models.cut import FAILED_TO_TRACE, traced
+from clrun.models.features import evaluating
 
+Forward = Callable[[Tensor], Tensor]
 Normalisation = BatchRenorm2D | nn.BatchNorm2d
 
 
@@ -84,6 +90,41 @@ class _ConvReLU(torch.autograd.Function):
         return (*gradients, None, None, None, None)
 
 
+class EvaluatingForm:
+    """A model's forward pass while it is in evaluation mode, its convolutions folded.
+
+    Made when first called, and again when layers were exchanged for others. `forward` serves where
+    nothing can be folded, or the model cannot be traced; `runnable` makes a folded one callable.
+    """
+
+    def __init__(
+        self, model: nn.Module, forward: Forward, runnable: Callable[..., Forward]
+    ) -> None:
+        self._model, self._plain, self._runnable = model, forward, runnable
+        self._layers: list[nn.Module] = []
+        self._forward = forward
+
+    def __call__(self, x: Tensor) -> Tensor:
+        layers = list(self._model.modules())
+        if len(layers) != len(self._layers) or any(map(is_not, layers, self._layers)):
+            form = _evaluating_form(self._model)
+            self._layers = layers
+            self._forward = self._plain if form is self._model else self._runnable(form)
+        return self._forward(x)
+
+
+def _evaluating_form(model: nn.Module) -> nn.Module:
+    """The folded model, or the model itself."""
+    if not any(map(_is_foldable, model.modules())):
+        return model
+    try:
+        with evaluating(model):
+            part = traced(model)
+    except FAILED_TO_TRACE:
+        return model
+    return folded(part)
+
+
 class _Chain(NamedTuple):
     """Layers behind one another, as nodes of a graph."""
 
@@ -131,11 +172,15 @@ def _chains(part: fx.GraphModule) -> list[_Chain]:
         if not isinstance(layers[conv], nn.Conv2d) or len(conv.users) > 1:
             continue
         after = next(iter(norm.users)) if len(norm.users) == 1 else None
-        relu = after if after is not None and isinstance(layers[after], nn.ReLU) else None
+        relu = after if after is not None and _is_relu(after, layers[after]) else None
         users = list((relu or norm).users)
         alone = len(users) == 1 and isinstance(layers[users[0]], nn.Conv2d)
         found.append(_Chain(conv, norm, relu, alone))
     return found
+
+
+def _is_relu(node: fx.Node, layer: nn.Module | None) -> bool:
+    return isinstance(layer, nn.ReLU) or node.target in (torch.relu, functional.relu)
 
 
 def _layer(node: fx.Node, part: fx.GraphModule) -> nn.Module | None:

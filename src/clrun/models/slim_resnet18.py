@@ -44,7 +44,7 @@ class SlimResNet18(nn.Module):
         load_pretrained(self, config.pretrained)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.stem(x))
+        x = functional.relu(self.stem(x), inplace=True)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.output(self.average(x))
 
@@ -62,8 +62,8 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        z = functional.relu(self.conv1(x))
-        return functional.relu(self.conv2(z) + self.shortcut(x))
+        z = functional.relu(self.conv1(x), inplace=True)
+        return functional.relu(self.conv2(z) + self.shortcut(x), inplace=True)
 
 
 def _convolution(channels_in: int, channels: int, *, kernel: int, stride: int) -> nn.Sequential:

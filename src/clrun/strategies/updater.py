@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from clrun.device.at_once import at_once
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features
+from clrun.models.folding import EvaluatingForm
 from clrun.seeds import generator
 from clrun.strategies.descent import Descent
 from clrun.strategies.shared_keys import SharedKeys
@@ -39,6 +40,7 @@ class Updater:
         self.descent = Descent(keys, parts.device, parts.plugins)
         self.descent.start(parts.model.parameters(), keys.lr)
         self._forward = parts.device.runnable(parts.model)
+        self._evaluated = EvaluatingForm(parts.model, self._forward, parts.device.runnable)
         self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
 
     def begin(self, experience: int) -> None:
@@ -81,7 +83,7 @@ class Updater:
         parts = self.parts
         with evaluating(self.model), parts.device.autocast():
             inputs = parts.transform.evaluation(x.to(parts.device.torch))
-            return self._forward(parts.device.put(inputs)).float()
+            return self._evaluated(parts.device.put(inputs)).float()
 
     def extract(self, x: Tensor, layer_name: str | None) -> Tensor:
         """Features of uint8 rows for exemplar selection. [n, C, H, W] -> [n, d] float32"""
