@@ -137,20 +137,39 @@ def _within(value: float, limit: float, sense: str) -> bool:
 
 
 def markdown(files: list[Path]) -> str:
-    """The table of the README, made of any number of cases."""
+    """The tables of the README and of docs/speed.md, made of any number of cases."""
     contents = [json.loads(file.read_text()) for file in files]
+    return "\n".join([*_compared(contents), "", *_judged(contents), "", *_conditions(contents)])
+
+
+def _compared(contents: list[dict[str, Any]]) -> list[str]:
+    """A row for each case that clrun shares with another side."""
     rows = [
-        "| case | clrun | loop | Avalanche | bar | reached |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| case | clrun | loop | Avalanche | clrun / Avalanche | clrun / loop, training | memory |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for content in contents:
-        judged = bars(content) or [Judged("", "", "")]
-        cells = [_seconds(content, side) for side in ("clrun", "raw", "avalanche")]
-        for place, bar in enumerate(judged):
-            first = [content["case"]["about"], *cells] if place == 0 else ["", "", "", ""]
-            verdict = f"{bar.reached} {'yes' if bar.verdict == 'reached' else 'no'}".strip()
-            rows.append(f"| {' | '.join([*first, bar.words, verdict if bar.words else ''])} |")
-    return "\n".join([*rows, "", *_conditions(contents)])
+        beside = [
+            ratios(content, "total_cpu", "clrun", "avalanche"),
+            ratios(content, "train_cpu", "clrun", "raw"),
+            ratios(content, "peak_mb", "clrun", "avalanche"),
+        ]
+        if any(beside):
+            seconds = [_seconds(content, side) for side in ("clrun", "raw", "avalanche")]
+            cells = [str(spread(values)) if values else "" for values in beside]
+            rows.append(f"| {' | '.join([content['case']['about'], *seconds, *cells])} |")
+    return rows
+
+
+def _judged(contents: list[dict[str, Any]]) -> list[str]:
+    """A row for each bar."""
+    rows = ["| case | bar | measured | reached |", "| --- | --- | --- | --- |"]
+    for content in contents:
+        for bar in bars(content):
+            reached = "yes" if bar.verdict == "reached" else "no"
+            cells = [content["case"]["name"], bar.words, bar.reached, reached]
+            rows.append(f"| {' | '.join(cells)} |")
+    return rows
 
 
 def _seconds(content: dict[str, Any], side: str) -> str:
@@ -160,15 +179,15 @@ def _seconds(content: dict[str, Any], side: str) -> str:
 
 
 def _conditions(contents: list[dict[str, Any]]) -> list[str]:
-    """One line for each machine and data that the table's numbers come from."""
-    found = []
+    """What the numbers come from: machines, images, and the commit of each case."""
+    turns = [len(content["repeats"]) for content in contents]
+    told = [f"Medians (least to most) of {min(turns)} to {max(turns)} turns."]
     for content in contents:
         machine = content["machine"]
-        turns = sum(1 for _ in content["repeats"])
-        line = (
-            f"Medians of {turns} turns (least to most); {machine['processor']}, threads: "
-            f"{content['threads']}, torch {machine['torch']}"
-        )
-        line += f"; images: {content['data']}." if content["data"] else "."
-        found.append(line)
-    return list(dict.fromkeys(found))
+        line = f"{machine['processor']}, threads: {content['threads']}, torch {machine['torch']}"
+        told.append(f"{line}; images: {content['data']}." if content["data"] else f"{line}.")
+    for commit in dict.fromkeys(content["commit"] for content in contents):
+        named = [c for c in contents if c["commit"] == commit]
+        cases = [f"{c['case']['name']} ({len(c['repeats'])})" for c in named]
+        told.append(f"Commit {commit}, with turns: {', '.join(cases)}.")
+    return list(dict.fromkeys(told))
