@@ -20,7 +20,7 @@ NAMES = {
     "accuracy": "final accuracy",
     "first_step_cpu": "CPU s until the first update",
     "after_torch_cpu": "CPU s from torch to the first update",
-    "late_over_early": "update of experience 100 over one of experience 2",
+    "late_over_early": "update of experiences 91 to 100 over one of 2 to 11",
     "resident_growth": "resident memory at the end over that after experience 2",
     "above_buffer_mb": "peak MB above the latents",
     "logits_difference": "relative difference of the first logits",
