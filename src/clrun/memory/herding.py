@@ -20,6 +20,8 @@ GRAM_BYTES = 2**30
 """All products of pairs of rows are computed at once only if they fit in this."""
 GRAM_SHARE = 6
 """...and only if more than one row in so many is picked; else a product with each pick is less."""
+IN_CACHE = 256
+"""Rows centred at a time."""
 FEW = 64
 """So many candidates are compared as they are; among more, equal rows are looked for first."""
 
@@ -79,6 +81,17 @@ def _rounding_of_a_mean(f: Tensor) -> float:
     return 4 * EPSILON * float(f.norm(dim=1).max()) if len(f) else 0.0
 
 
+def _centred(f: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """f - mean [n, d] in `dtype`, and the length of each row [n] in float64."""
+    mean, centred, length = f.mean(0), torch.empty_like(f, dtype=dtype), f.new_empty(len(f))
+    parts = (tensor.split(IN_CACHE) for tensor in (f, centred, length))
+    for rows, place, lengths in zip(*parts, strict=True):
+        difference = rows - mean
+        place.copy_(difference)
+        lengths.copy_(difference.norm(dim=1))
+    return centred, length
+
+
 class _Greedy:
     """Herding in progress.
 
@@ -86,28 +99,28 @@ class _Greedy:
     picked rows at a distance |w + g_k| / (picks + 1) from the mean of all. |w| is the same for all,
     so what is compared is the score |g_k|^2 + 2 g_k w, in units of the largest |g|. Candidates
     whose scores are too close for their rounding are settled by the definition itself; so products
-    may be taken in float32, which halves the memory to read for a pick.
+    may be taken in float32, which halves the memory to read for a pick. Vectors are NumPy's, whose
+    calls on few numbers take a tenth of PyTorch's time.
     """
 
     def __init__(self, f: Tensor, at_once: bool) -> None:
-        self.f, self.mean = f, f.mean(0)
-        centred = f - self.mean
-        length = centred.norm(dim=1)
+        self.f, self.mean = f.numpy(), f.mean(0).numpy()
+        centred, length = _centred(f, torch.float64 if at_once else torch.float32)
         self.unit = float(length.max()) or 1.0
         centred /= self.unit
-        self.squares = (length / self.unit) ** 2
-        self.score = self.squares.clone()
+        self.squares = ((length / self.unit) ** 2).numpy()
+        self.score = self.squares.copy()
         self.at_once = at_once
         # [n, n] float64, all products of two g; or [n, d] float32, the g, to be multiplied by w
-        self.factor = centred @ centred.T if at_once else centred.float()
+        self.factor = centred @ centred.T if at_once else centred
         self.tie = _rounding_of_a_mean(f)
-        self.picks, self.picked_sum = 0, torch.zeros_like(self.mean)
-        self.w = torch.zeros_like(self.mean)
+        self.picks, self.picked_sum = 0, np.zeros_like(self.mean)
+        self.w = np.zeros_like(self.mean)
         self.twins: Tensor | None = None
 
     def pick(self) -> int:
         """The next row."""
-        score = self.score.numpy()
+        score = self.score
         best = int(score.argmin())
         lowest = float(score[best])
         score[best] = np.inf
@@ -123,12 +136,13 @@ class _Greedy:
         self.picks += 1
         self.picked_sum += self.f[best]
         self.w = (self.picked_sum - self.picks * self.mean) / self.unit
-        self.squares[best] = torch.inf  # not to be picked again
+        self.squares[best] = np.inf  # not to be picked again
         if self.at_once:
-            self.score.add_(self.factor[best], alpha=2)
-            self.score[best] = torch.inf
+            self.score += 2 * self.factor[best].numpy()
+            self.score[best] = np.inf
         else:
-            torch.add(self.squares, torch.mv(self.factor, self.w.float()), alpha=2, out=self.score)
+            product = torch.mv(self.factor, torch.from_numpy(self.w).float()).numpy()
+            np.add(self.squares, 2 * product.astype(np.float64), out=self.score)
 
     def _rounding(self) -> float:
         """How far a score can be off: standard bounds for sums and products, in norms.
@@ -137,21 +151,22 @@ class _Greedy:
         products, and that of a product with the dimensions.
         """
         t, tie = self.picks + 1, self.tie / self.unit
-        size = float(self.w.norm()) + 1 + t * tie
+        size = float(np.linalg.norm(self.w)) + 1 + t * tie
         epsilon = EPSILON * (size + t) if self.at_once else EPSILON_32 * size
-        return size * (tie * t * (4 + t) + 2 * epsilon * (len(self.mean) + 2))
+        return size * (tie * t * (4 + t) + 2 * epsilon * (len(self.mean) + 3))
 
     def _settle(self, candidates: Tensor) -> int:
         """The first of the candidates [m], ascending, that are the best by definition."""
         if len(candidates) > FEW:
             candidates = self._without_twins(candidates)
-        means = (self.picked_sum + self.f[candidates]) / (self.picks + 1)
-        distance = (means - self.mean).norm(dim=1)
+        chosen = torch.from_numpy(self.f[candidates.numpy()])
+        means = (torch.from_numpy(self.picked_sum) + chosen) / (self.picks + 1)
+        distance = (means - torch.from_numpy(self.mean)).norm(dim=1)
         return int(candidates[(distance <= distance.min() + self.tie).nonzero()[0]])
 
     def _without_twins(self, candidates: Tensor) -> Tensor:
         """The candidates [m], ascending, of equal rows only the first."""
         if self.twins is None:
-            self.twins = self.f.unique(dim=0, return_inverse=True)[1]
+            self.twins = torch.from_numpy(self.f).unique(dim=0, return_inverse=True)[1]
         firsts = np.unique(self.twins[candidates].numpy(), return_index=True)[1]
         return candidates[np.sort(firsts)]
