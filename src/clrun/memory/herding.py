@@ -20,7 +20,7 @@ GRAM_BYTES = 2**30
 """All products of pairs of rows are computed at once only if they fit in this."""
 GRAM_SHARE = 6
 """...and only if more than one row in so many is picked; else a product with each pick is less."""
-IN_CACHE = 256
+IN_CACHE = 64
 """Rows centred at a time."""
 FEW = 64
 """So many candidates are compared as they are; among more, equal rows are looked for first."""
@@ -84,9 +84,10 @@ def _rounding_of_a_mean(f: Tensor) -> float:
 def _centred(f: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """f - mean [n, d] in `dtype`, and the length of each row [n] in float64."""
     mean, centred, length = f.mean(0), torch.empty_like(f, dtype=dtype), f.new_empty(len(f))
+    space = f.new_empty(min(IN_CACHE, len(f)), f.shape[1])
     parts = (tensor.split(IN_CACHE) for tensor in (f, centred, length))
     for rows, place, lengths in zip(*parts, strict=True):
-        difference = rows - mean
+        difference = torch.sub(rows, mean, out=space[: len(rows)])
         place.copy_(difference)
         lengths.copy_(difference.norm(dim=1))
     return centred, length
