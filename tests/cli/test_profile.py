@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ def test_a_profiled_run_ends_with_its_results_and_two_more_tables(profiled: Done
     ):
         assert phrase in profiled.told
     assert f"Profile: {profiled.folder / 'profile'}" in profiled.told
+    assert re.search(r"Time on cpu, 1 CPU thread\s", profiled.told)
 
 
 def test_phases_sum_to_no_more_than_the_time_of_the_command(profiled: Done) -> None:

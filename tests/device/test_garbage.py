@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import clrun
 from clrun.device.garbage import no_search, only_new_objects_searched
 from clrun.records.raw_log import RawLog
+
+PROGRAM = """
+import gc, sys
+seen = []
+class Noting:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            seen.append(gc.isenabled())
+sys.meta_path.insert(0, Noting())
+from clrun.cli.main import main
+assert main(["strategy=naive", "strategy.train_epochs=1", "device=cpu", "eval.initial=false"]) == 0
+assert seen == [False] and gc.isenabled(), seen
+"""
 
 
 class Cycle:
@@ -69,3 +84,9 @@ def test_a_run_leaves_older_objects_alone_while_it_goes_on_only(tmp_path, monkey
 
     assert min(frozen) > 0
     assert gc.get_freeze_count() == 0
+
+
+def test_the_command_line_searches_nothing_while_torch_is_imported(tmp_path):
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True)
+
+    assert done.returncode == 0, done.stderr

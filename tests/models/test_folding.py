@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from clrun.models.batch_renorm import BatchRenorm2D, replace_bn_with_brn
 from clrun.models.cut import cut
-from clrun.models.folding import EvaluatingForm, FoldedConv, folded
+from clrun.models.folding import EvaluatingForm, FoldedConv, _evaluating_form, folded
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.models.slim_resnet18 import SlimResNet18
 from clrun.streams.experience import StreamShape
@@ -273,3 +273,49 @@ def test_a_model_that_cannot_be_folded_evaluates_itself(model: nn.Module) -> Non
 
     assert torch.equal(form(images()), model(images()))
     assert not made
+
+
+class Heads(nn.Module):
+    """A shared part, and the head that an attribute names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.heads = nn.ModuleList([nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1)])
+        self.scale = nn.Parameter(torch.ones(1))
+        self.current = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.heads[self.current](self.norm(self.conv(x))) * self.scale
+        return -y if self.training else y
+
+
+def test_evaluation_follows_an_attribute_that_decides() -> None:
+    model, x = lived_in(Heads()), images()
+    form, _ = evaluating_form(model)
+    first = form(x)
+
+    model.current = 1
+
+    assert_close(form(x), model(x))
+    assert not torch.equal(form(x), first)
+
+
+def test_evaluation_follows_a_parameter_that_was_exchanged() -> None:
+    model, x = lived_in(Heads()), images()
+    form, _ = evaluating_form(model)
+    form(x)
+
+    model.scale = nn.Parameter(torch.full((1,), 3.0))
+
+    assert_close(form(x), model(x))
+
+
+def test_a_model_is_traced_as_it_evaluates() -> None:
+    model = lived_in(Heads()).train()
+    form = _evaluating_form(model)
+
+    model.eval()
+
+    assert_close(form(images()), model(images()))
+    assert form is not model

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from clrun.models.dropout import SeededDropout
+from clrun.models.features import evaluating
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position
 from clrun.strategies.updater import Place, Updater, criterion
@@ -297,3 +298,20 @@ def test_features_of_no_named_layer_are_what_the_head_is_given(updater, parts_of
     features = trained.extract(rows[0], None)
 
     torch.testing.assert_close(features, parts.model.features(rows[0].float() / 255).detach())
+
+
+def test_predictions_are_made_without_passes_for_normalisation(updater, parts_of, rows):
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), norm, nn.Flatten(), nn.Linear(12, 6))
+    made = updater(parts_of(model=model))
+    made.step(*rows, HERE)
+    seen = []
+    norm.register_forward_hook(lambda *_: seen.append("norm"))
+
+    logits = made.predict(rows[0])
+
+    assert not seen
+    with torch.no_grad(), evaluating(model):
+        inputs = made.parts.transform.evaluation(rows[0])
+        torch.testing.assert_close(logits, model(inputs), rtol=1e-5, atol=1e-5)

@@ -9,7 +9,6 @@ output for the backward pass. Gradients reach weight, gamma and beta through the
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import is_not
 from typing import Any, NamedTuple
 
 import torch
@@ -93,24 +92,45 @@ class _ConvReLU(torch.autograd.Function):
 class EvaluatingForm:
     """A model's forward pass while it is in evaluation mode, its convolutions folded.
 
-    Made when first called, and again when layers were exchanged for others. `forward` serves where
-    nothing can be folded, or the model cannot be traced; `runnable` makes a folded one callable.
+    Made when first called, and again when layers, parameters or plain attributes (a flag, the
+    number of a head) were exchanged for others: a trace takes them for constant. `forward` serves
+    where nothing can be folded or traced; `runnable` makes a folded model callable.
     """
 
     def __init__(
         self, model: nn.Module, forward: Forward, runnable: Callable[..., Forward]
     ) -> None:
         self._model, self._plain, self._runnable = model, forward, runnable
-        self._layers: list[nn.Module] = []
+        self._constants: list[Any] = []
         self._forward = forward
 
     def __call__(self, x: Tensor) -> Tensor:
-        layers = list(self._model.modules())
-        if len(layers) != len(self._layers) or any(map(is_not, layers, self._layers)):
+        constants = _constants(self._model)
+        if len(constants) != len(self._constants) or not all(
+            map(_same, constants, self._constants)
+        ):
             form = _evaluating_form(self._model)
-            self._layers = layers
+            self._constants = constants
             self._forward = self._plain if form is self._model else self._runnable(form)
         return self._forward(x)
+
+
+PLAIN = (bool, int, float, str)
+"""Attributes that a forward pass may decide on."""
+
+
+def _constants(model: nn.Module) -> list[Any]:
+    """What a trace does not ask for again."""
+    found: list[Any] = []
+    for module in model.modules():
+        found += [module, *module._parameters.values(), *module._buffers.values()]
+        plain = (v for k, v in vars(module).items() if k != "training" and isinstance(v, PLAIN))
+        found += plain
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, PLAIN) and isinstance(other, PLAIN) and one == other)
 
 
 def _evaluating_form(model: nn.Module) -> nn.Module:
