@@ -19,13 +19,14 @@ import torch
 from torch import nn
 
 import clrun
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform
 from clrun.memory.latent_memory import LatentMemory
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.runner.prepare import build
 from clrun.seeds import isolated
 from clrun.strategies.strategy import Parts
-from clrun.streams.experience import Experience, Patterns
-from clrun.streams.transforms import Transform
+from clrun.streams.experience import Experience
 
 CLASSES = 10
 TRANSFORM = Transform((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "none")

@@ -27,8 +27,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import pil_to_tensor
 
-from clrun.streams.cache import cached_images
-from clrun.streams.core50_images import decode_png
+from clrun.images.cache import cached_images
+from clrun.sources.core50_images import decode_png
 
 BATCH, REPEATS = 128, 5
 

@@ -19,11 +19,12 @@ from measure import Meter, read_case, weights_file, write_result
 from timed_steps import TimedSteps
 
 import clrun
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform
 from clrun.runner.prepare import Prepared, build, prepare
 from clrun.runner.run import run
 from clrun.seeds import isolated
-from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
-from clrun.streams.transforms import Transform
+from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 
 class Given:

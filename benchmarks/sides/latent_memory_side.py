@@ -12,11 +12,11 @@ from measure import Meter, read_case, write_result
 from torch import Tensor, fx, nn
 
 import clrun
+from clrun.images.transforms import Transform
 from clrun.memory.latent_memory import LatentMemory, NewRows
 from clrun.runner.prepare import build
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.strategy import Parts
-from clrun.streams.transforms import Transform
 
 LATENT = (512, 8, 8)
 CAPACITY, FLOAT, MINIBATCH = 1500, 4, 128

@@ -44,7 +44,7 @@ def replay(case: dict[str, Any]) -> dict[str, Any]:
     return {**meter.report(), "accuracy": accuracy, "patterns": loop.patterns}
 
 
-class Held(NamedTuple):
+class DeviceRows(NamedTuple):
     """The memory, in the order in which its rows would go: a group's last ones first."""
 
     x: Tensor
@@ -69,7 +69,7 @@ class Loop:
             value.view(-1, 1, 1) for value in scale_and_shift(case, data["channels"])
         )
         self.sgd = SGD(list(self.net.parameters()), case["lr"], case["momentum"], 0.0)
-        self.held: Held | None = None
+        self.held: DeviceRows | None = None
         self.patterns = 0
 
     def learn(self, i: int, rows: Rows) -> None:
@@ -106,7 +106,7 @@ class Loop:
         """Let old and new rows compete for the memory's places."""
         rng = generator(self.case["seed"], "memory", i)
         key = torch.rand(len(y), generator=rng, dtype=torch.float64)
-        new = Held(x, y, torch.full_like(y, i), key)
+        new = DeviceRows(x, y, torch.full_like(y, i), key)
         if self.case["storage_policy"] == "reservoir":
             self.held = self._reservoir(new)
             return
@@ -122,29 +122,29 @@ class Loop:
         kept = [
             [field[:quota] for field in group] for group, quota in zip(groups, quotas, strict=True)
         ]
-        self.held = Held(*(torch.cat(fields) for fields in zip(*kept, strict=True)))
+        self.held = DeviceRows(*(torch.cat(fields) for fields in zip(*kept, strict=True)))
 
-    def _reservoir(self, new: Held) -> Held:
+    def _reservoir(self, new: DeviceRows) -> DeviceRows:
         old = [self.held] if self.held else []
         keys = torch.cat([part.key for part in [*old, new]])
         best = keys.argsort(descending=True, stable=True)[: self.case["mem_size"]]
         if not old:
-            return Held(*(field[best] for field in new))
+            return DeviceRows(*(field[best] for field in new))
         late = best >= len(self.held.y)
         early = [field[best[~late]] for field in self.held]
         fresh = [field[best[late] - len(self.held.y)] for field in new]
         place = torch.cat([(~late).nonzero().flatten(), late.nonzero().flatten()]).argsort()
         pairs = zip(early, fresh, strict=True)
-        return Held(*(torch.cat(pair)[place] for pair in pairs))
+        return DeviceRows(*(torch.cat(pair)[place] for pair in pairs))
 
-    def _ranked(self, group: Held, most: int) -> Held:
+    def _ranked(self, group: DeviceRows, most: int) -> DeviceRows:
         """The first rows of a group that is new, best first."""
         selection = self.case["selection"]
         if selection == "random":
             best = group.key.argsort(descending=True, stable=True)[:most]
         else:
             best = RANKINGS[selection](self._features(group.x), most)
-        return Held(*(field[best] for field in group))
+        return DeviceRows(*(field[best] for field in group))
 
     @torch.inference_mode()
     def _features(self, x: Tensor) -> Tensor:
@@ -164,8 +164,8 @@ class Loop:
         return sum(found) / len(found)
 
 
-def _groups(rows: Held, by_class: bool) -> list[Held]:
+def _groups(rows: DeviceRows, by_class: bool) -> list[DeviceRows]:
     """By class or by experience, in the order of their first rows; no group ever comes back."""
     ids = rows.y if by_class else rows.experience
     seen = list(dict.fromkeys(ids.tolist()))
-    return [Held(*(field[ids == group] for field in rows)) for group in seen]
+    return [DeviceRows(*(field[ids == group] for field in rows)) for group in seen]

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from clrun.cli.main import main
 from clrun.cli.profile_tables import print_profile
-from clrun.runner.profiling.operators import Operator
+from clrun.profiling.operators import Operator
 
 QUICK = ["strategy=naive", "strategy.train_epochs=1", "device=cpu", "device.threads=1"]
 

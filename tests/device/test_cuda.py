@@ -11,7 +11,7 @@ import torch
 import clrun
 from clrun.device.device import Device
 from clrun.device.fastest import memory_file
-from clrun.device.held import hold
+from clrun.device.rows import hold
 from clrun.runner.prepare import build, prepare
 from clrun.strategies.strategy import Parts
 
@@ -119,7 +119,7 @@ def test_an_update_does_not_wait_for_the_device(experiment):
 
 @pytest.mark.parametrize("is_resident", [True, False])
 def test_held_rows_arrive_whole_however_many_are_on_their_way(is_resident, monkeypatch):
-    monkeypatch.setattr("clrun.device.held.LEFT_FREE", 0.0 if is_resident else 2.0)
+    monkeypatch.setattr("clrun.device.rows.LEFT_FREE", 0.0 if is_resident else 2.0)
     x = torch.arange(4096 * 3072).remainder(251).to(torch.uint8).view(4096, 3, 32, 32)
     held = hold(x, GPU)
     plan = torch.randint(4096, (40, 512), generator=torch.Generator().manual_seed(0))

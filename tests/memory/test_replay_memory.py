@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor
 
+from clrun.images.patterns import Patterns
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.selection import (
     ClassExemplarsSelectionStrategy,
@@ -9,7 +10,6 @@ from clrun.memory.selection import (
 )
 from clrun.memory.storage_policy import ClassBalancedStoragePolicy
 from clrun.seeds import generator
-from clrun.streams.experience import Patterns
 
 RANDOM = RandomExemplarsSelectionStrategy(RandomExemplarsSelectionStrategy.Config())
 HERDING = HerdingSelectionStrategy(HerdingSelectionStrategy.Config(layer_name="fc", normalize=True))

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from clrun.errors import ConfigError
+from clrun.images.transforms import Transform
 from clrun.models.features import (
     evaluating,
     extract_features,
@@ -11,7 +12,6 @@ from clrun.models.features import (
     require_layer,
 )
 from clrun.models.layers import GlobalAveragePool
-from clrun.streams.transforms import Transform
 
 PLAIN = Transform(mean=(0.0,), std=(1.0,), augment="crop_flip")
 

@@ -10,10 +10,11 @@ import torch
 
 import clrun
 from clrun.config.run_config import RunConfig
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform
 from clrun.preview.facts import Preview, preview
 from clrun.runner.prepare import build
-from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
-from clrun.streams.transforms import Transform
+from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 Counts = Sequence[Sequence[int]]
 

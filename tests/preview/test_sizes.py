@@ -7,10 +7,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from clrun.images.altered_rows import Permutation, altered, joined
+from clrun.images.mapped_rows import MappedRows, RowFile
+from clrun.images.patterns import Patterns
 from clrun.preview.sizes import sizes
-from clrun.streams.altered_rows import Permutation, altered, joined
-from clrun.streams.experience import Benchmark, Patterns
-from clrun.streams.mapped_rows import MappedRows, RowFile
+from clrun.streams.experience import Benchmark
 
 LABELS = 8
 ROW = 16

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clrun.device.held import Held
-from clrun.device.held import hold as hold_rows
+from clrun.device.rows import DeviceRows
+from clrun.device.rows import hold as hold_rows
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform
 from clrun.runner.evaluation import Evaluation, guessed
-from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
-from clrun.streams.transforms import Transform
+from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 
 class Guesser:
@@ -142,9 +143,9 @@ def test_large_images_are_scored_a_few_at_a_time(side, expected):
 def test_rows_are_brought_to_a_device_and_once_if_they_stay_there(place):
     fetched = []
 
-    def hold(rows: torch.Tensor) -> Held:
+    def hold(rows: torch.Tensor) -> DeviceRows:
         fetched.append(len(rows))
-        return Held(lambda at: rows.index_select(0, at.new_empty(0, device="cpu")), where)
+        return DeviceRows(lambda at: rows.index_select(0, at.new_empty(0, device="cpu")), where)
 
     where = torch.device(place)
     scored = evaluation()

@@ -18,15 +18,15 @@ from types import SimpleNamespace
 import pytest
 
 from clrun.errors import NonFiniteLoss
+from clrun.profiling.clocks import REST, Clocks
+from clrun.profiling.imports import timed_imports
+from clrun.profiling.operators import OUTSIDE, Operator, as_csv, operators
+from clrun.profiling.peaks import rss_bytes, sampled_memory
+from clrun.profiling.points import LOADING, RUNNING, Point, measured, owner_of
+from clrun.profiling.profile import Profile
+from clrun.profiling.window import Window
 from clrun.runner.interrupt import Interrupted
 from clrun.runner.prepare import prepare
-from clrun.runner.profiling.clocks import REST, Clocks
-from clrun.runner.profiling.imports import timed_imports
-from clrun.runner.profiling.operators import OUTSIDE, Operator, as_csv, operators
-from clrun.runner.profiling.peaks import rss_bytes, sampled_memory
-from clrun.runner.profiling.points import LOADING, RUNNING, Point, measured, owner_of
-from clrun.runner.profiling.profile import Profile
-from clrun.runner.profiling.window import Window
 from clrun.runner.run import run as run_prepared
 
 MEGABYTE = 2**20

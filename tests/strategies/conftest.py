@@ -14,14 +14,15 @@ from torch import Tensor, nn
 import clrun
 from clrun.config.run_config import RunConfig
 from clrun.device.device import Device
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Draws, Transform
 from clrun.memory.selection import RandomExemplarsSelectionStrategy
 from clrun.memory.storage_policy import ExperienceBalancedStoragePolicy
 from clrun.runner.merged import merged
 from clrun.runner.prepare import build, prepare
 from clrun.seeds import isolated
 from clrun.strategies.strategy import Parts, Strategy
-from clrun.streams.experience import Benchmark, Experience, Patterns
-from clrun.streams.transforms import Draws, Transform
+from clrun.streams.experience import Benchmark, Experience
 
 
 @pytest.fixture(scope="package", autouse=True)

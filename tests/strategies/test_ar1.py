@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import clrun
 from clrun.config.sources import conf_root
 from clrun.errors import ConfigError
+from clrun.images.transforms import Transform
 from clrun.memory.latent_memory import LatentMemory, LatentRows
 from clrun.models.batch_renorm import BatchRenorm2D
 from clrun.models.features import evaluating
@@ -26,7 +27,6 @@ from clrun.strategies.naive import Naive
 from clrun.strategies.step import Position, Step
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 from clrun.streams.experience import Benchmark, Experience, StreamShape
-from clrun.streams.transforms import Transform
 
 SMALL: dict[str, Any] = {"latent_layer": "features.relu0", "train_mb_size": 32, "lr": 0.05}
 """For the MLP on digits."""

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from clrun.images.patterns import Patterns
 from clrun.strategies.feed import Feed
-from clrun.streams.experience import Patterns
 
 
 def test_the_minibatches_of_an_epoch_can_be_taken_in_any_order(parts_of):

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from clrun.config.sources import conf_root
+from clrun.images.patterns import Patterns
 from clrun.strategies.step import Position, Step
 from clrun.strategies.strategy import Strategy
-from clrun.streams.experience import Experience, Patterns
+from clrun.streams.experience import Experience
 
 OPTIONS = sorted(path.stem for path in (conf_root() / "strategy").glob("*.yaml"))
 SMALL = ("model.hidden=[32]", "benchmark.limit_per_class=40", "strategy.train_epochs=3")

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.testing import assert_close
 
+from clrun.images.transforms import Transform
 from clrun.strategies import latent_source
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.step import Position
 from clrun.strategies.updater import Place
-from clrun.streams.transforms import Transform
 
 PLACE = Place(0, Position(), 1)
 ROWS = 64

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from clrun.images.transforms import Transform
 from clrun.models.dropout import SeededDropout
 from clrun.models.features import evaluating
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position
 from clrun.strategies.updater import Place, Updater, criterion
-from clrun.streams.transforms import Transform
 
 HERE = Place(0, START, 1)
 

@@ -138,7 +138,7 @@ def test_keys_about_classes_are_refused_where_every_experience_has_all(
 
 def test_reading_the_counts_and_the_source_names_imports_no_torch():
     code = (
-        "import sys, clrun.streams.class_counts, clrun.streams.sources; "
+        "import sys, clrun.streams.class_counts, clrun.sources; "
         "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     )
 

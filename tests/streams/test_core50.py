@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 
 from clrun.errors import ConfigError
-from clrun.streams import core50_files
+from clrun.images.download import file_digest
+from clrun.images.files import Remote
+from clrun.sources import core50_files
+from clrun.sources.core50_files import LISTS
+from clrun.sources.core50_lists import CATEGORIES, list_names
 from clrun.streams.core50 import Core50
-from clrun.streams.core50_files import LISTS
-from clrun.streams.core50_lists import CATEGORIES, list_names
-from clrun.streams.download import file_digest
-from clrun.streams.sources.files import Remote
 
 OBJECTS = [*range(0, 50, 5), *(k for k in range(50) if k % 5)]
 """In the order in which our NC lists bring them: one of each category, then the others."""

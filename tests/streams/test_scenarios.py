@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from clrun.images.patterns import occurrence
 from clrun.seeds import generator
 from clrun.streams.scenarios import (
     arrange_classes,
@@ -13,7 +14,6 @@ from clrun.streams.scenarios import (
     new_classes,
     new_instances,
     new_units,
-    occurrence,
 )
 
 hypothesis = pytest.importorskip("hypothesis")

@@ -10,11 +10,12 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from clrun.errors import ConfigError
-from clrun.streams.experience import Benchmark, Patterns, StreamShape
-from clrun.streams.mapped_rows import MappedRows, RowFile
-from clrun.streams.sources import NUM_CLASSES
-from clrun.streams.sources.digits import Digits
-from clrun.streams.sources.source import Source, SourceData
+from clrun.images.mapped_rows import MappedRows, RowFile
+from clrun.images.patterns import Patterns
+from clrun.sources import NUM_CLASSES
+from clrun.sources.digits import Digits
+from clrun.sources.source import Source, SourceData
+from clrun.streams.experience import Benchmark, StreamShape
 from clrun.streams.split import Split
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"

@@ -13,12 +13,13 @@ import torch
 
 import clrun
 from clrun.console.display import SilentDisplay
+from clrun.images.patterns import Patterns
 from clrun.records.raw_log import RawLog
 from clrun.runner.merged import merged
 from clrun.runner.prepare import Prepared, build, prepare
 from clrun.runner.run import Run
 from clrun.strategies.strategy import Parts
-from clrun.streams.experience import Benchmark, Patterns
+from clrun.streams.experience import Benchmark
 
 SMALL = ("device=cpu", "model=mlp", "model.hidden=[16]", "strategy.train_epochs=1")
 STREAM = ("benchmark.limit_per_class=30", "benchmark.validation_fraction=0.2")

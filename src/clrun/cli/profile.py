@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from clrun.cli.parser import OneLineParser
 from clrun.device.garbage import no_search
 from clrun.errors import ConfigError, did_you_mean
-from clrun.runner.profiling.clocks import Clocks
-from clrun.runner.profiling.imports import TimedImports, timed_imports
-from clrun.runner.profiling.peaks import Sampler, sampled_memory
+from clrun.profiling.clocks import Clocks
+from clrun.profiling.imports import TimedImports, timed_imports
+from clrun.profiling.peaks import Sampler, sampled_memory
 
 if TYPE_CHECKING:
     from clrun.cli.profile_job import ProfiledRun

@@ -12,11 +12,11 @@ from clrun.cli.job import SingleRun
 from clrun.config.run_config import RunConfig
 from clrun.config.schema import component_class
 from clrun.errors import ConfigError
+from clrun.profiling.clocks import Clocks
+from clrun.profiling.points import LOADING, measured
+from clrun.profiling.profile import Profile
+from clrun.profiling.window import Window
 from clrun.runner.prepare import Prepared
-from clrun.runner.profiling.clocks import Clocks
-from clrun.runner.profiling.points import LOADING, measured
-from clrun.runner.profiling.profile import Profile
-from clrun.runner.profiling.window import Window
 
 
 class ProfiledRun(SingleRun):

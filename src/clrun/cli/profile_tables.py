@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clrun.runner.profiling.clocks import REST
-from clrun.runner.profiling.operators import Operator
+from clrun.profiling.clocks import REST
+from clrun.profiling.operators import Operator
 
 SHOWN = 0.005
 """Parts that take less of the whole time are left to summary.json."""

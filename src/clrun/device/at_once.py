@@ -6,7 +6,7 @@ from math import prod
 
 import torch
 
-from clrun.device.held import Rows
+from clrun.device.rows import Rows
 
 PIXELS_AT_ONCE = 512 * 32 * 32
 """On a CPU, of all images together. A network's activations take many times its images' bytes and

@@ -14,7 +14,7 @@ from clrun.config.bounds import Count, Natural
 from clrun.device import fastest, processor, settings
 from clrun.device.compiling import compiled
 from clrun.device.heap import kept_heap
-from clrun.device.held import Held, Rows, hold
+from clrun.device.rows import DeviceRows, Rows, hold
 from clrun.device.support import choose, obstacle, slowness
 from clrun.errors import ConfigError
 
@@ -138,7 +138,7 @@ class Device:
             x = x.contiguous(memory_format=torch.channels_last)
         return x
 
-    def hold(self, rows: Rows) -> Held:
+    def hold(self, rows: Rows) -> DeviceRows:
         """Rows [N, ...] to take minibatches from, kept where this device reaches them fastest."""
         return hold(rows, self.torch)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Generator, Tensor
 
 from clrun.memory.composition import Composition
+from clrun.memory.group_schedule import Lanes, dealt, lanes, rotating
 from clrun.memory.groups import grouped, members
-from clrun.memory.lanes import Lanes, dealt, lanes, rotating
 
 __all__ = ["Composition", "EpochPlan", "Minibatch", "draw", "plan_epoch"]
 

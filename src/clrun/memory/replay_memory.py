@@ -7,11 +7,11 @@ from collections import Counter
 import torch
 from torch import Tensor
 
+from clrun.images.patterns import Patterns
 from clrun.memory.exemplars import Exemplars, empty
 from clrun.memory.selection import ClassExemplarsSelectionStrategy, Extract
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.seeds import generator
-from clrun.streams.experience import Patterns
 
 
 class ReplayMemory:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.errors import ConfigError, did_you_mean
-from clrun.streams.transforms import Transform
+from clrun.images.transforms import Transform
 
 SHOWN_LAYERS = 40
 """Layer names listed in an error; deep models have hundreds."""

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from clrun.images.mapped_rows import MappedRows
 from clrun.streams.experience import Benchmark
-from clrun.streams.mapped_rows import MappedRows
 
 
 class Sizes(NamedTuple):

@@ -15,6 +15,7 @@ from torch import Tensor
 from clrun.config.run_config import RunConfig
 from clrun.config.schema import component_class
 from clrun.errors import ConfigError
+from clrun.images.patterns import Patterns
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import Composition, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
@@ -22,7 +23,7 @@ from clrun.memory.selection import RandomExemplarsSelectionStrategy
 from clrun.runner.prepare import build
 from clrun.seeds import generator
 from clrun.strategies.rehearsal import shares
-from clrun.streams.experience import Benchmark, Patterns
+from clrun.streams.experience import Benchmark
 
 
 class Updates(NamedTuple):
@@ -135,7 +136,9 @@ def _latent_capacity(asked: _Question) -> int:
     memory = LatentMemory(c.rm_sz, c.rm_bytes, c.latent_dtype, asked.config.seed)
     if c.rm_bytes is None:
         return memory.capacity(())
-    from clrun.strategies.halves import copied  # imports torch's compiler, a second for AR1 alone
+    from clrun.strategies.split_model import (
+        copied,  # imports torch's compiler, a second for AR1 alone
+    )
 
     cut = copied(build(asked.config.nodes["model"], shape), c).cut
     return memory.capacity(cut.latent_shape((shape.channels, shape.height, shape.width)))

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from clrun.config.bounds import Count
 from clrun.device.at_once import at_once
-from clrun.device.held import Held, Rows
+from clrun.device.rows import DeviceRows, Rows
+from clrun.images.patterns import Patterns
 from clrun.strategies.strategy import Strategy
-from clrun.streams.experience import Benchmark, Experience, Patterns
+from clrun.streams.experience import Benchmark, Experience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Scores:
     classes: list[float | None]
 
 
-Hold = Callable[[Rows], Held]
+Hold = Callable[[Rows], DeviceRows]
 """What brings rows to a device: `Device.hold`."""
 
 
@@ -43,7 +44,7 @@ class Evaluation:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._resident: dict[Experience, Held] = {}
+        self._resident: dict[Experience, DeviceRows] = {}
 
     def rows(self, experience: Experience) -> Patterns:
         """The rows an experience is scored on, evenly thinned to the limit."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clrun.streams.experience import Benchmark, Experience, joined_patterns
+from clrun.images.patterns import joined_patterns
+from clrun.streams.experience import Benchmark, Experience
 
 
 def merged(benchmark: Benchmark) -> Experience:

@@ -16,11 +16,11 @@ from clrun.config.run_config import Node, RunConfig
 from clrun.config.schema import component_class
 from clrun.device.device import Device
 from clrun.errors import ConfigError
+from clrun.images.download import Progress
 from clrun.models.features import require_layer
 from clrun.models.macs import training_macs
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
-from clrun.streams.download import Progress
 from clrun.streams.experience import Benchmark, StreamShape
 
 

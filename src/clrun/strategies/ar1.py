@@ -29,12 +29,12 @@ from clrun.models.macs import forward_macs, training_macs
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
 from clrun.strategies.descent import Descent
-from clrun.strategies.halves import Halves, copied
-from clrun.strategies.halves_keys import HalvesKeys
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.rehearsal import composition
 from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.split_model import SplitModel, copied
+from clrun.strategies.split_model_keys import SplitModelKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
@@ -51,7 +51,9 @@ class PatternMacs(NamedTuple):
     """of the upper part, forward and backward"""
 
     @classmethod
-    def of(cls, halves: Halves, image_shape: Sequence[int], *, learns_below: bool) -> PatternMacs:
+    def of(
+        cls, halves: SplitModel, image_shape: Sequence[int], *, learns_below: bool
+    ) -> PatternMacs:
         """As the halves are now: what is frozen needs no gradient."""
         upper = training_macs(halves.cut.upper, halves.cut.latent_shape(image_shape))
         if learns_below:
@@ -66,7 +68,7 @@ class AR1:
     uses_memory: ClassVar[bool] = False  # not that of storage_policy and selection
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(HalvesKeys, SharedKeys):
+    class Config(SplitModelKeys, SharedKeys):
         inc_lr: Positive | None
         head_lr_factor: Positive
         rm_sz: Natural
@@ -93,7 +95,7 @@ class AR1:
         """Refuse what cannot work with this model and these images; both stay as they are.
 
         Raises:
-            ConfigError: see `Halves` and `LatentMemory.capacity`.
+            ConfigError: see `SplitModel` and `LatentMemory.capacity`.
         """
         halves = copied(model, config)
         latent_shape = halves.cut.latent_shape((shape.channels, shape.height, shape.width))
@@ -101,7 +103,7 @@ class AR1:
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts
-        self.halves = Halves(parts.model, config)
+        self.halves = SplitModel(parts.model, config)
         self.cwr = CWRStar(self.halves.head) if config.head == "cwr_star" else None
         self.memory = _memory(config, parts.seed)
         self.plugins: tuple[Plugin, ...] = (*parts.plugins, *self._synaptic_intelligence())

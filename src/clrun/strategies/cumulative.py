@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from clrun.images.patterns import Patterns, joined_patterns
 from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
-from clrun.streams.experience import Experience, Patterns, joined_patterns
+from clrun.streams.experience import Experience
 
 
 class Cumulative(Naive):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from clrun.device.device import Device
+from clrun.fast.sgd import SGD
 from clrun.strategies.plugin import Plugin
-from clrun.strategies.sgd import SGD
 from clrun.strategies.shared_keys import SharedKeys
 
 

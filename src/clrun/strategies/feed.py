@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clrun.device.device import Device
-from clrun.streams.experience import Patterns
+from clrun.images.patterns import Patterns
 
 
 class Feed:

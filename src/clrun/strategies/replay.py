@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
+from clrun.images.patterns import Patterns
 from clrun.memory.described import described
 from clrun.memory.minibatches import Composition, EpochPlan, draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
@@ -28,7 +29,7 @@ from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.strategies.updater import Place, Updater
-from clrun.streams.experience import Experience, Patterns
+from clrun.streams.experience import Experience
 
 
 class Replay:

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from clrun.device.device import Device
+from clrun.images.transforms import Transform
 from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.step import Position, Step
 from clrun.streams.experience import Experience
-from clrun.streams.transforms import Transform
 
 
 @dataclass(frozen=True, kw_only=True)

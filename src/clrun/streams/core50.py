@@ -11,22 +11,23 @@ from torch import Tensor
 
 from clrun.config.bounds import Count, Fraction
 from clrun.errors import ConfigError
+from clrun.images.augment import AugmentPolicy, preset
+from clrun.images.download import Progress
+from clrun.images.files import data_folder, named_root
+from clrun.images.mapped_rows import MappedRows
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform
 from clrun.seeds import generator
-from clrun.streams import scenarios
-from clrun.streams.augment import AugmentPolicy, preset
-from clrun.streams.core50_files import Core50Files
-from clrun.streams.core50_lists import (
+from clrun.sources.core50_files import Core50Files
+from clrun.sources.core50_lists import (
     CATEGORIES,
     NUM_OBJECTS,
     OBJECTS_PER_CATEGORY,
     FileLists,
     read_lists,
 )
-from clrun.streams.download import Progress
-from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
-from clrun.streams.mapped_rows import MappedRows
-from clrun.streams.sources.files import data_folder, named_root
-from clrun.streams.transforms import Transform
+from clrun.streams import scenarios
+from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 NUM_EXPERIENCES = {
     "ni": 8,

@@ -1,31 +1,12 @@
-"""The nouns of a stream: patterns, experiences, and a benchmark made of them."""
+"""The nouns of a stream: experiences, and a benchmark made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from clrun.streams.altered_rows import joined
-from clrun.streams.transforms import Transform
-
-
-class Patterns(NamedTuple):
-    """Inputs and their labels, always together: x[i] belongs to y[i]."""
-
-    x: Tensor
-    """[N, C, H, W] uint8; or rows that serve as such a tensor and are read or made only when
-    `index_select` asks for them (`mapped_rows`, `altered_rows`)"""
-    y: Tensor
-    """[N] int64"""
-
-
-def joined_patterns(parts: Sequence[Patterns]) -> Patterns:
-    """All rows, part after part; what is not in memory stays out of it."""
-    return Patterns(joined([p.x for p in parts]), torch.cat([p.y for p in parts]))
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

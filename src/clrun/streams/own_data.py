@@ -9,15 +9,15 @@ from typing import Literal, Protocol, cast
 from torch import Tensor
 
 from clrun.errors import ConfigError
-from clrun.streams.cut import Cut, Rows
+from clrun.sources.csv_table import find_in_table
+from clrun.sources.folder import find_in_folders
+from clrun.sources.labelled_files import LabelledFiles
+from clrun.sources.labelled_rows import LabelledRows
+from clrun.sources.npz import NpzArrays
+from clrun.sources.source import Source
 from clrun.streams.own_keys import OwnKeys
+from clrun.streams.partition import Assignment, Partition
 from clrun.streams.scenarios import by_experience, limit_per_class
-from clrun.streams.sources.csv_table import find_in_table
-from clrun.streams.sources.folder import find_in_folders
-from clrun.streams.sources.labelled_files import LabelledFiles
-from clrun.streams.sources.labelled_rows import LabelledRows
-from clrun.streams.sources.npz import NpzArrays
-from clrun.streams.sources.source import Source
 from clrun.streams.split import Split
 from clrun.streams.split_keys import SplitKeys
 
@@ -50,7 +50,7 @@ class OwnData(Split):
         except ValueError as error:
             raise ConfigError(f"benchmark.{error}") from None
 
-    def _rows(self, train: Tensor, test: Tensor, seed: int) -> Rows:
+    def _rows(self, train: Tensor, test: Tensor, seed: int) -> Assignment:
         if cast(OwnKeys, self.config).scenario != "given":
             return super()._rows(train, test, seed)
         rows, limit = cast(OwnSource, self.source).rows, self.config.limit_per_class
@@ -64,7 +64,7 @@ class OwnData(Split):
         )
 
 
-class AsGiven(Cut):
+class AsGiven(Partition):
     """Each row in the experience that the data say."""
 
     def __init__(

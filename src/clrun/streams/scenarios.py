@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from clrun.images.patterns import occurrence
 from clrun.streams.class_counts import class_counts
 
 
@@ -112,13 +113,3 @@ def hold_out(y: Tensor, fraction: float, rng: Generator) -> tuple[Tensor, Tensor
 def limit_per_class(y: Tensor, limit: int) -> Tensor:
     """The first `limit` rows of each class. [N] int64 -> [n] int64"""
     return (occurrence(y) < limit).nonzero().flatten()
-
-
-def occurrence(y: Tensor) -> Tensor:
-    """For each row, how many rows of its class come before it. [N] int64 -> [N] int64"""
-    order = y.argsort(stable=True)
-    counts = torch.bincount(y)
-    starts = counts.cumsum(0) - counts
-    before = torch.empty_like(y)
-    before[order] = torch.arange(len(y)) - starts[y[order]]
-    return before

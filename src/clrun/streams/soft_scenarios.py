@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from clrun.streams.scenarios import occurrence
+from clrun.images.patterns import occurrence
 
 
 def steps_of(groups: Sequence[Sequence[int]]) -> Tensor:

@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 
 from clrun.errors import ConfigError
+from clrun.images.altered_rows import Alteration, Permutation, Resizing, Rotation, altered
+from clrun.images.augment import JITTER, AugmentPolicy, preset
+from clrun.images.download import Progress
+from clrun.images.files import data_folder
+from clrun.images.patterns import Patterns
+from clrun.images.transforms import Transform, resize
 from clrun.seeds import generator
+from clrun.sources import NUM_CLASSES, SOURCES, SourceName
+from clrun.sources.source import Source
 from clrun.streams import scenarios
-from clrun.streams.altered_rows import Alteration, Permutation, Resizing, Rotation, altered
-from clrun.streams.augment import JITTER, AugmentPolicy, preset
-from clrun.streams.cut import ALTERED, Cut, Rows
-from clrun.streams.download import Progress
-from clrun.streams.experience import Benchmark, Experience, Patterns, StreamShape
-from clrun.streams.sources import NUM_CLASSES, SOURCES, SourceName
-from clrun.streams.sources.files import data_folder
-from clrun.streams.sources.source import Source
+from clrun.streams.experience import Benchmark, Experience, StreamShape
+from clrun.streams.partition import ALTERED, Assignment, Partition
 from clrun.streams.split_keys import SplitKeys
-from clrun.streams.transforms import Transform, resize
 
 
 class Split:
@@ -113,10 +114,10 @@ class Split:
         """Where the images come from."""
         return SOURCES[cast(Split.Config, self.config).source]()
 
-    def _rows(self, train: Tensor, test: Tensor, seed: int) -> Rows:
+    def _rows(self, train: Tensor, test: Tensor, seed: int) -> Assignment:
         """The rows of each experience, from the labels of all training and all test rows."""
         place = f"data_root={self.root}"
-        return Cut(self.config, len(self.source.class_names), seed, place).rows(train, test)
+        return Partition(self.config, len(self.source.class_names), seed, place).rows(train, test)
 
     def _experiences(self, train: Patterns, test: Patterns, seed: int) -> list[Experience]:
         rows = self._rows(train.y, test.y, seed)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from clrun.config.bounds import Count, Fraction, NonNegative
-from clrun.streams.augment import AugmentPolicy
+from clrun.images.augment import AugmentPolicy
 from clrun.streams.class_counts import (
     check_class_order,
     check_every_class_everywhere,

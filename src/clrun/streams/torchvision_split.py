@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from clrun.streams.sources.source import Source
-from clrun.streams.sources.torchvision_sets import SETS, TorchvisionName
-from clrun.streams.sources.torchvision_source import TorchvisionImages
+from clrun.sources.source import Source
+from clrun.sources.torchvision_sets import SETS, TorchvisionName
+from clrun.sources.torchvision_source import TorchvisionImages
 from clrun.streams.split import Split
 from clrun.streams.split_keys import SplitKeys
 

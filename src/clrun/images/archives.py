@@ -1,0 +1,158 @@
+"""Unpack archives from other people: every name stays in the folder, and only files come out.
+
+The whole list of contents is checked before a byte is written. What was unpacked is put in place by
+renaming, one top-level entry after another, so an entry that is there is complete.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from clrun.errors import StorageError
+from clrun.images.download import Progress
+from clrun.images.files import DamagedFile
+from clrun.images.locks import locked
+
+CHUNK_BYTES = 1 << 20
+BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # of zipfile: a compression that it does not know
+)
+"""What the standard library raises for an archive that is cut, altered or of an unknown kind."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A regular file in an archive."""
+
+    name: str
+    size: int
+    handle: Any
+    """what the archive knows it by"""
+
+
+def unpack(archive: Path, folder: Path, on_progress: Progress | None = None) -> None:
+    """Unpack a .zip or .tar(.gz, .xz, .bz2) into `folder`; top-level entries there are kept.
+
+    Raises:
+        DamagedFile: the archive is broken, or has a name that leads out of the folder, a name
+            twice, a link, a device or an encrypted file.
+        StorageError: the folder cannot be written or is too full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / f".{archive.name}.lock"), _opened(archive) as (members, read):
+            _check_names(archive, members)
+            _check_space(folder, sum(member.size for member in members))
+            fresh = folder / f".unpacking-{archive.name}"
+            shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
+            try:
+                _write_all(fresh, members, read, archive.name, on_progress)
+                _put_in_place(fresh, folder)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+    except BROKEN as error:
+        raise DamagedFile(f"{archive.name} is no complete archive ({error})") from error
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written ({error.strerror or error}).") from error
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tuple[list[Member], Callable[[Member], IO[bytes]]]]:
+    """The files in an archive, and how to read one."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            yield _zip_members(archive, file), lambda member: file.open(member.handle)
+    else:
+        with tarfile.open(archive) as tar:
+            members = _tar_members(archive, tar)
+            yield members, lambda member: cast(IO[bytes], tar.extractfile(member.handle))
+
+
+def _zip_members(archive: Path, file: zipfile.ZipFile) -> list[Member]:
+    members = []
+    for info in file.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise DamagedFile(f"{archive.name} holds a link or device ({info.filename})")
+        if info.flag_bits & 1:
+            raise DamagedFile(f"{archive.name} holds an encrypted file ({info.filename})")
+        _check_inside(archive, info.orig_filename)
+        if not info.is_dir():
+            members.append(Member(info.filename, info.file_size, info))
+    return members
+
+
+def _tar_members(archive: Path, tar: tarfile.TarFile) -> list[Member]:
+    members = []
+    for info in tar:
+        if not (info.isreg() or info.isdir()):
+            raise DamagedFile(f"{archive.name} holds a link or device ({info.name})")
+        _check_inside(archive, info.name)
+        if info.isreg():
+            members.append(Member(info.name, info.size, info))
+    return members
+
+
+def _check_inside(archive: Path, name: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+        raise DamagedFile(f"{archive.name} holds {name!r}, which leads out of the folder")
+
+
+def _check_names(archive: Path, members: list[Member]) -> None:
+    paths = [PurePosixPath(member.name) for member in members]
+    twice = len(paths) - len(set(paths))
+    if twice:
+        raise DamagedFile(f"{archive.name} holds {twice} names twice")
+    if not all(path.parts for path in paths):
+        raise DamagedFile(f"{archive.name} holds a file without a name")
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"{folder}: {needed / 1e6:,.0f} MB are to be unpacked, and {free / 1e6:,.0f} MB free."
+        )
+
+
+def _write_all(
+    fresh: Path,
+    members: list[Member],
+    read: Callable[[Member], IO[bytes]],
+    label: str,
+    on_progress: Progress | None,
+) -> None:
+    total, done = sum(member.size for member in members), 0
+    fresh.mkdir()
+    for member in members:
+        target = fresh / PurePosixPath(member.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with read(member) as source, target.open("xb") as file:
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
+        done += member.size
+        if on_progress:
+            on_progress(f"{label} (unpacking)", done, total)
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    for entry in sorted(fresh.iterdir()):
+        if not (folder / entry.name).exists():
+            entry.rename(folder / entry.name)

@@ -1,0 +1,228 @@
+"""Fetch a file once and whole: https, resumed after a break, checked, then put in place.
+
+`<name>.part` beside the destination is what has arrived; a later call goes on from there. The
+destination appears by a rename, complete and with the right checksum, or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+from clrun.errors import ClrunError, StorageError
+from clrun.images.locks import locked
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the file's name, the bytes that have arrived, and the bytes in all if known."""
+CHUNK_BYTES = 1 << 18
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class DownloadError(ClrunError):
+    """A file could not be fetched: data are missing, which is bad input until they are there."""
+
+    exit_code = 2
+
+
+class _TryAgain(DownloadError):
+    """The transfer broke in a way that another attempt may mend."""
+
+
+def fetch(
+    url: str,
+    destination: Path,
+    *,
+    sha256: str | None = None,
+    md5: str | None = None,
+    size: int | None = None,
+    on_progress: Progress | None = None,
+    attempts: int = 4,
+    pause_seconds: float = 0.5,
+) -> None:
+    """Put the file at `url` at `destination`, unless it is there; processes wait for one another.
+
+    The content is known by its SHA-256, or where its publishers give no other, by its MD5.
+    Gives up after `attempts` in a row that brought nothing; the pause between them doubles.
+
+    Raises:
+        DownloadError: not reachable, not found, not the published content, or not https
+            (http is for this machine only).
+        StorageError: the folder cannot be written or is full.
+    """
+    assert (sha256 is None) != (md5 is None), "nothing is fetched that cannot be checked"
+    published = ("sha256", sha256) if sha256 else ("md5", str(md5))
+    if not _is_allowed(url):
+        raise DownloadError(f"{url}: only https is fetched.")
+    with _as_storage_error(destination.parent), _alone(destination):
+        if destination.exists():
+            return
+        part = destination.with_name(f"{destination.name}.part")
+        failures, pause = 0, pause_seconds
+        while True:
+            had = _bytes_of(part)
+            try:
+                _transfer(url, part, size, on_progress)
+                _verify(part, destination.name, *published, resumed=had > 0)
+                break
+            except _TryAgain as error:
+                failures = 0 if _bytes_of(part) > had else failures + 1
+                if failures >= attempts:
+                    raise DownloadError(str(error)) from None
+            if failures:
+                time.sleep(pause)
+                pause *= 2
+        os.replace(part, destination)
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """The file's checksum in hexadecimal."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _transfer(url: str, part: Path, size: int | None, on_progress: Progress | None) -> None:
+    """One attempt: bring `part` up to the whole file, from where it stands."""
+    had = _bytes_of(part)
+    if size is not None:
+        if had == size:
+            return  # complete, but its process ended before the rename
+        _check_space(part.parent, size - had)
+    with _open(url, had, part) as response:
+        goes_on = response.status == 206
+        done = had if goes_on else 0  # a server without ranges sends everything again
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length and length.isdecimal() else size
+        _check_space(part.parent, (total or 0) - done)
+        with part.open("ab" if goes_on else "wb") as file:
+            for chunk in _chunks(response, url):
+                done += len(chunk)
+                if size is not None and done > size:
+                    raise DownloadError(f"{url}: sends more than the published {size} bytes.")
+                file.write(chunk)
+                if on_progress:
+                    on_progress(part.stem, done, total)
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and done < total:
+        raise _TryAgain(f"{url}: the transfer broke off after {done} of {total} bytes.")
+
+
+def _open(url: str, start: int, part: Path) -> HTTPResponse:
+    """The server's answer to a request for the bytes from `start` on."""
+    headers = {"User-Agent": "clrun", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    proxies = [ProxyHandler({})] if _is_loopback(url) else []
+    opener = build_opener(_SecureRedirects, *proxies)
+    host = urlsplit(url).hostname
+    try:
+        return opener.open(Request(url, headers=headers), timeout=30)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:  # what we have is no beginning of it
+            part.unlink()
+            raise _TryAgain(f"{url}: cannot be resumed.") from None
+        if 300 <= error.code < 400:
+            where = error.headers.get("Location")
+            raise DownloadError(f"{url}: redirects to {where}, which is refused.") from None
+        kind = _TryAgain if error.code in (408, 429) or error.code >= 500 else DownloadError
+        raise kind(f"{url}: {host} answers {error.code} {error.reason}.") from None
+    except (OSError, HTTPException) as error:  # URLError is an OSError
+        reason = getattr(error, "reason", None) or error
+        raise _TryAgain(f"{url}: {host} cannot be reached ({reason}).") from None
+
+
+class _SecureRedirects(HTTPRedirectHandler):
+    """Follows https to https only (and this machine's http to its own)."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        inwards = _is_loopback(newurl) and not _is_loopback(req.full_url)
+        if inwards or not _is_allowed(newurl):
+            raise HTTPError(req.full_url, code, msg, headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _chunks(response: HTTPResponse, url: str) -> Iterator[bytes]:
+    """The body; a broken connection raises _TryAgain, so that it is not mistaken for the disk."""
+    while True:
+        try:
+            chunk = response.read(CHUNK_BYTES)
+        except (OSError, HTTPException) as error:
+            raise _TryAgain(f"{url}: the transfer broke off ({error}).") from None
+        if not chunk:
+            return
+        yield chunk
+
+
+def _verify(part: Path, name: str, algorithm: str, expected: str, *, resumed: bool) -> None:
+    """Delete what is not the published file; worth another try if two halves were put together."""
+    found = file_digest(part, algorithm)
+    if found != expected:
+        part.unlink()
+        kind = _TryAgain if resumed else DownloadError
+        label = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
+        raise kind(
+            f"{name}: what arrived is not the published file ({label} {found[:12]}..., "
+            f"expected {expected[:12]}...) and was not kept."
+        )
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def _is_allowed(url: str) -> bool:
+    scheme = urlsplit(url).scheme
+    return scheme == "https" or (scheme == "http" and _is_loopback(url))
+
+
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"{folder}: {needed / 1e6:.0f} MB are to be downloaded, and {free / 1e6:.0f} MB free."
+        )
+
+
+@contextmanager
+def _alone(destination: Path) -> Iterator[None]:
+    """Keep other processes from fetching the same file; the lock dies with its process.
+
+    Folders made for a file that never came are taken away again.
+    """
+    made = [folder for folder in destination.parents if not folder.exists()]
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(destination.with_name(f".{destination.name}.lock")):
+            yield
+    finally:
+        for folder in made:
+            with suppress(OSError):  # not empty: something came
+                folder.rmdir()
+
+
+@contextmanager
+def _as_storage_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written ({error.strerror}).") from error

@@ -1,0 +1,131 @@
+"""Find, check and fetch a source's files under `benchmark.data_root`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from clrun.errors import ConfigError
+from clrun.images.download import DownloadError, Progress, fetch
+
+
+class Remote(NamedTuple):
+    """A published file and how to recognise it."""
+
+    url: str
+    sha256: str | None
+    size: int | None
+    """bytes"""
+    md5: str | None = None
+    """where its publishers give no SHA-256"""
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+class DamagedFile(Exception):
+    """A data file is not what its name says; the message starts with the file's name."""
+
+
+def data_folder(data_root: str | None) -> Path:
+    """The folder that `benchmark.data_root` means, absolute; null is a folder of the user's.
+
+    That is $CLRUN_DATA, or else clrun/data in $XDG_CACHE_HOME or ~/.cache.
+    """
+    if data_root is not None:
+        return Path(data_root).expanduser().absolute()
+    if chosen := os.environ.get("CLRUN_DATA"):
+        return Path(chosen).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache).absolute() / "clrun" / "data"
+
+
+def folder_of(root: Path, layouts: Sequence[str], names: Sequence[str]) -> Path:
+    """The first of root/layout that holds one of the files; the first layout if none does."""
+    folders = [root / layout for layout in layouts]
+    for folder in folders:
+        if any((folder / name).is_file() for name in names):
+            return folder
+    return folders[0]
+
+
+def check_root(root: Path, *, download: bool) -> None:
+    """Raise ConfigError unless `root` is a folder to read from, or one that can be made."""
+    if not root.exists():
+        if not download:
+            raise bad_root(root, "there is no such folder", _GET_IT)
+    elif not root.is_dir():
+        raise bad_root(root, "is a file, not a folder", "Name the folder that the files are in")
+    elif not os.access(root, os.R_OK | os.X_OK):
+        raise bad_root(root, "may not be read", "Change its permissions, or copy it")
+
+
+def check_present(root: Path, folder: Path, missing: Sequence[str], *, download: bool) -> None:
+    """Raise ConfigError if files are missing and may not or cannot be fetched into `folder`."""
+    if not missing:
+        return
+    wanted = folder.relative_to(root) / missing[0]
+    others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+    if not download:
+        raise bad_root(root, f"{wanted}{others} missing", _GET_IT)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        reason = f"{wanted}{others} missing, and {existing} may not be written to"
+        raise bad_root(root, reason, "Put the files there, or choose another folder")
+
+
+def check_readable(path: Path) -> None:
+    """Raise DamagedFile unless there are bytes to read at `path`."""
+    if not path.is_file():
+        raise DamagedFile(f"{path.name} is not a file")
+    if not os.access(path, os.R_OK):
+        raise DamagedFile(f"{path.name} may not be read (permissions)")
+    if path.stat().st_size == 0:
+        raise DamagedFile(f"{path.name} is empty")
+
+
+@contextmanager
+def named_root(root: Path) -> Iterator[None]:
+    """Turn DamagedFile, and a file that cannot be read, into the user's one line."""
+    try:
+        yield
+    except DamagedFile as error:
+        way_out = "Delete it and run with benchmark.download=true, or name another folder"
+        raise bad_root(root, str(error), way_out) from error
+    except OSError as error:
+        reason = f"{Path(error.filename or root).name} cannot be read ({error.strerror})"
+        raise bad_root(root, reason, "Change its permissions, or copy the folder") from error
+
+
+def fetch_missing(
+    root: Path, folder: Path, remotes: Sequence[Remote], on_progress: Progress | None
+) -> None:
+    """Fetch `remotes` into `folder`, one after another; a failure says where to put the file."""
+    for remote in remotes:
+        wanted = folder / remote.name
+        try:
+            fetch(
+                remote.url,
+                wanted,
+                sha256=remote.sha256,
+                md5=remote.md5,
+                size=remote.size,
+                on_progress=on_progress,
+            )
+        except DownloadError as error:
+            raise DownloadError(
+                f"benchmark.data_root={root}: {wanted.relative_to(root)} is not there, and "
+                f"{error} Put it there, or run once online."
+            ) from error
+
+
+def bad_root(root: Path, reason: str, way_out: str) -> ConfigError:
+    """The one line for anything wrong below benchmark.data_root."""
+    return ConfigError(f"benchmark.data_root={root}: {reason}. {way_out}.")
+
+
+_GET_IT = "Put the files there, or run with benchmark.download=true"

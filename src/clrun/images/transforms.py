@@ -1,0 +1,134 @@
+"""Normalise and augment uint8 images a batch at a time, with a random choice for each image.
+
+torchvision's v2 transforms draw one flip and one crop for a whole batch; these do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import interpolate, pad
+
+from clrun.images.augment import JITTER, AugmentPolicy
+from clrun.images.color import jittered
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The random decisions of n augmentations; None where the policy does not ask for them."""
+
+    flip: Tensor | None
+    """[n] bool"""
+    place: Tensor | None
+    """[n, 2] float32 in [0, 1): the crop's row and column, as shares of the room there is"""
+    color: Tensor | None = None
+    """[n, 4] float32 in [-1, 1): brightness, contrast, saturation and hue, as shares of how far
+    each may go"""
+
+    def __getitem__(self, index: Tensor | slice) -> Draws:
+        """The decisions of the chosen samples."""
+        return Draws(
+            None if self.flip is None else self.flip[index],
+            None if self.place is None else self.place[index],
+            None if self.color is None else self.color[index],
+        )
+
+    def to(self, device: torch.device | str) -> Draws:
+        """The same decisions on another device; worth doing once an epoch, not once a batch."""
+        return Draws(
+            None if self.flip is None else self.flip.to(device, non_blocking=True),
+            None if self.place is None else self.place.to(device, non_blocking=True),
+            None if self.color is None else self.color.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True)
+class Transform:
+    """From stored uint8 images to what the model sees; computed where the images are."""
+
+    mean: tuple[float, ...]
+    """Of each channel, pixels in [0, 1]."""
+    std: tuple[float, ...]
+    augment: AugmentPolicy
+    """`none` says that training sees what evaluation sees; never `auto`"""
+    jitter: tuple[float, ...] = JITTER
+    """How far brightness, contrast, saturation and hue go; read where `augment` says jitter."""
+
+    def evaluation(self, x: Tensor) -> Tensor:
+        """(x / 255 - mean) / std. [B, C, H, W] uint8 -> float32"""
+        assert x.dtype == torch.uint8, x.dtype
+        assert x.shape[1] == len(self.mean), x.shape
+        return self._normalised(x.to(torch.float32))
+
+    def training(self, x: Tensor, draws: Draws | None) -> Tensor:
+        """Augmented as `draws` says, then as `evaluation`. [B, C, H, W] uint8 -> float32
+
+        A crop may reach over the border by an eighth of the side, where it sees black, the usual
+        4 pixels at 32 (He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2). Colours
+        change last (`color.jittered`).
+        """
+        if draws is not None:
+            draws = draws.to(x.device)
+            if draws.place is not None:
+                x = _crop(x, draws.place)
+            if draws.flip is not None:
+                x = torch.where(draws.flip[:, None, None, None], x.flip(3), x)
+            if draws.color is not None:
+                return self._normalised(jittered(x / 255, draws.color, self.jitter) * 255)
+        return self.evaluation(x)
+
+    def draw(self, n: int, rng: Generator) -> Draws | None:
+        """The decisions for n samples, all of an epoch at once; None where nothing is random.
+
+        Sample i's decision is a function of (generator, n, i) alone, whatever the batches are.
+        """
+        if self.augment == "none":
+            return None
+        flips, crops = "flip" in self.augment, "crop" in self.augment
+        return Draws(
+            torch.randint(2, (n,), generator=rng).bool() if flips else None,
+            torch.rand(n, 2, generator=rng) if crops else None,
+            torch.rand(n, 4, generator=rng) * 2 - 1 if "jitter" in self.augment else None,
+        )
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        """In place, from pixels in 0 to 255."""
+        scale, shift = _scale_and_shift(self.mean, self.std, x.device)
+        return x.mul_(scale).add_(shift)
+
+
+def resize(x: Tensor, side: int) -> Tensor:
+    """Bilinear, antialiased. [N, C, H, W] uint8 -> [N, C, side, side] uint8"""
+    if x.shape[2:] == (side, side):
+        return x
+    resized = x.new_empty(*x.shape[:2], side, side)
+    for source, target in zip(x.split(1024), resized.split(1024), strict=True):  # bounds the peak
+        target.copy_(interpolate(source, (side, side), mode="bilinear", antialias=True))
+    return resized
+
+
+def _crop(x: Tensor, place: Tensor) -> Tensor:
+    """A window of the image's own size out of the zero-padded image, another for each image."""
+    height, width = x.shape[2:]
+    up, left = round(height / 8), round(width / 8)
+    room = torch.tensor([2 * up + 1, 2 * left + 1], device=x.device)
+    row, column = (place * room).long().minimum(room - 1).unbind(1)  # rounding may reach the room
+    windows = pad(x, (left, left, up, up)).unfold(2, height, 1).unfold(3, width, 1)  # a view
+    return windows[torch.arange(len(x), device=x.device), :, row, column]
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """[C, 1, 1] each; kept, since copying them to a GPU for each batch would cost."""
+    with torch.inference_mode(False):  # kept tensors must serve training as well
+        deviation = torch.tensor(std, dtype=torch.float64)
+        scale = 1 / (255 * deviation)
+        shift = -torch.tensor(mean, dtype=torch.float64) / deviation
+        return tuple(  # type: ignore[return-value]
+            value.to(torch.float32).view(-1, 1, 1).to(device) for value in (scale, shift)
+        )

@@ -1,0 +1,54 @@
+"""What a benchmark asks of a source of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from clrun.images.download import Progress
+from clrun.images.patterns import Patterns
+
+
+class SourceData(NamedTuple):
+    """All of a source, as its publishers divide it."""
+
+    train: Patterns
+    test: Patterns
+
+
+class Source(Protocol):
+    """Labelled images of one size, and what is known of them before they are read."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of class 0, 1, 2, ..."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of each channel over the training images, pixels in [0, 1]."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Of each channel over the training images, pixels in [0, 1]."""
+
+    def check(self, root: Path, *, download: bool) -> None:
+        """Raise ConfigError for what can be seen to be wrong without reading or fetching data."""
+
+    def load(
+        self, root: Path, *, download: bool, on_progress: Progress | None = None
+    ) -> SourceData:
+        """Read the files under `root`; fetch those that are missing if `download`.
+
+        Raises:
+            ConfigError: files are missing, damaged or unreadable.
+            DownloadError: a file could not be fetched.
+            StorageError: a fetched file could not be written.
+        """

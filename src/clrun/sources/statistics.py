@@ -1,0 +1,89 @@
+"""Mean and deviation of each channel, a block at a time, and where they are remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clrun.errors import StorageError
+from clrun.images.cache import cache_folder
+
+VERSION = 1
+BLOCK_BYTES = 1 << 24
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and deviation of each channel, pixels in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What takes reading every file to know."""
+
+    channels: int
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    """Of each channel over the training images, pixels in [0, 1]."""
+    std: tuple[float, ...]
+
+
+def channel_statistics(x: Any) -> Statistics:
+    """Mean and standard deviation of each channel, pixels in [0, 1]; exact sums of integers.
+
+    A channel that is the same everywhere gets a deviation of one grey level, to divide by.
+    `x`: [N, C, H, W] uint8, a tensor or rows of a file.
+    """
+    n, channels, height, width = x.shape
+    block = max(1, BLOCK_BYTES // (channels * height * width))
+    total = torch.zeros(channels, dtype=torch.int64)
+    squares = torch.zeros(channels, dtype=torch.int64)
+    for start in range(0, n, block):
+        rows = x.index_select(0, torch.arange(start, min(n, start + block))).to(torch.int32)
+        total += rows.sum((0, 2, 3))
+        squares += rows.square().sum((0, 2, 3))
+    count = n * height * width
+    mean = total.double() / count
+    variance = squares.double() / count - mean.square()
+    std = variance.clamp(min=0).sqrt().clamp(min=1)
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+
+
+def fingerprint(*parts: object, files: Sequence[Path]) -> str:
+    """Changes when a file is added, removed, renamed or written to; opens none of them."""
+    digest = hashlib.sha256(repr((VERSION, *parts)).encode())
+    for file in files:
+        status = file.stat()
+        digest.update(os.fsencode(file) + b"\0")
+        digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def recall(key: str) -> Facts | None:
+    """What was remembered under this fingerprint; None if nothing was, or it is broken."""
+    try:
+        found: dict[str, Any] = json.loads(_place(key).read_text())
+        return Facts(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def remember(key: str, facts: Facts) -> None:
+    """Write the facts beside the image cache, whole or not at all."""
+    place = _place(key)
+    temporary = place.with_name(f"{place.name}.{os.getpid()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(asdict(facts)))
+        temporary.replace(place)
+    except OSError as error:
+        raise StorageError(f"{place}: cannot be written ({error.strerror}).") from error
+
+
+def _place(key: str) -> Path:
+    return cache_folder() / "facts" / f"{key}.json"

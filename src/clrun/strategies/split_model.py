@@ -1,0 +1,180 @@
+"""AR1's model: normalised as asked, cut at the latent layer, its lower half frozen in time."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from clrun.errors import ConfigError
+from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
+from clrun.models.cut import Cut, cut
+from clrun.models.features import head, layer_names
+from clrun.models.freezing import freeze_below
+from clrun.models.mobilenet_v1 import MobilenetV1
+from clrun.strategies.split_model_keys import SplitModelKeys
+
+MOBILENET_LAYERS = {"latent_layer_num": 19, "freeze_below_layer": "lat_features.19.bn.beta"}
+"""The keys' defaults, which mean layers of MobilenetV1. For other models they mean nothing: the
+cut is before the head, and everything below it is frozen."""
+
+
+class SplitModel:
+    """A model as a lower part that is frozen and an upper part that goes on learning.
+
+    In the first experience the whole lower part learns (`freeze_from` 1), or what of it lies above
+    `freeze_below_layer` (0); afterwards none of it does. Its normalisation always uses the
+    statistics it came with, as in the reference.
+
+    Raises:
+        ConfigError: a layer that a key names does not exist, cannot be cut at, or is to be frozen
+            and lies above the cut.
+    """
+
+    def __init__(self, model: nn.Module, keys: SplitModelKeys) -> None:
+        self.model, self.keys = model, keys
+        if keys.norm == "brn":
+            replace_bn_with_brn(
+                model,
+                momentum=keys.init_update_rate,
+                r_d_max_inc_step=keys.inc_step,
+                max_r_max=keys.max_r_max,
+                max_d_max=keys.max_d_max,
+            )
+        _move_mobilenet_cut(model, keys)
+        self.cut: Cut = _cut(model, keys)
+        self.head_name, self.head = head(model)
+        _require_head_above(self.cut, self.head, keys)
+        self._trainable = [p for p in self.cut.lower.parameters() if p.requires_grad]
+        below = _to_freeze(model, self.cut, keys)
+        self._from_the_start = below if keys.freeze_from == 0 else []
+
+    def frozen(self, experience: int) -> bool:
+        """Nothing in the lower part learns in this experience."""
+        return experience > 0 or len(self._from_the_start) == len(self._trainable)
+
+    def enter(self, experience: int) -> None:
+        """Modes and frozen parameters of an experience, also of one that is continued."""
+        self.model.train()
+        self.cut.lower.eval()
+        if experience > 0:
+            self.cut.lower.requires_grad_(False)
+        else:
+            for parameter in self._trainable:
+                parameter.requires_grad_(True)
+            for parameter in self._from_the_start:
+                parameter.requires_grad_(False)
+
+    def slow_statistics(self) -> None:
+        """What BatchReNorm is set to after the first experience."""
+        keys = self.keys
+        change_brn_pars(
+            self.model,
+            momentum=keys.inc_update_rate,
+            r_max=keys.max_r_max,
+            d_max=keys.max_d_max,
+        )
+
+
+def copied(model: nn.Module, keys: SplitModelKeys) -> SplitModel:
+    """The halves of a copy, to see whether `keys` suit a model that must stay as it is."""
+    return SplitModel(copy.deepcopy(model), keys)
+
+
+def _move_mobilenet_cut(model: nn.Module, keys: SplitModelKeys) -> None:
+    """Give `lat_features` the layers up to `latent_layer_num`; layers are named after their part.
+
+    Raises:
+        ConfigError: the model has no numbered layers, or was told of another cut.
+    """
+    number, usual = keys.latent_layer_num, MOBILENET_LAYERS["latent_layer_num"]
+    if keys.latent_layer is not None:
+        return
+    if not isinstance(model, MobilenetV1):
+        if number != usual:
+            raise ConfigError(
+                f"strategy.latent_layer_num={number}: only mobilenet_v1 has numbered layers, and "
+                f"this is {type(model).__name__}. Use strategy.latent_layer=NAME."
+            )
+        return
+    built = len(model.lat_features) - 1
+    if built not in (number, usual):
+        raise ConfigError(
+            f"strategy.latent_layer_num={number}: model.latent_layer_num={built} cuts the model "
+            f"elsewhere. Use strategy.latent_layer_num={built}, or leave the model's at {usual}."
+        )
+    layers = [*model.lat_features, *model.end_features]
+    model.lat_features = nn.Sequential(*layers[: number + 1])
+    model.end_features = nn.Sequential(*layers[number + 1 :])
+
+
+def _cut(model: nn.Module, keys: SplitModelKeys) -> Cut:
+    if keys.latent_layer is not None:
+        return cut(model, keys.latent_layer)
+    if isinstance(model, MobilenetV1):
+        return cut(model, "lat_features", key="strategy.latent_layer_num")
+    return _cut_before_head(model)
+
+
+def _require_head_above(halves: Cut, last: nn.Linear, keys: SplitModelKeys) -> None:
+    if any(parameter is last.weight for parameter in halves.lower.parameters()):
+        raise ConfigError(
+            f"strategy.latent_layer={keys.latent_layer}: leaves nothing above it to learn. "
+            "Name a layer before the head."
+        )
+
+
+def _cut_before_head(model: nn.Module) -> Cut:
+    """At the last layer before the head that everything passes.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = layer_names(model)
+    reason = "it has no layer before its head"
+    for name in reversed(names[: names.index(head(model)[0])]):
+        try:
+            return cut(model, name)
+        except ConfigError as error:
+            reason = str(error).partition(": ")[2]
+    raise ConfigError(
+        f"strategy.latent_layer=null: {type(model).__name__} cannot be cut before its head: "
+        f"{reason} Name a layer, or use another model."
+    )
+
+
+def _to_freeze(model: nn.Module, halves: Cut, keys: SplitModelKeys) -> list[nn.Parameter]:
+    """The lower part's parameters below `freeze_below_layer`: up to a parameter, including it, or
+    up to a layer, leaving it out."""
+    name = keys.freeze_below_layer
+    lower = {id(parameter) for parameter in halves.lower.parameters()}
+    if name == MOBILENET_LAYERS["freeze_below_layer"] and not isinstance(model, MobilenetV1):
+        return [p for p in halves.lower.parameters() if p.requires_grad]
+    _require_mobilenet_layer_below(model, name)
+    trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    modules = {path for path, _ in model.named_modules()}
+    freeze_below(model, name, inclusive=name not in modules, keep_norm=False)
+    found = [parameter for parameter in trainable.values() if not parameter.requires_grad]
+    above = [n for n, p in trainable.items() if not p.requires_grad and id(p) not in lower]
+    for parameter in found:
+        parameter.requires_grad_(True)
+    if above:
+        raise ConfigError(
+            f"strategy.freeze_below_layer={name}: would freeze {above[0]}, which lies above the "
+            "latent layer and has to learn. Name a layer of the lower part."
+        )
+    return found
+
+
+def _require_mobilenet_layer_below(model: nn.Module, name: str) -> None:
+    """Say what is wrong with a numbered layer that is not in the lower part of this cut."""
+    part, _, rest = name.partition(".")
+    number = rest.partition(".")[0]
+    if not isinstance(model, MobilenetV1) or part != "lat_features" or not number.isdigit():
+        return
+    last = len(model.lat_features) - 1
+    if last < int(number) < last + 1 + len(model.end_features):
+        raise ConfigError(
+            f"strategy.freeze_below_layer={name}: lies above the latent layer, which is "
+            f"{last} (strategy.latent_layer_num). Use e.g. lat_features.{last}."
+        )

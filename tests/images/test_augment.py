@@ -1,0 +1,110 @@
+import subprocess
+import sys
+from typing import get_args
+
+import torch
+from torch import fx, nn
+
+import clrun
+from clrun.images.augment import PRESETS, AugmentPolicy, preset
+from clrun.images.transforms import Transform
+from clrun.models.features import extract_features
+from clrun.runner.prepare import prepare
+from clrun.seeds import generator, isolated
+from clrun.sources import SOURCES
+from clrun.strategies.latent_source import LatentSource
+from clrun.strategies.step import Position
+from clrun.strategies.strategy import Parts
+from clrun.strategies.updater import Place
+
+
+def test_a_preset_is_an_augmentation_and_never_auto():
+    assert set(PRESETS.values()) <= set(get_args(AugmentPolicy)) - {"auto"}
+
+
+def test_digits_are_never_mirrored_and_unknown_images_left_alone():
+    assert {preset(name) for name in ("digits", "mnist", "my photos")} == {"none"}
+
+
+def test_presets_are_for_sources_by_the_names_they_have():
+    assert preset(SOURCES["cifar10"]().name) == "crop_flip"
+    assert preset(SOURCES["fashion_mnist"]().name) == "flip"
+
+
+def test_reading_a_streams_keys_imports_no_torch():
+    code = "import sys, clrun.streams.split_keys; sys.exit('torch' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+
+    assert done.returncode == 0
+
+
+STRONGEST = "crop_flip_jitter"
+
+
+def images(n: int) -> torch.Tensor:
+    shape = (n, 3, 16, 16)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=generator(0, "images"))
+
+
+def transform(augment: str) -> Transform:
+    return Transform((0.5,) * 3, (0.25,) * 3, augment)
+
+
+def network() -> fx.GraphModule:
+    with isolated(0, "weights"):
+        layers = nn.Sequential(nn.Flatten(), nn.Linear(768, 8), nn.ReLU(), nn.Linear(8, 2))
+    return fx.symbolic_trace(layers)
+
+
+def parts(model: nn.Module, augment: str) -> Parts:
+    prepared = prepare(clrun.compose(["device=cpu"]))
+    return Parts(
+        model=model,
+        transform=transform(augment),
+        device=prepared.device,
+        seed=0,
+        num_classes=2,
+        storage_policy=prepared.storage_policy,
+        selection=prepared.selection,
+        plugins=(),
+    )
+
+
+def test_features_to_choose_exemplars_by_are_of_images_as_they_are():
+    x, how = images(20), {"layer_name": None, "batch_size": 8, "device": "cpu"}
+
+    plain, strong = (
+        extract_features(network(), x, transform(augment), **how) for augment in ("none", STRONGEST)
+    )
+
+    assert torch.equal(plain, strong)
+
+
+def test_latents_that_are_kept_or_evaluated_are_of_images_as_they_are():
+    x, rows = images(20), torch.tensor([3, 17, 4])
+    found = []
+    for augment in ("none", STRONGEST):
+        lower = network()
+        source = LatentSource(lower, parts(lower, augment), cached=True, settled=True)
+        source.begin(x, settled=True)
+        kept = torch.cat([*source.kept(x, rows).split(8)])
+        found.append((kept, source.evaluation(x), source.looks_up))
+
+    (kept, evaluated, looks_up), (kept_strong, evaluated_strong, looks_up_strong) = found
+
+    assert torch.equal(kept, kept_strong)
+    assert torch.equal(evaluated, evaluated_strong)
+    assert looks_up
+    assert not looks_up_strong  # a cached latent would be of an image without augmentation
+
+
+def test_latents_to_train_on_are_of_augmented_images():
+    x, rows, place = images(20), torch.arange(20), Place(0, Position(), 1)
+    lower = network()
+    plain, strong = (
+        LatentSource(lower, parts(lower, augment), cached=False, settled=True)
+        for augment in ("none", STRONGEST)
+    )
+
+    assert not torch.equal(plain.training(x, rows, place), strong.training(x, rows, place))

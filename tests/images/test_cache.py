@@ -1,0 +1,221 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clrun.errors import StorageError
+from clrun.images.cache import cache_folder, cached_images, cached_rows
+
+SHAPE = (1, 2, 3)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path) -> Path:
+    monkeypatch.setenv("CLRUN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def files(tmp_path) -> list[Path]:
+    """100 files of six bytes each."""
+    (tmp_path / "data").mkdir()
+    paths = [tmp_path / "data" / f"{k:03}" for k in range(100)]
+    for k, path in enumerate(paths):
+        path.write_bytes(bytes([k] * 6))
+    return paths
+
+
+def read(path: Path) -> np.ndarray:
+    return np.frombuffer(path.read_bytes(), np.uint8).reshape(SHAPE)
+
+
+BUILD = """
+import resource, sys, time
+from pathlib import Path
+import numpy as np
+from clrun.errors import StorageError
+from clrun.images.cache import cached_images
+
+folder, log, largest_file = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+
+def decode(path):
+    with log.open("a") as file:
+        file.write(path.name + " ")
+    time.sleep(0.01)
+    return np.frombuffer(path.read_bytes(), np.uint8).reshape(1, 2, 3)
+
+log.write_text("")
+resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+try:
+    cached_images("test", sorted(folder.iterdir()), (1, 2, 3), decode)
+except StorageError as error:
+    sys.exit(str(error))
+"""
+
+
+def building(files: list[Path], log: Path, largest_file: int = 1 << 20) -> subprocess.Popen[str]:
+    """A process that builds the cache slowly, notes what it decodes and has a small disk."""
+    command = [sys.executable, "-c", BUILD, files[0].parent, log, str(largest_file)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def expected(files: list[Path]) -> torch.Tensor:
+    return torch.stack([torch.full(SHAPE, k, dtype=torch.uint8) for k in range(len(files))])
+
+
+def contents(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_row_i_is_file_i_decoded(files):
+    rows = cached_images("test", files, SHAPE, read)
+
+    assert torch.equal(rows.read(), expected(files))
+
+
+def test_a_second_call_opens_no_file(files):
+    cached_images("test", files, SHAPE, read)
+    for path in files:  # same size and time: only reading would show the difference
+        seen = path.stat()
+        path.write_bytes(bytes(6))
+        os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+    rows = cached_images("test", files, SHAPE, read)
+
+    assert torch.equal(rows.read(), expected(files))
+
+
+def rewrite(files):
+    files[3].write_bytes(bytes([77] * 6))
+    os.utime(files[3], ns=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        pytest.param("other", lambda files: None, id="decoded in another way"),
+        pytest.param("test", rewrite, id="a file was rewritten"),
+        pytest.param("test", lambda files: files.pop(), id="a file was taken away"),
+        pytest.param("test", lambda files: files.reverse(), id="another order"),
+    ],
+)
+def test_rows_of_something_else_are_not_reused(files, key, change):
+    cached_images("test", files, SHAPE, read)
+    change(files)
+
+    rows = cached_images(key, files, SHAPE, read)
+
+    assert torch.equal(rows.read(), torch.stack([torch.tensor(read(path)) for path in files]))
+
+
+def test_the_file_is_one_that_numpy_opens_and_the_manifest_says_what_it_holds(files, cache):
+    cached_images("test", files, SHAPE, read)
+
+    (folder,) = cache.iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert np.array_equal(np.load(folder / "rows.npy", mmap_mode="r"), expected(files).numpy())
+    assert (manifest["count"], manifest["shape"]) == (100, [1, 2, 3])
+    assert contents(cache) == {"rows.npy", "manifest.json"}
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "half a manifest", "another version", "cut"])
+def test_what_is_not_whole_is_built_again(files, cache, damage):
+    cached_images("test", files, SHAPE, read)
+    (folder,) = cache.iterdir()
+    manifest = folder / "manifest.json"
+    with (folder / "rows.npy").open("r+b") as file:  # so that it shows where they are reused
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([255 - int(expected(files)[-1].flatten()[-1])]))
+    if damage == "no manifest":
+        manifest.unlink()
+    elif damage == "half a manifest":
+        manifest.write_text(manifest.read_text()[:30])
+    elif damage == "another version":
+        manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 0'))
+    else:
+        os.truncate(folder / "rows.npy", 300)
+
+    rows = cached_images("test", files, SHAPE, read)
+
+    assert torch.equal(rows.read(), expected(files))
+
+
+def test_progress_is_told_in_bytes_up_to_the_end(files):
+    told = []
+
+    cached_images("test", files, SHAPE, read, lambda *seen: told.append(seen))
+
+    assert told[-1] == ("test images", 600, 600)
+
+
+def test_a_failure_to_decode_comes_out_and_leaves_no_file(files, cache):
+    files[70].write_bytes(b"short")
+
+    with pytest.raises(ValueError, match="reshape"):
+        cached_images("test", files, SHAPE, read)
+
+    assert contents(cache) == set()
+
+
+def test_two_processes_on_a_cold_cache_decode_each_file_once(files, tmp_path):
+    logs = [tmp_path / "log1", tmp_path / "log2"]
+
+    with building(files, logs[0]) as first, building(files, logs[1]) as second:
+        assert (first.wait(60), second.wait(60)) == (0, 0)
+
+    decoded = [name for log in logs for name in log.read_text().split()]
+    assert sorted(decoded) == [path.name for path in files]
+
+
+def test_a_process_killed_half_way_leaves_nothing_that_is_trusted(files, cache, tmp_path):
+    log = tmp_path / "log"
+    with building(files, log) as process:
+        while process.poll() is None and not (log.exists() and len(log.read_text()) > 4 * 70):
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert "manifest.json" not in contents(cache)
+
+    rows = cached_images("test", files, SHAPE, read)
+
+    assert torch.equal(rows.read(), expected(files))
+    assert contents(cache) == {"rows.npy", "manifest.json"}
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(files, cache, tmp_path):
+    with building(files, tmp_path / "log", largest_file=400) as process:
+        message = process.communicate(timeout=60)[1]
+
+    assert message.endswith("rows.part: File too large.\n")
+    assert message.count("\n") == 1
+    assert contents(cache) == set()
+
+
+def test_more_than_the_disk_has_is_refused_before_decoding(files, cache):
+    with pytest.raises(StorageError, match=r"to be written.*CLRUN_CACHE"):
+        cached_rows("test", "", files, (10**9, 10**3, 10**3), read)
+
+    assert contents(cache) == set()
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(files, cache):
+    cache.write_text("a file")
+
+    with pytest.raises(StorageError, match="Not a directory"):
+        cached_images("test", files, SHAPE, read)
+
+
+def test_the_folder_is_the_users_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.setenv("CLRUN_CACHE", "~/elsewhere")
+    assert cache_folder() == Path.home() / "elsewhere"
+
+    monkeypatch.delenv("CLRUN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/scratch/me")
+    assert cache_folder() == Path("/scratch/me/clrun/images")
