@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from clrun.errors import ConfigError
-from clrun.streams.partition import Partition, Rows
+from clrun.streams.partition import Assignment, Partition
 from clrun.streams.split_keys import SplitKeys
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -35,7 +35,7 @@ seeds = st.integers(0, 2**32)
 quickly = settings(max_examples=25, deadline=None)
 
 
-def cut(scenario: str, train: Tensor, test: Tensor, seed: int, **keys: Any) -> Rows:
+def cut(scenario: str, train: Tensor, test: Tensor, seed: int, **keys: Any) -> Assignment:
     given = {**KEYS, "scenario": scenario, **PARTITIONS.get(scenario, {}), **keys}
     return Partition(SplitKeys(**given), CLASSES, seed, "data_root=here").rows(train, test)
 
@@ -44,7 +44,7 @@ def once(rows: list[Tensor], total: int) -> bool:
     return sorted(torch.cat(rows).tolist()) == list(range(total))
 
 
-def as_lists(rows: Rows) -> list[list[list[int]] | None]:
+def as_lists(rows: Assignment) -> list[list[list[int]] | None]:
     return [None if part is None else [r.tolist() for r in part] for part in rows]
 
 
