@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -8,18 +8,22 @@ from clrun.errors import ClrunError
 from clrun.memory import herding as herding_module
 from clrun.memory.herding import closest_to_center, herding
 
+TIE = 1e-12
 SINES = torch.sin(1.7 * torch.arange(24, dtype=torch.float64)).reshape(8, 3)
 
 
 def by_definition(features: Tensor) -> list[int]:
-    """Herding as it is defined, every candidate's mean computed anew for every pick."""
+    """Herding as it is defined, every candidate's mean computed anew for every pick.
+
+    Equal rows make ties: of distances that only rounding tells apart, the first row is the pick.
+    """
     f = features.double()
     mean, picked_mean, order = f.mean(0), torch.zeros(f.shape[1], dtype=torch.float64), []
     for t in range(len(f)):
         means = (t * picked_mean + f) / (t + 1)
-        distances = ((means - mean) ** 2).sum(1)
+        distances = (means - mean).norm(dim=1)
         distances[order] = torch.inf
-        order.append(int(distances.argmin()))
+        order.append(int((distances <= distances.min() + TIE).nonzero()[0]))
         picked_mean = means[order[-1]]
     return order
 
@@ -89,6 +93,7 @@ def test_known_orders(rows, herded, closest):
 @BOTH_WAYS
 @pytest.mark.parametrize("kind", CONTINUOUS)
 @settings(max_examples=8, deadline=None)
+@example(n=4, d=31, seed=17)  # two pairs of equal rows: both are as far from the mean
 @given(n=st.integers(1, 120), d=st.integers(1, 40), seed=st.integers(0, 10**6))
 def test_herding_picks_what_the_definition_picks(kind, gram_bytes, n, d, seed):
     table = features(kind, n, d, seed)
