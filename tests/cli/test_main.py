@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from clrun.cli.main import main
+from clrun.metrics import METRICS
 
 QUICK = ["strategy=naive", "strategy.train_epochs=1"]
 
@@ -184,6 +185,14 @@ def test_list_names_the_groups_asked_for(
     assert "naive" in told
     assert "slim_resnet18" in told
     assert "herding" not in told
+
+
+def test_list_has_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "metrics"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "metric"
+    assert [line.split()[0] for line in lines[1:]] == [metric.key for metric in METRICS]
 
 
 def test_what_the_device_does_slowly_is_noted(

@@ -1,24 +1,19 @@
 from __future__ import annotations
 
 import io
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
 
 from clrun.console.tables import (
-    HEADLINE,
     WIDEST,
     cell,
     matrix_table,
     metrics_table,
     print_results,
-    spaced,
 )
-from clrun.metrics import headline
+from clrun.metrics import METRICS
 from clrun.records.results import Results
 
 
@@ -75,18 +70,6 @@ def test_a_large_matrix_is_shown_at_evenly_spaced_experiences():
     assert {len(row) for row in rows} == {WIDEST + 1}
 
 
-@given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=100)
-def test_chosen_experiences_are_in_order_and_contain_the_first_and_the_last(count):
-    chosen = spaced(count)
-
-    assert len(chosen) == min(count, WIDEST)
-    assert chosen == sorted(set(chosen))
-    assert count == 0 or (chosen[0], chosen[-1]) == (0, count - 1)
-    gaps = [b - a for a, b in pairwise(chosen)]
-    assert not gaps or max(gaps) - min(gaps) <= 1
-
-
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_accuracies_are_coloured_from_red_to_green(value):
     red, green, _ = Console().get_style(cell(value).style).bgcolor.triplet
@@ -121,17 +104,23 @@ def test_where_experiences_have_no_test_images_the_pooled_accuracy_stands_for_th
 
 
 @pytest.mark.parametrize(("value", "text"), [(-0.25, "-0.2500"), (0.25, "+0.2500")])
-def test_transfer_is_told_with_its_sign_and_accuracy_without(value, text):
+def test_transfer_is_shown_with_its_sign_and_accuracy_without(value, text):
     table = text_of(metrics_table({"acc_final": 0.5, "bwt": value, "fwt": 0.0}, {}))
 
     assert f" {text} " in table
     assert " 0.5000 " in table
 
 
-def test_every_metric_of_the_table_is_one_that_a_run_reports():
-    reported, _ = headline([[1.0]], None, [1], [])
+def test_metrics_are_shown_in_the_order_of_their_table():
+    values = {metric.key: 0.5 for metric in METRICS}
 
-    assert {key for key, _, _ in HEADLINE} <= set(reported)
+    labels = [line.split("  ")[0] for line in text_of(metrics_table(values, {})).splitlines()]
+
+    shown = [m.label for m in METRICS if m.in_end_table and m.stands_in_for is None]
+    assert [
+        " ".join(label.split()[: len(name.split())])
+        for label, name in zip(labels, shown, strict=True)
+    ] == shown
 
 
 def printed(what: Results, folder: Path = Path("outputs/run"), width: int = 200) -> str:
@@ -155,7 +144,7 @@ def test_a_folder_s_name_is_text_and_no_markup(name):
     assert printed(results([[0.5]]), Path("outputs") / name).endswith(f"outputs/{name}\n")
 
 
-def test_the_memory_is_told_only_where_there_is_one():
+def test_the_memory_is_shown_only_where_there_is_one():
     with_memory = results([[0.5]], memory={"rows": 2000, "bytes": 176_000})
 
     assert "memory: 2,000 rows, 176,000 bytes\n" in printed(with_memory)

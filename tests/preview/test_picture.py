@@ -14,7 +14,7 @@ from PIL import Image
 
 from clrun.errors import StorageError
 from clrun.preview.facts import Preview
-from clrun.preview.layout import evenly, layout
+from clrun.preview.layout import layout
 from clrun.preview.picture import draw, write_picture
 
 SHAPES = {
@@ -147,13 +147,3 @@ def test_no_screen_and_no_global_figure_is_needed(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.png").stat().st_size > 10_000
-
-
-@pytest.mark.parametrize(
-    ("count", "most", "chosen"),
-    [(1, 3, (0,)), (3, 3, (0, 1, 2)), (4, 3, (0, 2, 3)), (391, 4, (0, 130, 260, 390))],
-)
-def test_many_are_represented_by_evenly_spaced_ones(
-    count: int, most: int, chosen: tuple[int, ...]
-) -> None:
-    assert evenly(count, most) == chosen

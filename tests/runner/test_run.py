@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import clrun
+from clrun.metrics import METRICS
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run as run_prepared
 
@@ -54,10 +55,7 @@ def test_results_have_a_row_for_each_experience_and_a_column_for_each_test_set(f
 def test_results_have_the_metrics_costs_and_memory_of_the_contract(finished):
     results = finished().results
 
-    assert list(results["metrics"]) == [
-        *("acc_final", "aia", "aaa", "bwt", "fwt"),
-        *("forgetting_max", "forgetting_first", "learning_accuracy", "acc_pooled"),
-    ]
+    assert list(results["metrics"]) == [metric.key for metric in METRICS]
     assert all(isinstance(value, float) for value in results["metrics"].values())
     assert results["notes"] == {}
     assert set(results["cost"]) == {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clrun.metrics import headline
+from clrun.metrics import Measurements, computed
 
 
 def places(lines) -> list[tuple]:
@@ -50,11 +50,14 @@ def test_the_metrics_can_be_recomputed_from_the_raw_log(overrides, finished):
         for x in lines
         if x["experience"] is not None
     ]
-    metrics, notes = headline(
-        as_array(rows),
-        None if untrained is None else as_array(untrained),
-        [e["test_rows"] for e in results["experiences"]],
-        points,
+    metrics, notes = computed(
+        Measurements(
+            accuracy=as_array(rows),
+            class_accuracy=as_array(results["class_accuracy"]),
+            initial=None if untrained is None else as_array(untrained),
+            test_rows=[e["test_rows"] for e in results["experiences"]],
+            evaluations=points,
+        )
     )
 
     assert rows == results["accuracy_matrix"]

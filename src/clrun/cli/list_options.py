@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from clrun.cli.parser import OneLineParser
-from clrun.config.sources import GROUPS, PLUGINS, RECIPES, Option, options
+from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
 from clrun.errors import ConfigError, did_you_mean
 
-LISTED = (*GROUPS, PLUGINS, RECIPES)
+METRICS = "metric"
+LISTED = (*GROUPS, PLUGINS, RECIPES, METRICS)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     for position, group in enumerate(groups):
         if position:
             print()
-        _print(group, options(group, [Path(folder) for folder in arguments.config_dir]))
+        _print(group, list(_entries(group, [Path(folder) for folder in arguments.config_dir])))
     return 0
 
 
@@ -38,9 +39,21 @@ def _group(word: str) -> str:
     return name
 
 
-def _print(group: str, found: Sequence[Option]) -> None:
-    print(group)
-    width = max((len(option.name) for option in found), default=0)
-    for option in found:
+def _entries(group: str, folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """(name, description) of each option of a group."""
+    if group == METRICS:
+        from clrun.metrics import all_metrics  # NumPy takes 0.1 s to import
+
+        for metric in all_metrics().values():
+            yield metric.key, f"{metric.label}: {metric.meaning}"
+        return
+    for option in options(group, folders):
         origin = "" if option.provider == "clrun" else f" [{option.provider}]"
-        print(f"  {option.name:<{width}}  {option.summary}{origin}")
+        yield option.name, f"{option.summary}{origin}"
+
+
+def _print(group: str, entries: Sequence[tuple[str, str]]) -> None:
+    print(group)
+    width = max((len(name) for name, _ in entries), default=0)
+    for name, description in entries:
+        print(f"  {name:<{width}}  {description}")

@@ -2,22 +2,27 @@
 
 from clrun.metrics.accuracy import acc_final, acc_pooled, aia, learning_accuracy
 from clrun.metrics.anytime import Evaluation, aaa, min_acc, wc_acc
-from clrun.metrics.headline import headline
+from clrun.metrics.metric import Measurements, Metric
+from clrun.metrics.table import METRICS, all_metrics, computed
 from clrun.metrics.transfer import bwt, forgetting_first, forgetting_max, fwt
 from clrun.metrics.undefined import Undefined
 
 __all__ = [
+    "METRICS",
     "Evaluation",
+    "Measurements",
+    "Metric",
     "Undefined",
     "aaa",
     "acc_final",
     "acc_pooled",
     "aia",
+    "all_metrics",
     "bwt",
+    "computed",
     "forgetting_first",
     "forgetting_max",
     "fwt",
-    "headline",
     "learning_accuracy",
     "min_acc",
     "wc_acc",

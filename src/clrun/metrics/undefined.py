@@ -1,4 +1,4 @@
-"""Why a metric has no value: told to the user, never replaced by 0 or NaN."""
+"""Why a metric has no value: shown to the user, never replaced by 0 or NaN."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clrun.console.spacing import evenly_spaced
 from clrun.preview.facts import Preview
 
 WIDTH = 9.0
@@ -101,7 +102,7 @@ class Layout:
 def layout(preview: Preview) -> Layout:
     """The geometry for so many experiences and classes, with names as long as these."""
     experiences, classes = len(preview.experiences), preview.shape.num_classes
-    shown = evenly(experiences, MOST_COLUMNS)
+    shown = tuple(evenly_spaced(experiences, MOST_COLUMNS))
     is_aligned = len(shown) == experiences
     named = classes <= NAMED_CLASSES
     longest = max(len(shortened(name)) for name in preview.stream.class_names) if named else 4
@@ -135,10 +136,3 @@ def layout(preview: Preview) -> Layout:
 def shortened(name: str) -> str:
     """A class's name as there is room for it."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
-
-
-def evenly(count: int, most: int) -> tuple[int, ...]:
-    """All of `count` indices, or `most` evenly spaced ones with the first and the last."""
-    if count <= most:
-        return tuple(range(count))
-    return tuple(round(k * (count - 1) / (most - 1)) for k in range(most))

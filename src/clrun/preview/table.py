@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clrun.console.tables import WIDEST, spaced
+from clrun.console.spacing import evenly_spaced
+from clrun.console.tables import WIDEST
 from clrun.preview.facts import ExperienceFacts, Preview
 
 FIXED_WIDTH = 40
@@ -37,7 +38,7 @@ def headline(preview: Preview) -> str:
 
 def experience_table(preview: Preview, width: int) -> Table:
     """A row for each experience, or for evenly spaced ones of many; the last has the totals."""
-    shown, experiences = spaced(len(preview.experiences)), preview.experiences
+    shown, experiences = evenly_spaced(len(preview.experiences), WIDEST), preview.experiences
     labels = shown_classes(preview, width)
     table = Table(caption=_caption(len(shown), len(experiences), labels))
     table.add_column("#", justify="right", style="bold")

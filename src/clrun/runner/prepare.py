@@ -17,6 +17,7 @@ from clrun.config.schema import component_class
 from clrun.device.device import Device
 from clrun.errors import ConfigError
 from clrun.images.download import Progress
+from clrun.metrics import all_metrics
 from clrun.models.features import require_layer
 from clrun.models.macs import training_macs
 from clrun.runner.evaluation import Evaluation
@@ -105,6 +106,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     _require_room_for_classes(nodes, benchmark.shape())
     _require_room_for_experiences(nodes, benchmark.shape().num_experiences)
     _require_writable(config.root.output_root)
+    all_metrics()  # one of another package that cannot be loaded is found now, not at the end
     prepared = Prepared(
         config=config,
         benchmark=benchmark,

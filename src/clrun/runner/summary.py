@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clrun.metrics import headline
+from clrun.metrics import Measurements, computed
 from clrun.records.results import Results
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
@@ -33,11 +33,14 @@ def summary(prepared: Prepared, cost: Cost, strategy: Strategy, scored: Scored) 
     benchmark, evaluation = prepared.data, prepared.evaluation
     sizes = [len(evaluation.rows(experience).y) for experience in benchmark.experiences]
     initial = None if scored.initial is None else scored.initial.experiences
-    metrics, notes = headline(
-        _array([scores.experiences for scores in scored.matrix]),
-        None if initial is None else _array(initial),
-        np.asarray(sizes),
-        [(seen, _array(row)) for seen, row in scored.points],
+    metrics, notes = computed(
+        Measurements(
+            accuracy=_array([scores.experiences for scores in scored.matrix]),
+            class_accuracy=_array([scores.classes for scores in scored.matrix]),
+            initial=None if initial is None else _array(initial),
+            test_rows=np.asarray(sizes),
+            evaluations=[(seen, _array(row)) for seen, row in scored.points],
+        )
     )
     memory = json_keys(strategy.memory_rows())
     return Results(

@@ -1,0 +1,49 @@
+"""What a metric is, and the measurements of a run that it is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from numpy.typing import ArrayLike
+
+from clrun.metrics.anytime import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """Everything a run measured. NaN (or None) marks an accuracy that was not measured."""
+
+    accuracy: ArrayLike
+    """R[i, j]: test accuracy on experience j after training on experience i, both from 0"""
+    class_accuracy: ArrayLike
+    """[i, c]: test accuracy on class c after training on experience i"""
+    initial: ArrayLike | None
+    """[j]: accuracy of the untrained model on experience j; None where it was not evaluated"""
+    test_rows: ArrayLike
+    """[j]: test rows of experience j"""
+    evaluations: Sequence[Evaluation]
+    """every evaluation of a trained model in order of time, those after an experience included"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number that a run reports, and all that anything needs to know to show it."""
+
+    key: str
+    """its name in results.json"""
+    label: str
+    """its name for a person"""
+    meaning: str
+    """its definition in a few words"""
+    better: Literal["higher", "lower"]
+    """the direction in which a run is better"""
+    function: Callable[[Measurements], float]
+    """raises Undefined, with the reason, where the definition does not cover the measurements"""
+    is_signed: bool = False
+    """shown with its sign, because 0 is what nothing changed to"""
+    in_end_table: bool = True
+    """False: in results.json alone"""
+    stands_in_for: str | None = None
+    """the end of a run shows it only where the metric with this key is undefined, above that one"""
