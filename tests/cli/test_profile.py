@@ -28,7 +28,7 @@ class Done(NamedTuple):
 
     code: int
     seconds: float
-    told: str
+    output: str
     folder: Path
 
     def of_profile(self, name: str) -> Any:
@@ -38,11 +38,11 @@ class Done(NamedTuple):
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """One profiled run, made once for all tests."""
-    folder, told = tmp_path_factory.mktemp("profiled") / "run", io.StringIO()
+    folder, output = tmp_path_factory.mktemp("profiled") / "run", io.StringIO()
     start = time.perf_counter()
-    with redirect_stdout(told):
+    with redirect_stdout(output):
         code = main(["profile", "--steps", "3", *QUICK, f"hydra.run.dir={folder}"])
-    return Done(code, time.perf_counter() - start, told.getvalue(), folder)
+    return Done(code, time.perf_counter() - start, output.getvalue(), folder)
 
 
 def test_a_profiled_run_ends_with_its_results_and_two_more_tables(profiled: Done) -> None:
@@ -52,9 +52,9 @@ def test_a_profiled_run_ends_with_its_results_and_two_more_tables(profiled: Done
         *("phase", "start-up", "data", "train", "eval", "imports: "),
         *("Slowest operators", "aten::", "traced: 3 updates of experience 4, from 5 on"),
     ):
-        assert phrase in profiled.told
-    assert f"Profile: {profiled.folder / 'profile'}" in profiled.told
-    assert re.search(r"Time on cpu, 1 CPU thread\s", profiled.told)
+        assert phrase in profiled.output
+    assert f"Profile: {profiled.folder / 'profile'}" in profiled.output
+    assert re.search(r"Time on cpu, 1 CPU thread\s", profiled.output)
 
 
 def test_phases_sum_to_no_more_than_the_time_of_the_command(profiled: Done) -> None:
@@ -72,6 +72,20 @@ def test_the_trace_is_json_with_operators_in_it(profiled: Done) -> None:
         events = json.load(file)["traceEvents"]
 
     assert any(event.get("name") == "aten::addmm" for event in events)
+
+
+def test_the_files_of_a_profile_are_these(profiled: Done) -> None:
+    folder = profiled.folder / "profile"
+
+    assert {path.name for path in folder.iterdir()} == {
+        *("operators.csv", "summary.json", "trace.json.gz")
+    }
+    summary = profiled.of_profile("summary.json")
+    assert set(summary) == {
+        *("schema", "device", "threads", "wall_seconds", "cpu_seconds"),
+        *("phases", "imports", "trace"),
+    }
+    assert summary["trace"] == {"experience": 4, "first_update": 5, "updates": 3}
 
 
 def test_the_results_are_those_of_the_same_run_without_a_profile(
@@ -106,12 +120,14 @@ def test_the_last_of_an_online_stream_is_counted_in_the_data(workplace: Path) ->
     assert json.loads(summary.read_text())["trace"]["experience"] == 14
 
 
-def test_an_experience_without_traced_updates_is_said_to_be_so(
+def test_an_experience_without_traced_updates_has_no_trace_and_says_why(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["profile", *QUICK, "strategy.train_mb_size=1000"]) == 0
 
     assert "there is no trace. Use --warm-up 0" in capsys.readouterr().out
+    profile = workplace / "outputs" / "latest" / "profile"
+    assert [path.name for path in profile.iterdir()] == ["summary.json"]
 
 
 BAD = [
@@ -136,7 +152,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "named", "allowed"), BAD, ids=lambda value: str(value))
-def test_bad_input_is_told_in_one_line_and_nothing_is_written(
+def test_bad_input_is_one_line_and_nothing_is_written(
     words: list[str],
     named: str,
     allowed: str,
@@ -145,12 +161,12 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(
 ) -> None:
     code = main(["profile", *words])
 
-    told = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert code == 2
-    assert len(told) == 1
-    assert told[0].startswith("clrun: ")
-    assert named in told[0]
-    assert allowed in told[0]
+    assert len(lines) == 1
+    assert lines[0].startswith("clrun: ")
+    assert named in lines[0]
+    assert allowed in lines[0]
     assert not list(workplace.iterdir())
 
 
@@ -207,10 +223,10 @@ def test_a_terminal_of_80_columns_shows_every_number() -> None:
 
     print_profile(console, summary, [slow], Path("run/profile"))
 
-    told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert all(len(line) <= 80 for line in told.splitlines())
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(len(line) <= 80 for line in output.splitlines())
     for number in ("12345.7", "23456.8", "90.0%", "12345.6", "1345.6", "1,234,567"):
-        assert number in told
+        assert number in output
     for number in ("1,234", "987.65", "1234.57", "55.56", "7.0"):
-        assert number in told
-    assert "torch 2.50 s in setup" in told
+        assert number in output
+    assert "torch 2.50 s in setup" in output

@@ -14,6 +14,8 @@ from clrun.errors import ConfigError, did_you_mean
 from clrun.profiling.clocks import Clocks
 from clrun.profiling.imports import TimedImports, timed_imports
 from clrun.profiling.peaks import Sampler, sampled_memory
+from clrun.profiling.report import OTHER
+from clrun.profiling.spans import recorded_by
 
 if TYPE_CHECKING:
     from clrun.cli.profile_job import ProfiledRun
@@ -41,11 +43,12 @@ def main(argv: Sequence[str]) -> int:
     clocks = Clocks()
     with (
         timed_imports(clocks) as imports,
-        clocks.phase("other"),
+        recorded_by(clocks),
+        clocks.phase(OTHER),
         sampled_memory(clocks) as sampler,
     ):
         job = _run(asked, clocks, sampler)
-    _tell(job, imports, asked.top)
+    _report(job, imports, asked.top)
     return 0
 
 
@@ -59,17 +62,17 @@ def _run(asked: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> Profile
             from clrun.cli.profile_job import ProfiledRun  # imports torch
     with clocks.phase("setup"):
         job = ProfiledRun(config, asked, clocks)
-    job.profile.watch_device(sampler)
+    job.watch_device(sampler)
     profile_app.run(request, config, job, folder)
     return job
 
 
-def _tell(job: ProfiledRun, imports: TimedImports, top: int) -> None:
+def _report(job: ProfiledRun, imports: TimedImports, top: int) -> None:
     from clrun.cli.profile_tables import print_profile
     from clrun.console.display import make_console
 
-    summary = job.profile.save(job.folder, imports)
-    print_profile(make_console(), summary, job.profile.operators[:top], job.folder / "profile")
+    summary = job.save(imports)
+    print_profile(make_console(), summary, job.operators[:top], job.folder / "profile")
 
 
 def _asked(argv: Sequence[str]) -> argparse.Namespace:

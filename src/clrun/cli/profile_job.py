@@ -1,10 +1,13 @@
-"""The job of a profiled run, which Hydra calls like any other."""
+"""The job of a profiled run, which Hydra calls like any other, and the files it leaves."""
 
 from __future__ import annotations
 
 import argparse
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -13,29 +16,76 @@ from clrun.config.run_config import RunConfig
 from clrun.config.schema import component_class
 from clrun.errors import ConfigError
 from clrun.profiling.clocks import Clocks
-from clrun.profiling.points import LOADING, measured
-from clrun.profiling.profile import Profile
-from clrun.profiling.window import Window
+from clrun.profiling.imports import TimedImports
+from clrun.profiling.operators import Operator, as_csv, operators
+from clrun.profiling.peaks import Sampler
+from clrun.profiling.report import imported, measured_time
+from clrun.profiling.window import Tracer, Window
+from clrun.records.files import storage_errors, write_json, write_text
 from clrun.runner.prepare import Prepared
 
 
 class ProfiledRun(SingleRun):
-    """A single run with its measurements.
+    """A single run with its measurements. They change none of its numbers.
 
     Raises:
         ConfigError: as for any run; or --experience names one that the stream does not have.
     """
 
     def __init__(self, config: RunConfig, asked: argparse.Namespace, clocks: Clocks) -> None:
-        with measured(LOADING, clocks):
-            super().__init__(config)
-        self.profile = Profile(self._prepared, _window(asked, self._prepared), clocks)
+        super().__init__(config)
+        window, device = _window(asked, self._prepared), self._prepared.device.torch
+        epochs = config.nodes["strategy"].config.train_epochs
+        self.clocks, self.tracer = clocks, Tracer(window, clocks, device, epochs)
+        clocks.trace = self.tracer.updates
         self.folder = Path()
 
     def __call__(self, tree: DictConfig) -> float | None:
         self.folder = Path(HydraConfig.get().runtime.output_dir)
-        with self.profile.measuring():
-            return super().__call__(tree)
+        return super().__call__(tree)
+
+    def watch_device(self, sampler: Sampler) -> None:
+        """Have the accelerator's memory sampled too, if the run has one."""
+        device = self._prepared.device.torch
+        if device.type == "cuda":
+            sampler.device = (
+                partial(torch.cuda.memory_allocated, device),
+                partial(torch.cuda.max_memory_allocated, device),
+            )
+
+    @cached_property
+    def operators(self) -> list[Operator]:
+        """Those of the traced updates, once the run is over."""
+        return operators(self.tracer.events())
+
+    def save(self, imports: TimedImports) -> dict[str, Any]:
+        """Write the files of `profile/` in the run folder; the summary."""
+        place = self.folder / "profile"
+        with storage_errors(place):
+            place.mkdir(exist_ok=True)
+            if self.tracer.steps:
+                self.tracer.save(place / "trace.json.gz")
+        if self.tracer.steps:
+            write_text(place / "operators.csv", as_csv(self.operators))
+        summary = self._summary(imports)
+        write_json(place / "summary.json", summary)
+        return summary
+
+    def _summary(self, imports: TimedImports) -> dict[str, Any]:
+        """The content of summary.json."""
+        name, threads = self._prepared.hardware
+        return {
+            "schema": 1,
+            "device": name,
+            "threads": threads,
+            **measured_time(self.clocks.phases),
+            "imports": imported(imports),
+            "trace": {
+                "experience": self.tracer.window.experience,
+                "first_update": self.tracer.first,
+                "updates": self.tracer.steps,
+            },
+        }
 
 
 def _window(asked: argparse.Namespace, prepared: Prepared) -> Window:

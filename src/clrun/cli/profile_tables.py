@@ -24,7 +24,7 @@ def print_profile(
 ) -> None:
     """The tables, and where the files are."""
     console.print(phases_table(summary))
-    _line(console, f"imports: {imports_told(summary['imports']['modules'])}")
+    _line(console, f"imports: {import_line(summary['imports']['modules'])}")
     trace = summary["trace"]
     first, count, experience = trace["first_update"], trace["updates"], trace["experience"]
     if count:
@@ -39,14 +39,14 @@ def print_profile(
     console.print(Text(f"Profile: {folder}"), soft_wrap=True)
 
 
-def imports_told(modules: Sequence[Mapping[str, Any]]) -> str:
+def import_line(modules: Sequence[Mapping[str, Any]]) -> str:
     """The slow ones in one line, with the phase of those that were not imported at the start."""
-    told = []
+    slow = []
     for m in modules:
         if m["wall_seconds"] >= IMPORT_SECONDS:
             phase = "" if m["phase"] == "start-up" else f" in {m['phase']}"
-            told.append(f"{m['module']} {m['wall_seconds']:.2f} s{phase}")
-    return ", ".join(told) or "none that took long"
+            slow.append(f"{m['module']} {m['wall_seconds']:.2f} s{phase}")
+    return ", ".join(slow) or "none that took long"
 
 
 def phases_table(summary: Mapping[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from clrun.images.patterns import Patterns
 from clrun.memory.exemplars import Exemplars, empty
 from clrun.memory.selection import ClassExemplarsSelectionStrategy, Extract
 from clrun.memory.storage_policy import StoragePolicy
+from clrun.profiling.spans import span
 from clrun.seeds import generator
 
 
@@ -53,9 +54,11 @@ class ReplayMemory:
         new = Exemplars(x, y, torch.full_like(y, experience), keys)
 
         def order(pool: Exemplars, k: int) -> Tensor:
-            return self.selection.make_sorted_indices(pool, extract, k)
+            with span("selection"):
+                return self.selection.make_sorted_indices(pool, extract, k)
 
-        self.exemplars = self.policy.keep(self.exemplars, new, self.mem_size, order)
+        with span("store"):
+            self.exemplars = self.policy.keep(self.exemplars, new, self.mem_size, order)
 
     def rows_per_class(self) -> dict[int, int]:
         """class -> rows held, by class."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+Update = TypeVar("Update")
 
 REST = "rest"
-"""The part of a phase that no other part covers."""
+"""The part of a phase that no span covers."""
 
 Mark = Callable[[str], AbstractContextManager[Any]]
 """Shows a range in a trace under this name."""
@@ -18,7 +21,7 @@ Mark = Callable[[str], AbstractContextManager[Any]]
 
 @dataclass
 class Spent:
-    """What went into a part."""
+    """The time that went into a part of a phase."""
 
     calls: int = 0
     wall: float = 0.0
@@ -33,9 +36,9 @@ class Spent:
 
 @dataclass
 class Phase:
-    """What went into a phase."""
+    """The time and memory that went into a phase."""
 
-    parts: dict[str, Spent] = field(default_factory=dict)
+    parts: dict[str, Spent] = field(default_factory=lambda: defaultdict(Spent))
     peak_rss: int | None = None
     """bytes; None where no sample fell into the phase"""
     peak_device: int | None = None
@@ -56,110 +59,86 @@ class Phase:
     def take(self, other: Phase) -> None:
         """Add another stretch of the same phase."""
         for name, spent in other.parts.items():
-            self.parts.setdefault(name, Spent()).add(spent.calls, spent.wall, spent.cpu)
+            self.parts[name].add(spent.calls, spent.wall, spent.cpu)
         self.sampled(other.peak_rss, other.peak_device)
 
 
-class _Frame:
-    """A range that has begun."""
+class Range:
+    """A stretch of time: a phase, or a part of the phase around it. A context manager."""
 
-    def __init__(self, name: str, phase: Phase, *, is_phase: bool, whole: bool) -> None:
-        self.name, self.phase, self.is_phase, self.whole = name, phase, is_phase, whole
-        self.ignored = 0  # ranges inside, where the part is not divided
-        self.inner_wall = self.inner_cpu = 0.0
-        self.mark: AbstractContextManager[Any] | None = None
-        self.start_cpu, self.start_wall = time.process_time(), time.perf_counter()
+    def __init__(self, clocks: Clocks, name: str, phase: Phase, *, is_phase: bool) -> None:
+        self.name = name
+        """of a phase it may be set inside, where only the end shows what it was"""
+        self.phase, self.is_phase = phase, is_phase
+        self._clocks = clocks
+        self._mark = None if clocks.mark is None else clocks.mark(name)
+        self._inner_wall = self._inner_cpu = 0.0
+
+    def __enter__(self) -> Range:
+        self._clocks.open_ranges.append(self)
+        if self._mark is not None:
+            self._mark.__enter__()
+        self._start_cpu, self._start_wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wall = time.perf_counter() - self._start_wall
+        cpu = time.process_time() - self._start_cpu
+        if self._mark is not None:
+            self._mark.__exit__(None, None, None)
+        around = self._clocks.open_ranges
+        assert around.pop() is self, f"{self.name} ends before a range inside it"
+        part = REST if self.is_phase else self.name
+        self.phase.parts[part].add(1, wall - self._inner_wall, cpu - self._inner_cpu)
+        if around:
+            around[-1]._inner_wall += wall
+            around[-1]._inner_cpu += cpu
+        if self.is_phase:
+            self._clocks.phases[self.name].take(self.phase)
 
 
 class Clocks:
-    """Ranges of the thread that made this, one inside another.
+    """Measures the spans of the thread that made it.
 
     Every moment belongs to the innermost phase and, there, to the innermost part; so all of them
     add up to the time from the first range's begin to its end.
     """
 
     def __init__(self) -> None:
-        self.phases: dict[str, Phase] = {}
+        self.phases: dict[str, Phase] = defaultdict(Phase)
+        self.open_ranges: list[Range] = []
+        """those that have begun and not ended, the innermost last"""
         self.mark: Mark | None = None
         """set while a trace is taken"""
-        self._open: list[_Frame] = []
+        self.trace: Callable[[Iterator[Any], int], Iterator[Any]] | None = None
+        """times and traces the updates of an experience, once there is a run to trace"""
         self._thread = threading.get_ident()
 
     @property
     def phase_now(self) -> str:
-        """The innermost phase, as it was called when it began."""
-        return next(frame.name for frame in reversed(self._open) if frame.is_phase)
+        """The innermost phase."""
+        return next(r.name for r in reversed(self.open_ranges) if r.is_phase)
 
-    def begin_phase(self, name: str) -> None:
-        self._push(_Frame(name, Phase(), is_phase=True, whole=False))
-
-    def end_phase(self, name: str | None = None) -> None:
-        """The innermost phase ends; `name` where only its end tells what it was."""
-        frame = self._open[-1]
-        assert frame.is_phase, f"{frame.name} is still open"
-        self._pop(REST)
-        self.phases.setdefault(name or frame.name, Phase()).take(frame.phase)
-
-    def begin(self, part: str, *, whole: bool = False) -> None:
-        """A part of the current phase begins; a `whole` one is not divided further."""
-        if threading.get_ident() != self._thread:
-            return
-        around = self._open[-1]
-        if around.whole:
-            around.ignored += 1
-        else:
-            self._push(_Frame(part, around.phase, is_phase=False, whole=whole))
-
-    def end(self) -> None:
-        """The innermost part ends."""
-        if threading.get_ident() != self._thread:
-            return
-        frame = self._open[-1]
-        if frame.ignored:
-            frame.ignored -= 1
-        else:
-            self._pop(frame.name)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> AbstractContextManager[Any]:
         """What runs inside is this phase."""
-        self.begin_phase(name)
-        try:
-            yield
-        finally:
-            self.end_phase()
+        if threading.get_ident() != self._thread:
+            return nullcontext()
+        return Range(self, name, Phase(), is_phase=True)
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def span(self, name: str) -> AbstractContextManager[Any]:
         """What runs inside is this part of the current phase."""
-        self.begin(name)
-        try:
-            yield
-        finally:
-            self.end()
+        if threading.get_ident() != self._thread:
+            return nullcontext()
+        return Range(self, name, self.open_ranges[-1].phase, is_phase=False)
+
+    def updates(self, learning: Iterator[Update], experience: int) -> Iterator[Update]:
+        """The same updates, traced where a trace is taken."""
+        return learning if self.trace is None else self.trace(learning, experience)
 
     def sampled(self, rss: int | None, device: int | None) -> None:
         """Memory in use now, as another thread sees it."""
-        if self._open:
-            self._open[-1].phase.sampled(rss, device)
-
-    def _push(self, frame: _Frame) -> None:
-        self._open.append(frame)
-        if self.mark is not None:
-            frame.mark = self.mark(frame.name)
-            frame.mark.__enter__()
-
-    def _pop(self, part: str) -> None:
-        frame = self._open.pop()
-        if frame.mark is not None:
-            frame.mark.__exit__(None, None, None)
-        wall = time.perf_counter() - frame.start_wall
-        cpu = time.process_time() - frame.start_cpu
-        spent = frame.phase.parts.setdefault(part, Spent())
-        spent.add(1, wall - frame.inner_wall, cpu - frame.inner_cpu)
-        if self._open:
-            self._open[-1].inner_wall += wall
-            self._open[-1].inner_cpu += cpu
+        for innermost in self.open_ranges[-1:]:
+            innermost.phase.sampled(rss, device)
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

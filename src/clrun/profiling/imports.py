@@ -6,8 +6,9 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
     ExtensionFileLoader,
@@ -20,87 +21,53 @@ from typing import Any
 
 from clrun.profiling.clocks import Clocks
 
-PART = "imports"
-
 OWN_LOADERS = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)
 """Each of these loads one module; others may be shared by many, and are left as they are."""
 
 
 class TimedImports(MetaPathFinder):
-    """Finds modules as all other finders together do, and times their execution.
-
-    A package's seconds are its own: those of another package that it imports count there.
-    """
+    """Finds modules as all other finders together do, and times their execution."""
 
     def __init__(self, clocks: Clocks) -> None:
-        self.clocks = clocks
-        self._packages: dict[str, float] = defaultdict(float)
-        self._modules: list[tuple[str, str, float]] = []  # (phase, module, seconds)
-        self._inner: list[float] = []
-        self.active = True
-        self._thread = threading.get_ident()
-        self._foreign = 0  # how deep in what clrun did not write
-
-    def packages(self) -> dict[str, float]:
-        """package -> seconds of its own modules, slowest first."""
-        slowest = sorted(self._packages.items(), key=lambda item: -item[1])
-        return {name: round(seconds, 6) for name, seconds in slowest}
-
-    def modules(self) -> list[dict[str, Any]]:
-        """What clrun imports, each with all that it imports itself, slowest first."""
-        slowest = sorted(self._modules, key=lambda told: -told[2])
-        return [
-            {"module": module, "phase": phase, "wall_seconds": round(seconds, 6)}
-            for phase, module, seconds in slowest
-        ]
+        self.packages: dict[str, float] = defaultdict(float)
+        """package -> seconds of its own modules; another package that it imports has its own"""
+        self.modules: list[tuple[str, str, float]] = []
+        """(module, phase, seconds with all that it imports) of what clrun itself imports"""
+        self._clocks, self._thread = clocks, threading.get_ident()
+        self._inner: list[float] = []  # for each module being imported: seconds of those inside
+        self._importing: list[str] = []  # their packages
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        for finder in sys.meta_path:
-            if finder is self:
-                continue
-            spec = finder.find_spec(fullname, path, target)
-            if spec is not None:
-                self._time(spec)
-                return spec
-        return None
+        finders = (finder for finder in sys.meta_path if finder is not self)
+        specs = (finder.find_spec(fullname, path, target) for finder in finders)
+        spec = next((spec for spec in specs if spec is not None), None)
+        loader: Any = None if spec is None else spec.loader
+        if isinstance(loader, OWN_LOADERS):
+            timed = partial(self._timed, fullname, loader.exec_module)
+            loader.exec_module = timed  # type: ignore[method-assign]
+        return spec
 
-    def _time(self, spec: ModuleSpec) -> None:
-        """Let this module's own loader tell how long it takes."""
-        loader: Any = spec.loader
-        if not isinstance(loader, OWN_LOADERS):
-            return
-        execute = loader.exec_module
-
-        def timed(module: ModuleType) -> None:
-            if self.active and threading.get_ident() == self._thread:
-                with self._counted(spec.name):
-                    execute(module)
-            else:
-                execute(module)
-
-        loader.exec_module = timed  # type: ignore[method-assign]
-
-    @contextmanager
-    def _counted(self, module: str) -> Iterator[None]:
-        package = module.partition(".")[0]
-        is_foreign = package != "clrun"
-        self._foreign += is_foreign
+    def _timed(self, name: str, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+        if self not in sys.meta_path or threading.get_ident() != self._thread:
+            return execute(module)
+        package = name.partition(".")[0]
+        is_asked_for_by_us = package != "clrun" and set(self._importing) <= {"clrun"}
         self._inner.append(0.0)
-        self.clocks.begin(PART, whole=True)
+        self._importing.append(package)
         start = time.perf_counter()
         try:
-            yield
+            with self._clocks.span("imports"):
+                execute(module)
         finally:
             seconds = time.perf_counter() - start
-            self.clocks.end()
-            self._packages[package] += seconds - self._inner.pop()
+            self._importing.pop()
+            self.packages[package] += seconds - self._inner.pop()
             if self._inner:
                 self._inner[-1] += seconds
-            self._foreign -= is_foreign
-            if is_foreign and not self._foreign:
-                self._modules.append((self.clocks.phase_now, module, seconds))
+            if is_asked_for_by_us:
+                self.modules.append((name, self._clocks.phase_now, seconds))
 
 
 @contextmanager
@@ -111,5 +78,4 @@ def timed_imports(clocks: Clocks) -> Iterator[TimedImports]:
     try:
         yield timer
     finally:
-        timer.active = False
         sys.meta_path.remove(timer)

@@ -6,19 +6,26 @@ import gzip
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch._C._profiler import _ExperimentalConfig
 from torch.autograd.profiler import profile, record_function
 
 from clrun.profiling.clocks import Clocks
-from clrun.records.files import storage_errors
-from clrun.strategies.step import Step
-from clrun.streams.experience import Experience
+
+
+class Update(Protocol):
+    """What a strategy yields after an update."""
+
+    @property
+    def iterations(self) -> int:
+        """updates in this epoch"""
+
+
+AnUpdate = TypeVar("AnUpdate", bound=Update)
 
 TRACING = "trace"
 """The phase of the traced updates and of the profiler's own work."""
@@ -46,48 +53,41 @@ class Tracer:
     def __init__(self, window: Window, clocks: Clocks, device: torch.device, epochs: int) -> None:
         self.window, self.clocks, self.device, self.epochs = window, clocks, device, epochs
         self.steps = 0
-        """traced so far"""
+        """updates traced so far"""
         self.first: int | None = None
         """the first traced update of the experience"""
         self._profile: Any = None
         self._running = False
 
-    def learning(self, learn: Callable[..., Iterator[Step]]) -> Callable[..., Iterator[Step]]:
-        """A strategy's `learn` that is timed, and traced where the window says."""
-
-        def timed(strategy: Any, experience: Experience, *args: Any) -> Iterator[Step]:
-            with closing(learn(strategy, experience, *args)) as steps:  # type: ignore[type-var]
-                try:
-                    yield from self._timed(steps, experience.index)
-                finally:
-                    self._stop()
-
-        return timed
-
-    def _timed(self, steps: Iterator[Step], experience: int) -> Iterator[Step]:
+    def updates(self, learning: Iterator[AnUpdate], experience: int) -> Iterator[AnUpdate]:
+        """The same updates, timed, and traced where the window says."""
         start, total = self.window.warm_up, -1  # updates of the experience: known after the first
-        for count in itertools.count():
-            if experience == self.window.experience and count == start and count != total:
-                self._start(count)
-            step = self._next(steps)
-            if step is None:
-                return
-            if total < 0:  # a short experience has a shorter warm-up
-                total = step.iterations * self.epochs
-                start = min(start, max(1, total - self.window.steps))
-            if self._running and (self.steps == self.window.steps or count == total - 1):
-                self._stop()
-            yield step
+        try:
+            for count in itertools.count():
+                if experience == self.window.experience and count == start and count != total:
+                    self._start(count)
+                update = self._next(learning)
+                if update is None:
+                    return
+                if total < 0:  # a short experience has a shorter warm-up
+                    total = update.iterations * self.epochs
+                    start = min(start, max(1, total - self.window.steps))
+                if self._running and (self.steps == self.window.steps or count == total - 1):
+                    self._stop()
+                yield update
+        finally:
+            self._stop()
 
-    def _next(self, steps: Iterator[Step]) -> Step | None:
+    def _next(self, learning: Iterator[AnUpdate]) -> AnUpdate | None:
         """The next update, timed; what follows the last one is the memory's work."""
-        self.clocks.begin_phase(TRACING if self._running else "train")
-        self.clocks.begin("strategy")
-        step = next(steps, None)
-        self.clocks.end()
-        self.steps += self._running and step is not None
-        self.clocks.end_phase("memory" if step is None else None)
-        return step
+        phase = TRACING if self._running else "train"
+        with self.clocks.phase(phase) as current:
+            with self.clocks.span("strategy"):
+                update = next(learning, None)
+            if update is None:
+                current.name = "memory"
+        self.steps += self._running and update is not None
+        return update
 
     def _start(self, count: int) -> None:
         w, self.first = self.window, count
@@ -123,7 +123,7 @@ class Tracer:
     def save(self, path: Path) -> None:
         """Write the trace for Perfetto, chrome://tracing or TensorBoard, whole or not at all."""
         assert self._profile is not None, "nothing was traced"
-        with storage_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             plain, packed = Path(folder, "trace.json"), Path(folder, path.name)
             self._profile.export_chrome_trace(str(plain))
             packed.write_bytes(gzip.compress(plain.read_bytes(), compresslevel=6))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from clrun.profiling.spans import phase
 from clrun.records.files import storage_errors
 
 
@@ -29,7 +30,7 @@ class RawLog:
         place = {"experience": experience, "epoch": epoch, "iteration": iteration}
         seconds = round(time.monotonic() - self._start, 6)
         line = json.dumps({"kind": kind, **place, "seconds": seconds, **values}, allow_nan=False)
-        with storage_errors(self.path):
+        with phase("write"), storage_errors(self.path):
             self._file.write(line + "\n")
             self._file.flush()
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clrun.profiling.spans import phase
 from clrun.records.files import write_json, write_text
 
 Row = Sequence[float | None]
@@ -37,8 +38,9 @@ class Results:
 
     def save(self, folder: Path) -> None:
         """Write results.json and accuracy_matrix.csv."""
-        write_json(folder / "results.json", asdict(self))
-        write_text(folder / "accuracy_matrix.csv", matrix_csv(self.accuracy_matrix))
+        with phase("write"):
+            write_json(folder / "results.json", asdict(self))
+            write_text(folder / "accuracy_matrix.csv", matrix_csv(self.accuracy_matrix))
 
 
 def matrix_csv(matrix: Sequence[Row]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from clrun.errors import FolderError, StorageError
+from clrun.profiling.spans import phase
 from clrun.records.files import storage_errors, write_json, write_text
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class RunFolder:
     def update(self, **values: Any) -> None:
         """Set keys of run.json."""
         self.record |= values
-        write_json(self.path / "run.json", self.record)
+        with phase("write"):
+            write_json(self.path / "run.json", self.record)
 
     def keep_config(self, config: RunConfig) -> None:
         """Save the configuration where Hydra does, unless Hydra has: for runs from Python."""

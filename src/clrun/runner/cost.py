@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from clrun.profiling import spans
 from clrun.strategies.step import Step
 
 PHASES = ("setup", "train", "memory", "eval", "checkpoint")
@@ -32,7 +33,8 @@ class Cost:
         """Seconds inside belong to this phase."""
         start = time.perf_counter()
         try:
-            yield
+            with spans.phase(name):
+                yield
         finally:
             self.wall_seconds[name] += time.perf_counter() - start
 

@@ -20,6 +20,7 @@ from clrun.images.download import Progress
 from clrun.metrics import all_metrics
 from clrun.models.features import require_layer
 from clrun.models.macs import training_macs
+from clrun.profiling.spans import phase
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
 from clrun.streams.experience import Benchmark, StreamShape
@@ -80,7 +81,8 @@ class Prepared:
     @cached_property
     def _loaded(self) -> tuple[Benchmark, float]:
         start = time.perf_counter()
-        benchmark = self.benchmark.load(self.config.seed, self.on_progress)
+        with phase("data"):
+            benchmark = self.benchmark.load(self.config.seed, self.on_progress)
         _require_room_for_experiences(self.config.nodes, len(benchmark))
         return benchmark, time.perf_counter() - start
 

@@ -11,6 +11,7 @@ from typing import Any
 from clrun.console.display import Display, Pace, SilentDisplay
 from clrun.device.garbage import only_new_objects_searched
 from clrun.errors import NonFiniteLoss
+from clrun.profiling.spans import phase, span, updates
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder
@@ -128,7 +129,7 @@ class Run:
         """One experience, update by update."""
         seconds = dict(self.cost.wall_seconds)
         meter = Meter()
-        for step in self.cost.steps(self.strategy.learn(experience)):
+        for step in self.cost.steps(updates(self.strategy.learn(experience), experience.index)):
             meter.add(step)
             if self.interrupt:
                 raise Interrupted(self.interrupt[0])
@@ -153,7 +154,8 @@ class Run:
 
     def _log(self, experience: Experience, step: Step, meter: Meter) -> None:
         """Read what the updates left on the device, and tell of it."""
-        loss, accuracy = meter.read_interval()
+        with phase("train"), span("log"):  # on a GPU this waits for the updates
+            loss, accuracy = meter.read_interval()
         place = (experience.index, step.epoch)
         if not math.isfinite(loss):
             raise NonFiniteLoss(

@@ -26,6 +26,7 @@ from clrun.models.dropout import reseed
 from clrun.models.features import evaluating
 from clrun.models.folding import folded
 from clrun.models.macs import forward_macs, training_macs
+from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
 from clrun.strategies.descent import Descent
@@ -143,10 +144,12 @@ class AR1:
                 halves.slow_statistics()
             if self.cwr is not None:
                 y = torch.cat([experience.train.y, self.memory.labels()])
-                self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
+                with span("head"):
+                    self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
             self._start_descent(index)
-        for plugin in self.plugins:
-            plugin.before_experience(halves.model, index)
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.before_experience(halves.model, index)
         x, is_frozen = experience.train.x, halves.frozen(index)
         if is_frozen not in self._known_macs:
             macs = PatternMacs.of(halves, x.shape[1:], learns_below=not is_frozen)
@@ -171,7 +174,8 @@ class AR1:
         held, y = self.memory.labels(), experience.train.y
         rng = generator(self.parts.seed, "order", experience.index, epoch)
         sizes = composition(len(y), len(held), self.config.train_mb_size)
-        return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
+        with span("order"):
+            return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
 
     def _update(self, experience: Experience, minibatch: Minibatch, place: Place) -> Step:
         """One update on current rows followed by stored ones."""
@@ -181,11 +185,14 @@ class AR1:
         with parts.device.autocast():
             z = self.latents.training(experience.train.x, minibatch.current, place)
             if len(minibatch.memory):
-                z = torch.cat([z, parts.device.put(self.memory.latents(minibatch.memory))])
+                with span("latents"):
+                    z = torch.cat([z, parts.device.put(self.memory.latents(minibatch.memory))])
                 y = torch.cat([y, self.memory.labels()[minibatch.memory]])
             y = y.to(parts.device.torch, non_blocking=True)
-            logits = self.upper(z)
-            loss = criterion(self.config.criterion, logits, y)
+            with span("forward"):
+                logits = self.upper(z)
+            with span("loss"):
+                loss = criterion(self.config.criterion, logits, y)
         correct = (logits.detach().argmax(1) == y).sum()
         loss = self.descent.update(loss)
         computed = 0 if self.latents.looks_up else len(minibatch.current)
@@ -195,10 +202,12 @@ class AR1:
     def _end(self, experience: Experience) -> None:
         """Store what was chosen, as the lower part's final weights make it; consolidate."""
         self._store(experience)
-        for plugin in self.plugins:
-            plugin.after_experience()
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.after_experience()
         if self.cwr is not None:
-            self.cwr.consolidate()
+            with span("head"):
+                self.cwr.consolidate()
         self.latents.end(experience.train.x)
         self._experience = None
 
@@ -210,13 +219,20 @@ class AR1:
         if len(rows):
             of, task = torch.full_like(rows, index), torch.full_like(rows, experience.task_label)
             z = self.latents.kept(x, rows)
-            self.memory.store(NewRows(z, y[rows], task, of, rows), index)
+            with span("store"):
+                self.memory.store(NewRows(z, y[rows], task, of, rows), index)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Logits of uint8 rows with the consolidated head. [B, C, H, W] -> [B, num_classes]"""
         z = self.latents.evaluation(x)
-        with self._consolidated(), evaluating(self.halves.model), self.parts.device.autocast():
+        device = self.parts.device
+        with (
+            self._consolidated(),
+            evaluating(self.halves.model),
+            device.autocast(),
+            span("forward"),
+        ):
             return self.upper_evaluating(z).float()
 
     @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from clrun.device.device import Device
 from clrun.fast.sgd import SGD
+from clrun.profiling.spans import span
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.shared_keys import SharedKeys
 
@@ -49,19 +50,24 @@ class Descent:
     def update(self, loss: Tensor) -> Tensor:
         """Follow the gradient of the loss with all penalties; that sum, detached."""
         assert self.optimizer is not None, "start() comes first"
-        for plugin in self.plugins:
-            penalty = plugin.penalty()
-            if penalty is not None:
-                loss = loss + penalty
-        self.optimizer.zero_grad(set_to_none=True)
-        (self.scaler.scale(loss) if self.scales else loss).backward()
-        if self.scales and self.plugins:
-            self.scaler.unscale_(cast(Any, self.optimizer))  # plugins read true gradients
-        for plugin in self.plugins:
-            plugin.before_update()
-        self._step(self.optimizer)
-        for plugin in self.plugins:
-            plugin.after_update()
+        with span("plugins"):
+            for plugin in self.plugins:
+                penalty = plugin.penalty()
+                if penalty is not None:
+                    loss = loss + penalty
+        with span("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            (self.scaler.scale(loss) if self.scales else loss).backward()
+        with span("plugins"):
+            if self.scales and self.plugins:
+                self.scaler.unscale_(cast(Any, self.optimizer))  # plugins read true gradients
+            for plugin in self.plugins:
+                plugin.before_update()
+        with span("optimizer"):
+            self._step(self.optimizer)
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.after_update()
         return loss.detach()
 
     def _step(self, optimizer: torch.optim.Optimizer | SGD) -> None:

@@ -12,6 +12,7 @@ from clrun.memory.row_order import take_rows
 from clrun.models.features import evaluating
 from clrun.models.folding import folded
 from clrun.models.shapes import output_shape
+from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.latent_cache import LatentCache
 from clrun.strategies.strategy import Parts
@@ -60,7 +61,8 @@ class LatentSource:
         if not settled:
             self.cache.clear()
         elif self.cached and self.parts.transform.augment == "none":
-            self._current = self.cache.latents(x)
+            with span("latents"):
+                self._current = self.cache.latents(x)
 
     def end(self, x: Tensor) -> None:
         """It is over, and with it the only time that the lower part may learn."""
@@ -80,9 +82,13 @@ class LatentSource:
 
     def training(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
         """Latents of a minibatch's rows of `x`, augmented, on the device."""
+        with span("latents"):
+            if self._current is not None:
+                return self.parts.device.put(take_rows(self._current, rows))
+            return self._augmented(x, rows, place)
+
+    def _augmented(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
         parts = self.parts
-        if self._current is not None:
-            return parts.device.put(take_rows(self._current, rows))
         rng = generator(parts.seed, "augmentation", place.experience, *place.position)
         images = x.index_select(0, rows).to(parts.device.torch)
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
@@ -98,7 +104,8 @@ class LatentSource:
     def evaluation(self, x: Tensor) -> Tensor:
         """Latents of images, without augmentation, on the device."""
         if self.cached and self.settled and len(x):
-            return self.parts.device.put(self.cache.latents(x))
+            with span("latents"):
+                return self.parts.device.put(self.cache.latents(x))
         return self._without_augmentation(x)
 
     def _learning(self, inputs: Tensor) -> Tensor:
@@ -111,7 +118,7 @@ class LatentSource:
     @torch.no_grad()
     def _without_augmentation(self, x: Tensor) -> Tensor:
         device = self.parts.device
-        with evaluating(self.lower), device.autocast():
+        with span("latents"), evaluating(self.lower), device.autocast():
             return self._frozen(self.parts.transform.evaluation(x.to(device.torch)))
 
     @torch.no_grad()

@@ -23,6 +23,7 @@ from clrun.images.patterns import Patterns
 from clrun.memory.described import described
 from clrun.memory.minibatches import Composition, EpochPlan, draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
+from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.feed import Feed
 from clrun.strategies.shared_keys import SharedKeys
@@ -120,7 +121,8 @@ class Replay:
         """The epoch's minibatches of current and memory rows."""
         held, composition = self.memory.exemplars, Composition.of(self.config)
         rng = generator(self.seed, "order", experience.index, epoch)
-        return plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
+        with span("order"):
+            return plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
 
     def _online_minibatches(self, experience: Experience, epoch: int) -> tuple[Tensor, ...]:
         """Current rows only: the memory changes as they pass, so its rows are drawn on the way."""

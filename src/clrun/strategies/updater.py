@@ -12,6 +12,7 @@ from clrun.device.at_once import at_once
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features
 from clrun.models.folding import EvaluatingForm
+from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.descent import Descent
 from clrun.strategies.shared_keys import SharedKeys
@@ -46,13 +47,15 @@ class Updater:
     def begin(self, experience: int) -> None:
         """An experience starts or is continued: training mode, and the plugins told."""
         self.model.train()
-        for plugin in self.parts.plugins:
-            plugin.before_experience(self.model, experience)
+        with span("plugins"):
+            for plugin in self.parts.plugins:
+                plugin.before_experience(self.model, experience)
 
     def end(self) -> None:
         """The experience is learnt."""
-        for plugin in self.parts.plugins:
-            plugin.after_experience()
+        with span("plugins"):
+            for plugin in self.parts.plugins:
+                plugin.after_experience()
 
     def step(self, x: Tensor, y: Tensor, place: Place, *, replayed: int = 0) -> Step:
         """Update on uint8 rows `x` [B, C, H, W] with labels `y` [B]."""
@@ -61,10 +64,13 @@ class Updater:
         if self._has_dropout:
             reseed(self.model, parts.seed, experience, *position)
         y = y.to(parts.device.torch, non_blocking=True)
-        inputs = parts.device.put(self._augmented(x, experience, position))
+        with span("images"):
+            inputs = parts.device.put(self._augmented(x, experience, position))
         with parts.device.autocast():
-            logits = self._forward(inputs)
-            loss = criterion(self.keys.criterion, logits, y)
+            with span("forward"):
+                logits = self._forward(inputs)
+            with span("loss"):
+                loss = criterion(self.keys.criterion, logits, y)
         correct = (logits.detach().argmax(1) == y).sum()
         return Step(self.descent.update(loss), correct, len(y), replayed, *position, iterations)
 
@@ -82,20 +88,23 @@ class Updater:
         """Logits of uint8 rows in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
         parts = self.parts
         with evaluating(self.model), parts.device.autocast():
-            inputs = parts.transform.evaluation(x.to(parts.device.torch))
-            return self._evaluated(parts.device.put(inputs)).float()
+            with span("images"):
+                inputs = parts.device.put(parts.transform.evaluation(x.to(parts.device.torch)))
+            with span("forward"):
+                return self._evaluated(inputs).float()
 
     def extract(self, x: Tensor, layer_name: str | None) -> Tensor:
         """Features of uint8 rows for exemplar selection. [n, C, H, W] -> [n, d] float32"""
         device = self.parts.device.torch
-        return extract_features(
-            self.model,
-            x,
-            self.parts.transform,
-            layer_name=layer_name,
-            batch_size=at_once(self.keys.eval_mb_size, x, device),
-            device=device,
-        )
+        with span("features"):
+            return extract_features(
+                self.model,
+                x,
+                self.parts.transform,
+                layer_name=layer_name,
+                batch_size=at_once(self.keys.eval_mb_size, x, device),
+                device=device,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return {"model": self.model.state_dict(), "descent": self.descent.state_dict()}
