@@ -64,7 +64,7 @@ def test_no_folder_can_be_made_below_a_file(tmp_path):
         fresh_folder(tmp_path / "outputs")
 
 
-def test_run_json_holds_what_was_told_last(tmp_path):
+def test_run_json_holds_the_last_value_of_each_key(tmp_path):
     folder = RunFolder(tmp_path / "run")
 
     folder.update(status="running", seeds={"seed": 3})
@@ -147,7 +147,9 @@ def test_a_folder_is_refused_while_another_process_writes_and_free_when_it_dies(
     with holder:
         assert holder.stdout.readline() == "locked\n"
 
-        with pytest.raises(FolderError, match="another run is writing here") as refused:
+        with pytest.raises(
+            FolderError, match=rf"another run is writing here \(process {holder.pid} on .+\)\.$"
+        ) as refused:
             RunFolder(tmp_path)
 
         holder.kill()
@@ -156,7 +158,7 @@ def test_a_folder_is_refused_while_another_process_writes_and_free_when_it_dies(
     RunFolder(tmp_path).close()
 
 
-def test_a_disk_without_locks_is_told(tmp_path, monkeypatch):
+def test_a_disk_without_locks_is_reported(tmp_path, monkeypatch):
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 

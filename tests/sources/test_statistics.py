@@ -7,7 +7,7 @@ from clrun.sources import statistics
 from clrun.sources.statistics import (
     Facts,
     channel_statistics,
-    fingerprint,
+    facts_key,
     recall,
     remember,
 )
@@ -52,16 +52,16 @@ def test_broken_facts_are_none(tmp_path, content):
     assert recall("key") is None
 
 
-def test_a_fingerprint_follows_the_files_and_what_is_made_of_them(tmp_path):
+def test_a_key_follows_the_files_and_what_is_made_of_them(tmp_path):
     file = tmp_path / "a.png"
     file.write_bytes(b"one")
-    first = fingerprint(8, files=[file])
+    first = facts_key(8, files=[file])
 
-    again = fingerprint(8, files=[file])
-    other_use = fingerprint(9, files=[file])
+    again = facts_key(8, files=[file])
+    other_use = facts_key(9, files=[file])
     status = file.stat()
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    touched = fingerprint(8, files=[file])
+    touched = facts_key(8, files=[file])
 
     assert first == again
     assert len({first, other_use, touched}) == 3

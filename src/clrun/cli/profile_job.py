@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from clrun.cli.job import SingleRun
 from clrun.config.run_config import RunConfig
 from clrun.config.schema import component_class
+from clrun.disk.files import storage_errors, write_json, write_text
 from clrun.errors import ConfigError
 from clrun.profiling.clocks import Clocks
 from clrun.profiling.imports import TimedImports
@@ -21,7 +22,6 @@ from clrun.profiling.operators import Operator, as_csv, operators
 from clrun.profiling.peaks import Sampler
 from clrun.profiling.report import imported, measured_time
 from clrun.profiling.window import Tracer, Window
-from clrun.records.files import storage_errors, write_json, write_text
 from clrun.runner.prepare import Prepared
 
 

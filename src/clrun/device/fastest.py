@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from clrun.disk.files import write_json
+from clrun.disk.folders import user_cache
+from clrun.errors import StorageError
 
 LARGE_UPDATE = 2_000_000_000
 """Multiply-accumulates of an update from which on no accelerator loses, so none is measured: on a
@@ -48,7 +51,7 @@ def fastest(
     seconds = remembered.get(digest, {})
     if list(seconds) != names:
         seconds = {str(device): measure(device) for device in devices}
-        _write(memory, {**remembered, digest: seconds})
+        _remember(memory, {**remembered, digest: seconds})
     return devices[names.index(chosen(seconds))], seconds
 
 
@@ -60,8 +63,7 @@ def chosen(seconds: Mapping[str, float]) -> str:
 
 def memory_file() -> Path:
     """Where measurements are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "clrun" / "fastest_device.json"
+    return user_cache() / "fastest_device.json"
 
 
 def seconds_of(update: Callable[[], object], device: torch.device) -> float:
@@ -101,16 +103,14 @@ def copied(model: nn.Module) -> nn.Module:
 def _read(memory: Path) -> dict[str, dict[str, float]]:
     """What was measured before; nothing where the file is not there or not ours."""
     try:
-        told = json.loads(memory.read_text(encoding="utf-8"))
+        content = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _write(memory: Path, told: Mapping[str, Mapping[str, float]]) -> None:
-    """Whole or not at all; a cache that cannot be written costs a measurement next time."""
-    with suppress(OSError):
+def _remember(memory: Path, seconds: Mapping[str, Mapping[str, float]]) -> None:
+    """Write the file; one that cannot be written costs a measurement next time."""
+    with suppress(OSError, StorageError):
         memory.parent.mkdir(parents=True, exist_ok=True)
-        part = memory.with_name(f"{memory.name}.{os.getpid()}")
-        part.write_text(json.dumps(told, indent=1), encoding="utf-8")
-        part.replace(memory)
+        write_json(memory, seconds)

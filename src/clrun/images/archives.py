@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from clrun.disk.locks import locked
+from clrun.disk.space import require_space
 from clrun.errors import StorageError
 from clrun.images.download import Progress
 from clrun.images.files import DamagedFile
-from clrun.images.locks import locked
 
 CHUNK_BYTES = 1 << 20
 BROKEN = (
@@ -59,7 +60,7 @@ def unpack(archive: Path, folder: Path, on_progress: Progress | None = None) -> 
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{archive.name}.lock"), _opened(archive) as (members, read):
             _check_names(archive, members)
-            _check_space(folder, sum(member.size for member in members))
+            require_space(folder, sum(member.size for member in members), "unpacked")
             fresh = folder / f".unpacking-{archive.name}"
             shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
             try:
@@ -123,14 +124,6 @@ def _check_names(archive: Path, members: list[Member]) -> None:
         raise DamagedFile(f"{archive.name} holds {twice} names twice")
     if not all(path.parts for path in paths):
         raise DamagedFile(f"{archive.name} holds a file without a name")
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StorageError(
-            f"{folder}: {needed / 1e6:,.0f} MB are to be unpacked, and {free / 1e6:,.0f} MB free."
-        )
 
 
 def _write_all(

@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,15 +19,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clrun.errors import StorageError
+from clrun.disk.files import storage_errors, whole_file, write_json
+from clrun.disk.fingerprints import fingerprint
+from clrun.disk.folders import chosen_or_cached
+from clrun.disk.locks import locked
+from clrun.disk.space import require_space
 from clrun.images.decoding import decoded
 from clrun.images.download import Progress
-from clrun.images.locks import locked
 from clrun.images.mapped_rows import MappedRows, RowFile
-from clrun.records.files import storage_errors, write_json
 
 VERSION = 1
-"""Of the files' layout; a cache of another version is not read."""
+"""The version of the files' layout; a cache of another one is not read."""
+LARGER_DISK = "Name a folder on a larger disk in CLRUN_CACHE."
 Item = TypeVar("Item")
 Shape = tuple[int, int, int]
 
@@ -48,11 +49,8 @@ class Manifest:
 
 
 def cache_folder() -> Path:
-    """Where caches are: $CLRUN_CACHE, or else clrun/images in $XDG_CACHE_HOME or ~/.cache."""
-    if chosen := os.environ.get("CLRUN_CACHE"):
-        return Path(chosen).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).absolute() / "clrun" / "images"
+    """Where caches are: $CLRUN_CACHE, or else images/ in the user's cache folder for clrun."""
+    return chosen_or_cached("CLRUN_CACHE", "images")
 
 
 def cached_images(
@@ -97,19 +95,6 @@ def cached_rows(
         return MappedRows(rows)
 
 
-def fingerprint(files: Iterable[Path | str]) -> str:
-    """Changes when a file is added, taken away, renamed, moved or rewritten; opens none.
-
-    Raises:
-        FileNotFoundError: a file is not there.
-    """
-    told = hashlib.sha256()
-    for file in files:
-        seen = os.stat(file)
-        told.update(f"{file}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode())
-    return told.hexdigest()
-
-
 def _is_finished(folder: Path, wanted: Manifest) -> bool:
     """Whether the folder holds the rows that are wanted, whole."""
     try:
@@ -132,46 +117,22 @@ def _build(
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
-    def told(done: int) -> None:
+    def show_progress(done: int) -> None:
         if on_progress:
             on_progress(f"{manifest.key} images", done, rows.nbytes)
 
-    with locked(_lock_of(folder), lambda: told(_size_of(part))):
+    with locked(_lock_of(folder), lambda: show_progress(_size_of(part))):
         if _is_finished(folder, manifest):
             return  # by the process that was waited for
-        _check_space(folder, rows.nbytes)
-        try:
-            _write_rows(part, manifest, decoded(items, decode, rows.row_shape), told)
-            os.replace(part, rows.path)
-        finally:
-            part.unlink(missing_ok=True)
+        require_space(folder, rows.nbytes, "written", LARGER_DISK)
+        with whole_file(rows.path, part) as write:
+            write(_npy_header(manifest))
+            done = 0
+            for piece in decoded(items, decode, rows.row_shape):
+                write(piece.data.cast("B"))
+                done += piece.nbytes
+                show_progress(done)
         write_json(folder / "manifest.json", asdict(manifest))
-
-
-def _write_rows(
-    part: Path,
-    manifest: Manifest,
-    pieces: Iterable[NDArray[np.uint8]],
-    told: Callable[[int], None],
-) -> None:
-    """Write all rows and see them on the disk; what decoding raises is not a failure to write."""
-    with storage_errors(part):
-        file = part.open("wb", buffering=0)  # what a buffer still held would fail again at the end
-    with file:
-        _write(file, part, memoryview(_npy_header(manifest)))
-        done = 0
-        for piece in pieces:
-            _write(file, part, piece.data.cast("B"))
-            done += piece.nbytes
-            told(done)
-        with storage_errors(part):
-            os.fsync(file.fileno())
-
-
-def _write(file: io.FileIO, part: Path, content: memoryview) -> None:
-    with storage_errors(part):
-        while content:
-            content = content[file.write(content) :]
 
 
 def _npy_header(manifest: Manifest) -> bytes:
@@ -185,15 +146,6 @@ def _npy_header(manifest: Manifest) -> bytes:
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StorageError(
-            f"{folder}: {needed / 1e6:,.0f} MB are to be written, and {free / 1e6:,.0f} MB free. "
-            f"Name a folder on a larger disk in CLRUN_CACHE."
-        )
 
 
 def _size_of(path: Path) -> int:

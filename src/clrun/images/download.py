@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +18,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
+from clrun.disk.locks import locked
+from clrun.disk.space import require_space
 from clrun.errors import ClrunError, StorageError
-from clrun.images.locks import locked
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that have arrived, and the bytes in all if known."""
@@ -99,13 +99,13 @@ def _transfer(url: str, part: Path, size: int | None, on_progress: Progress | No
     if size is not None:
         if had == size:
             return  # complete, but its process ended before the rename
-        _check_space(part.parent, size - had)
+        require_space(part.parent, size - had, "downloaded")
     with _open(url, had, part) as response:
         goes_on = response.status == 206
         done = had if goes_on else 0  # a server without ranges sends everything again
         length = response.headers.get("Content-Length")
         total = done + int(length) if length and length.isdecimal() else size
-        _check_space(part.parent, (total or 0) - done)
+        require_space(part.parent, (total or 0) - done, "downloaded")
         with part.open("ab" if goes_on else "wb") as file:
             for chunk in _chunks(response, url):
                 done += len(chunk)
@@ -193,14 +193,6 @@ def _is_allowed(url: str) -> bool:
 
 def _bytes_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StorageError(
-            f"{folder}: {needed / 1e6:.0f} MB are to be downloaded, and {free / 1e6:.0f} MB free."
-        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from clrun.disk.folders import chosen_or_cached
 from clrun.errors import ConfigError
 from clrun.images.download import DownloadError, Progress, fetch
 
@@ -34,14 +35,11 @@ class DamagedFile(Exception):
 def data_folder(data_root: str | None) -> Path:
     """The folder that `benchmark.data_root` means, absolute; null is a folder of the user's.
 
-    That is $CLRUN_DATA, or else clrun/data in $XDG_CACHE_HOME or ~/.cache.
+    That is $CLRUN_DATA, or else data/ in the user's cache folder for clrun.
     """
     if data_root is not None:
         return Path(data_root).expanduser().absolute()
-    if chosen := os.environ.get("CLRUN_DATA"):
-        return Path(chosen).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).absolute() / "clrun" / "data"
+    return chosen_or_cached("CLRUN_DATA", "data")
 
 
 def folder_of(root: Path, layouts: Sequence[str], names: Sequence[str]) -> Path:

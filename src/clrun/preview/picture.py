@@ -17,11 +17,11 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clrun.disk.files import write_bytes
 from clrun.preview.facts import Preview
 from clrun.preview.layout import Box, Layout, layout, shortened
 from clrun.preview.samples import Samples, samples
 from clrun.preview.table import headline, update_line
-from clrun.records.files import write_bytes
 
 DPI = 128
 INK, FAINT, NONE = "#24292f", "#57606a", "#f1f3f5"

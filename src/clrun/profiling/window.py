@@ -14,6 +14,7 @@ import torch
 from torch._C._profiler import _ExperimentalConfig
 from torch.autograd.profiler import profile, record_function
 
+from clrun.disk.files import write_bytes
 from clrun.profiling.clocks import Clocks
 
 
@@ -124,7 +125,6 @@ class Tracer:
         """Write the trace for Perfetto, chrome://tracing or TensorBoard, whole or not at all."""
         assert self._profile is not None, "nothing was traced"
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            plain, packed = Path(folder, "trace.json"), Path(folder, path.name)
+            plain = Path(folder, "trace.json")
             self._profile.export_chrome_trace(str(plain))
-            packed.write_bytes(gzip.compress(plain.read_bytes(), compresslevel=6))
-            os.replace(packed, path)
+            write_bytes(path, gzip.compress(plain.read_bytes(), compresslevel=6))

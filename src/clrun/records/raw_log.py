@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from clrun.disk.files import storage_errors
 from clrun.profiling.spans import phase
-from clrun.records.files import storage_errors
 
 
 class RawLog:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clrun.disk.files import write_json, write_text
 from clrun.profiling.spans import phase
-from clrun.records.files import write_json, write_text
 
 Row = Sequence[float | None]
 """Accuracies in [0, 1]; None where nothing was evaluated."""

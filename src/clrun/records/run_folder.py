@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from clrun.disk.files import storage_errors, write_json, write_text
+from clrun.disk.locks import LockedElsewhere, take
 from clrun.errors import FolderError, StorageError
 from clrun.profiling.spans import phase
-from clrun.records.files import storage_errors, write_json, write_text
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from clrun.config.run_config import RunConfig
 
 
@@ -47,14 +49,7 @@ class RunFolder:
         self.record: dict[str, Any] = {}
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            if isinstance(error, BlockingIOError):
-                raise FolderError(f"{path}: another run is writing here.") from None
-            raise StorageError(f"{path}: cannot be locked: {error.strerror or error}.") from error
+        self._lock = _locked(path)
         self._refuse_used()
 
     def _refuse_used(self) -> None:
@@ -99,13 +94,23 @@ class RunFolder:
 
     def close(self) -> None:
         """Give the lock back."""
-        os.close(self._lock)
+        self._lock.release()
+
+
+def _locked(path: Path) -> BaseFileLock:
+    try:
+        return take(path / ".lock")
+    except LockedElsewhere as error:
+        holder = f" ({error})" if str(error) else ""
+        raise FolderError(f"{path}: another run is writing here{holder}.") from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be locked: {error.strerror or error}.") from error
 
 
 def _status(record: Path) -> str:
     """What a run.json says of its run; "unknown" where it is damaged."""
     try:
-        told = json.loads(record.read_text(encoding="utf-8"))
+        content = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "unknown"
-    return str(told.get("status", "unknown")) if isinstance(told, dict) else "unknown"
+    return str(content.get("status", "unknown")) if isinstance(content, dict) else "unknown"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import pickle
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from clrun.disk.files import write_bytes
 from clrun.errors import StorageError
 from clrun.images.download import Progress, file_digest
 from clrun.images.files import (
@@ -128,10 +128,7 @@ def unpack(archive: Path, targets: dict[str, Path]) -> None:
 def _write(target: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
     content = tar.extractfile(member)
     assert content is not None  # a regular file has content
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as temporary:
-        whole = Path(temporary) / target.name
-        whole.write_bytes(content.read())
-        whole.replace(target)
+    write_bytes(target, content.read())
 
 
 def _read_batch(path: Path, md5: str, label_key: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clrun.disk.fingerprints import fingerprint
 from clrun.images.archives import unpack
-from clrun.images.cache import cached_rows, fingerprint
+from clrun.images.cache import cached_rows
 from clrun.images.download import Progress
 from clrun.images.files import (
     DamagedFile,

@@ -20,7 +20,7 @@ from clrun.sources.source import SourceData
 from clrun.sources.statistics import (
     Facts,
     channel_statistics,
-    fingerprint,
+    facts_key,
     recall,
     remember,
 )
@@ -100,8 +100,8 @@ class LabelledFiles:
             images = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
         x = cast(Tensor, images)  # rows of a file, which do what a stream asks of a tensor
         train, test = (~rows.is_test).nonzero().flatten(), rows.is_test.nonzero().flatten()
-        if recall(self._fingerprint) is None:
-            remember(self._fingerprint, Facts(*self._shape, *channel_statistics(x[train])))
+        if recall(self._facts_key) is None:
+            remember(self._facts_key, Facts(*self._shape, *channel_statistics(x[train])))
         return SourceData(Patterns(x[train], rows.y[train]), Patterns(x[test], rows.y[test]))
 
     @property
@@ -109,17 +109,17 @@ class LabelledFiles:
         return f"{self.name}_{'x'.join(str(size) for size in self._shape)}"
 
     @cached_property
-    def _fingerprint(self) -> str:
+    def _facts_key(self) -> str:
         files, rows = self.found
         test = bytes(rows.is_test.to(torch.uint8).tolist())
         with told_of(self.root):
-            return fingerprint(self.image_size, self.num_channels, test, files=files)
+            return facts_key(self.image_size, self.num_channels, test, files=files)
 
     @cached_property
     def _shape(self) -> ImageShape:
         if self.image_size is not None and self.num_channels is not None:
             return ImageShape(self.num_channels, self.image_size, self.image_size)
-        if facts := recall(self._fingerprint):
+        if facts := recall(self._facts_key):
             return ImageShape(facts.channels, facts.height, facts.width)
         with told_of(self.root):
             return self._read_shape()
@@ -143,6 +143,6 @@ class LabelledFiles:
 
     @cached_property
     def _facts(self) -> Facts:
-        facts = recall(self._fingerprint)
+        facts = recall(self._facts_key)
         assert facts is not None, "asked for before the images were loaded"
         return facts

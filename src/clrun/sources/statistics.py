@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 
 import torch
 
-from clrun.errors import StorageError
+from clrun.disk.files import storage_errors, write_json
+from clrun.disk.fingerprints import fingerprint
 from clrun.images.cache import cache_folder
 
 VERSION = 1
@@ -29,7 +29,7 @@ class Facts:
     height: int
     width: int
     mean: tuple[float, ...]
-    """Of each channel over the training images, pixels in [0, 1]."""
+    """The mean of each channel over the training images, pixels in [0, 1]."""
     std: tuple[float, ...]
 
 
@@ -54,18 +54,13 @@ def channel_statistics(x: Any) -> Statistics:
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
-def fingerprint(*parts: object, files: Sequence[Path]) -> str:
-    """Changes when a file is added, removed, renamed or written to; opens none of them."""
-    digest = hashlib.sha256(repr((VERSION, *parts)).encode())
-    for file in files:
-        status = file.stat()
-        digest.update(os.fsencode(file) + b"\0")
-        digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def facts_key(*parts: object, files: Sequence[Path]) -> str:
+    """Where facts are remembered that follow from these files and from what is made of them."""
+    return hashlib.sha256(repr((VERSION, *parts, fingerprint(files))).encode()).hexdigest()
 
 
 def recall(key: str) -> Facts | None:
-    """What was remembered under this fingerprint; None if nothing was, or it is broken."""
+    """What was remembered under this key; None if nothing was, or it is broken."""
     try:
         found: dict[str, Any] = json.loads(_place(key).read_text())
         return Facts(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"])})
@@ -74,15 +69,15 @@ def recall(key: str) -> Facts | None:
 
 
 def remember(key: str, facts: Facts) -> None:
-    """Write the facts beside the image cache, whole or not at all."""
+    """Write the facts beside the image cache, whole or not at all.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
     place = _place(key)
-    temporary = place.with_name(f"{place.name}.{os.getpid()}")
-    try:
+    with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(facts)))
-        temporary.replace(place)
-    except OSError as error:
-        raise StorageError(f"{place}: cannot be written ({error.strerror}).") from error
+    write_json(place, asdict(facts))
 
 
 def _place(key: str) -> Path:

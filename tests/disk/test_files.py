@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clrun.disk.files import storage_errors, whole_file, write_json, write_text
 from clrun.errors import StorageError
-from clrun.records.files import storage_errors, write_json, write_text
 
 
 def test_a_file_is_replaced_by_its_new_content(tmp_path):
@@ -46,7 +46,7 @@ DISK_FULL = """
 import resource, sys
 from pathlib import Path
 from clrun.errors import StorageError
-from clrun.records.files import write_text
+from clrun.disk.files import write_text
 
 path = Path(sys.argv[1])
 write_text(path, "old")
@@ -61,11 +61,11 @@ except StorageError as error:
 def test_a_full_disk_leaves_the_old_content_and_no_rubbish(tmp_path):
     path = tmp_path / "results.json"
 
-    told = subprocess.run(
+    writer = subprocess.run(
         [sys.executable, "-c", DISK_FULL, path], capture_output=True, text=True, check=True
     )
 
-    assert told.stdout.startswith(f"{path}: File too large. 5")
+    assert writer.stdout.startswith(f"{path}: File too large. 5")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["results.json"]
 
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_take_its_place_leaves_no_rubbish(tmp_path):
     assert os.listdir(tmp_path) == ["results.json"]
 
 
-def test_a_folder_that_is_gone_is_told_by_the_file_s_name(tmp_path):
+def test_a_folder_that_is_gone_is_reported_by_the_file_s_name(tmp_path):
     path = tmp_path / "gone" / "results.json"
 
     with pytest.raises(StorageError, match=r"gone/results.json: No such file or directory\."):
@@ -100,3 +100,32 @@ def test_a_value_that_is_no_json_leaves_the_old_content(tmp_path):
 def test_only_failures_to_write_become_storage_errors():
     with pytest.raises(KeyError), storage_errors(Path("results.json")):
         raise KeyError("a")
+
+
+def test_a_file_written_in_pieces_appears_when_all_are_there(tmp_path):
+    path, part = tmp_path / "rows", tmp_path / "rows.part"
+
+    with whole_file(path, part) as write:
+        write(b"one ")
+        write(memoryview(b"two"))
+        during = (os.listdir(tmp_path), part.read_bytes())
+
+    assert during == (["rows.part"], b"one two")
+    assert path.read_bytes() == b"one two"
+    assert os.listdir(tmp_path) == ["rows"]
+
+
+def test_what_fails_between_two_pieces_passes_as_it_is_and_leaves_the_old_content(tmp_path):
+    path = tmp_path / "rows"
+    write_text(path, "old")
+
+    def write_part_of_it() -> None:
+        with whole_file(path) as write:
+            write(b"new")
+            raise PermissionError("an image may not be read")
+
+    with pytest.raises(PermissionError, match="an image"):
+        write_part_of_it()
+
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["rows"]

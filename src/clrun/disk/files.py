@@ -1,0 +1,103 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clrun.errors import StorageError
+
+Content = bytes | memoryview
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Report a failure to write as one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def whole_file(path: Path, part: Path | None = None) -> Iterator[Callable[[Content], None]]:
+    """Give a function that writes to a file, which takes the place of `path` after the block.
+
+    A reader, or a crash, sees the old content or the new, nothing between. Until the block has
+    ended well the file has a name of its own beside `path`: `part`, or one no other process has.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken; the old content is intact. What else
+            the block raises passes as it is.
+    """
+    with storage_errors(path):
+        file, temporary = _opened(path, part)
+    try:
+        with file:
+            yield partial(_write_all, file, path)
+            with storage_errors(path):
+                os.fsync(file.fileno())
+        with storage_errors(path):
+            os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken; the old content is intact.
+    """
+    with whole_file(path) as write:
+        write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all; NaN is our mistake, never a value."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _opened(path: Path, part: Path | None) -> tuple[io.FileIO, Path]:
+    """A new file beside `path`, as open to others as the umask says, and its name.
+
+    It has no buffer: what that still held after a failure would fail once more at the end.
+    """
+    if part is not None:
+        return part.open("wb", buffering=0), part
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        temporary.chmod(0o666 & ~_umask())
+    except BaseException:
+        os.close(handle)
+        temporary.unlink()
+        raise
+    return io.FileIO(handle, "wb"), temporary
+
+
+def _write_all(file: io.FileIO, path: Path, content: Content) -> None:
+    """Write every byte; one call of an unbuffered file may write fewer."""
+    left = memoryview(content)
+    with storage_errors(path):
+        while left:
+            left = left[file.write(left) :]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,90 @@
+"""Locks between processes that die with their holder, however that ends.
+
+They are the system's own (`filelock` knows each system's), never a file whose being there means
+"locked": such a file survives a process that was killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+POLL_SECONDS = 0.1
+"""How often a waiting process is shown what the holder does."""
+
+
+class LockedElsewhere(Exception):
+    """Another process holds the lock; the message names it where that is known."""
+
+
+def take(path: Path) -> BaseFileLock:
+    """Hold the lock file at `path` until `release()`, or until this process ends.
+
+    Raises:
+        LockedElsewhere: another process holds it now.
+        OSError: the file cannot be made, or its disk has no locks.
+    """
+    holder = _holder(path)
+    lock = _lock(path)
+    if not _acquired(lock, 0):
+        raise LockedElsewhere(holder)
+    with suppress(OSError):  # a courtesy to whoever is refused
+        path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+    return lock
+
+
+@contextmanager
+def locked(path: Path, while_waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock file at `path`, which is gone afterwards; others wait.
+
+    `while_waiting` is called again and again while another process holds it.
+
+    Raises:
+        OSError: the file cannot be made, or its disk has no locks.
+    """
+    lock = _lock(path)
+    while not _acquired(lock, POLL_SECONDS):
+        if while_waiting:
+            while_waiting()
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # Windows keeps an open file's name
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _lock(path: Path) -> BaseFileLock:
+    from filelock import FileLock  # 60 ms, which a help text need not wait for
+
+    return FileLock(path, thread_local=False)
+
+
+def _acquired(lock: BaseFileLock, seconds: float) -> bool:
+    """Whether the lock is held now; one that would outlive this process is refused."""
+    from filelock import SoftFileLock, Timeout
+
+    try:
+        lock.acquire(timeout=seconds, poll_interval=POLL_SECONDS / 4)
+    except Timeout:
+        return False
+    if isinstance(lock, SoftFileLock):  # what filelock makes of a disk without locks
+        lock.release()
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    return True
+
+
+def _holder(path: Path) -> str:
+    """The process that took the lock last, as it named itself; empty where it did not."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
