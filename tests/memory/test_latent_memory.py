@@ -49,7 +49,7 @@ def test_free_places_are_filled_before_anything_is_replaced():
     taken = [len(learn(held, i, 600, (2,))) for i in range(4)]
 
     assert taken == [600, 600, 500, 375]
-    assert held.rows_per_experience()[3] == 375
+    assert held.summary()["per_experience"][3] == 375
     assert len(held) == 1500
 
 
@@ -59,7 +59,7 @@ def test_experiences_have_about_equal_shares_in_the_end():
     for i in range(5):
         learn(held, i, 3000, (2,))
 
-    counts = list(held.rows_per_experience().values())
+    counts = list(held.summary()["per_experience"].values())
     assert sum(counts) == 1000
     assert all(150 < count < 250 for count in counts)
 
@@ -107,8 +107,8 @@ def test_rows_are_counted_by_class_and_by_experience():
     held.store(rows_of(0, torch.tensor([0, 2, 4, 5])), 0)
     held.store(rows_of(1, torch.tensor([1, 3])), 1)
 
-    assert held.rows_per_class() == {0: 3, 1: 1, 3: 2}
-    assert held.rows_per_experience() == {0: 4, 1: 2}
+    assert held.summary()["per_class"] == {0: 3, 1: 1, 3: 2}
+    assert held.summary()["per_experience"] == {0: 4, 1: 2}
 
 
 def test_the_choice_is_a_function_of_the_seed_and_the_experience():
@@ -182,7 +182,7 @@ def test_a_memory_of_no_rows_stays_empty():
 
     learn(held, 0, 30)
 
-    assert (len(held), held.nbytes, held.rows_per_class()) == (0, 0, {})
+    assert (len(held), held.nbytes, held.summary()["per_class"]) == (0, 0, {})
     assert len(held.labels()) == 0
 
 

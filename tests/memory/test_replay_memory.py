@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import Tensor
 
+from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.selection import (
@@ -8,7 +10,8 @@ from clrun.memory.selection import (
     HerdingSelectionStrategy,
     RandomExemplarsSelectionStrategy,
 )
-from clrun.memory.storage_policy import ClassBalancedStoragePolicy
+from clrun.memory.storage_policy import ClassBalancedStoragePolicy, Order
+from clrun.memory.table import Table
 from clrun.seeds import generator
 
 RANDOM = RandomExemplarsSelectionStrategy(RandomExemplarsSelectionStrategy.Config())
@@ -40,8 +43,8 @@ def test_a_new_memory_is_empty():
 
     assert len(held) == 0
     assert held.nbytes == 0
-    assert held.rows_per_class() == {}
-    assert held.rows_per_experience() == {}
+    assert held.summary()["per_class"] == {}
+    assert held.summary()["per_experience"] == {}
 
 
 def test_rows_are_counted_by_class_and_by_experience():
@@ -50,8 +53,8 @@ def test_rows_are_counted_by_class_and_by_experience():
     held.offer(patterns(2), 5, pixels)
 
     assert len(held) == 10
-    assert held.rows_per_class() == {1: 3, 2: 4, 3: 3}
-    assert held.rows_per_experience() == {0: 6, 5: 4}
+    assert held.summary()["per_class"] == {1: 3, 2: 4, 3: 3}
+    assert held.summary()["per_experience"] == {0: 6, 5: 4}
     assert held.nbytes == 10 * (2 + 8 + 8 + 8)
 
 
@@ -121,8 +124,9 @@ def test_a_memory_goes_on_from_its_state_as_if_never_saved():
     for held in (there, here):
         held.offer(patterns(1, 2), 1, pixels)
 
-    for one, other in zip(there.exemplars, here.exemplars, strict=True):
-        assert torch.equal(one, other)
+    ours, theirs = there.state_dict(), here.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_the_state_of_an_empty_memory_is_an_empty_memory():
@@ -151,3 +155,54 @@ def test_the_memory_leaves_the_global_generator_alone():
     memory().offer(patterns(0, 1), 0, pixels)
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class LargestLoss:
+    """Keeps the rows that the column `loss` is largest for."""
+
+    def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
+        return torch.cat([held["loss"], new["loss"]]).argsort(descending=True)[:mem_size]
+
+
+def test_columns_that_are_offered_stay_with_their_rows_and_are_saved_and_counted():
+    held, again = memory(), memory()
+    for experience in range(3):
+        new = patterns(experience, experience + 1)
+        logits = torch.stack([new.y, -new.y], dim=1).float()
+        held.offer(new, experience, pixels, columns={"logits": logits})
+    again.load_state_dict(held.state_dict())
+
+    assert again.exemplars["logits"][:, 0].tolist() == held.exemplars.y.tolist()
+    assert again.exemplars["logits"][:, 1].tolist() == (-held.exemplars.y).tolist()
+    assert held.nbytes == 10 * (2 + 8 + 8 + 8 + 2 * 4)
+
+
+def test_a_policy_can_keep_rows_by_what_was_stored_of_them():
+    held = ReplayMemory(3, LargestLoss(), RANDOM, seed=0)
+    for experience, losses in enumerate([[5.0, 1.0, 4.0, 2.0], [3.0, 6.0, 0.0, 0.5]]):
+        held.offer(patterns(1, each=4), experience, pixels, columns={"loss": torch.tensor(losses)})
+
+    assert held.exemplars["loss"].tolist() == [6, 5, 4]
+    assert held.exemplars.x[:, 0, 0, 1].tolist() == [1, 0, 2]
+
+
+def test_a_policy_can_keep_rows_by_what_the_strategy_measures_at_that_moment():
+    sign = 1.0
+    measures = {"loss": lambda rows: sign * rows.x[:, 0, 0, 1].float()}
+    held = ReplayMemory(3, LargestLoss(), RANDOM, seed=0, measures=measures)
+
+    held.offer(patterns(1, each=6), 0, pixels)
+    first = held.exemplars.x[:, 0, 0, 1].tolist()
+    sign = -1.0
+    held.offer(patterns(1, each=6), 1, pixels)
+
+    assert first == [5, 4, 3]
+    assert held.exemplars.x[:, 0, 0, 1].tolist() == [0, 1, 2]
+    assert "loss" not in held.state_dict()
+
+
+def test_a_policy_that_reads_what_the_strategy_does_not_give_is_refused():
+    held = ReplayMemory(3, LargestLoss(), RANDOM, seed=0)
+
+    with pytest.raises(ConfigError, match=r"'loss'"):
+        held.offer(patterns(1), 0, pixels)

@@ -3,7 +3,6 @@ import torch
 from torch import Tensor
 
 from clrun.errors import ClrunError
-from clrun.memory.exemplars import Exemplars
 from clrun.memory.selection import (
     ClosestToCenterSelectionStrategy,
     Extract,
@@ -12,14 +11,16 @@ from clrun.memory.selection import (
     RandomExemplarsSelectionStrategy,
     unit_length,
 )
+from clrun.memory.table import Table
 
 BOTH = pytest.mark.parametrize("cls", [HerdingSelectionStrategy, ClosestToCenterSelectionStrategy])
 
 
-def pool(pixels: list[int], keys: list[float] | None = None) -> Exemplars:
+def pool(pixels: list[int], keys: list[float] | None = None) -> Table:
     x = torch.tensor(pixels, dtype=torch.uint8).reshape(-1, 1, 1, 1)
     y = torch.zeros(len(pixels), dtype=torch.int64)
-    return Exemplars(x, y, y, torch.tensor(keys or [0.5] * len(pixels), dtype=torch.float64))
+    key = torch.tensor(keys or [0.5] * len(pixels), dtype=torch.float64)
+    return Table(y, y, key, {"x": x})
 
 
 def strategy(

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clrun.errors import ConfigError
-from clrun.memory.exemplars import Exemplars, empty
 from clrun.memory.storage_policy import (
     ClassBalancedStoragePolicy,
     ExperienceBalancedStoragePolicy,
@@ -15,6 +14,8 @@ from clrun.memory.storage_policy import (
     ReservoirStoragePolicy,
     StoragePolicy,
 )
+from clrun.memory.table import Table, select_from_both
+from clrun.memory.table import empty as no_rows
 
 
 def by_experience(total: int | None = None) -> StoragePolicy:
@@ -33,7 +34,7 @@ def reservoir() -> StoragePolicy:
     return ReservoirStoragePolicy(ReservoirStoragePolicy.Config())
 
 
-def by_key(pool: Exemplars, k: int) -> torch.Tensor:
+def by_key(pool: Table, k: int) -> torch.Tensor:
     return pool.key.argsort(descending=True, stable=True)[:k]
 
 
@@ -41,47 +42,64 @@ def scripted(*indices: int) -> Order:
     return lambda _pool, k: torch.tensor(indices)[:k]
 
 
-def offer(classes: dict[int, int], experience: int, seed: int = 0) -> Exemplars:
+def offer(classes: dict[int, int], experience: int, seed: int = 0) -> Table:
     """So many rows of each class, shuffled; the pixel is the class."""
     y = torch.tensor([c for c, n in classes.items() for _ in range(n)], dtype=torch.int64)
     rng = torch.Generator().manual_seed(seed + 1000 * experience)
     y = y[torch.randperm(len(y), generator=rng)]
     key = torch.rand(len(y), generator=rng, dtype=torch.float64)
-    return Exemplars(y.to(torch.uint8).reshape(-1, 1, 1, 1), y, torch.full_like(y, experience), key)
+    x = y.to(torch.uint8).reshape(-1, 1, 1, 1)
+    return Table(y, torch.full_like(y, experience), key, {"x": x})
 
 
-def values(classes: dict[int, list[int]]) -> Exemplars:
+def empty() -> Table:
+    return no_rows(x=torch.empty((0, 1, 1, 1), dtype=torch.uint8))
+
+
+def kept(policy: StoragePolicy, held: Table, new: Table, mem_size: int, order: Order) -> Table:
+    """The rows that the policy names."""
+    return select_from_both(held, new, policy.keep(held, new, mem_size, order))
+
+
+def values(classes: dict[int, list[int]]) -> Table:
     """Rows told apart by their pixel, class after class."""
     y = torch.tensor([c for c, pixels in classes.items() for _ in pixels])
     x = torch.tensor([p for pixels in classes.values() for p in pixels], dtype=torch.uint8)
-    return Exemplars(x.reshape(-1, 1, 1, 1), y, torch.zeros_like(y), torch.zeros(len(y)).double())
+    key = torch.zeros(len(y), dtype=torch.float64)
+    return Table(y, torch.zeros_like(y), key, {"x": x.reshape(-1, 1, 1, 1)})
 
 
-def stored(held: Exemplars) -> dict[int, list[int]]:
+def stored(held: Table) -> dict[int, list[int]]:
     result: dict[int, list[int]] = {}
     for y, x in zip(held.y.tolist(), held.x.flatten().tolist(), strict=True):
         result.setdefault(y, []).append(x)
     return result
 
 
-def stream(policy: StoragePolicy, offers: Sequence[Exemplars], mem_size: int) -> list[Exemplars]:
+def stream(policy: StoragePolicy, offers: Sequence[Table], mem_size: int) -> list[Table]:
     """What the memory holds after each offer."""
     held, history = empty(), []
     for new in offers:
-        held = policy.keep(held, new, mem_size, by_key)
+        held = kept(policy, held, new, mem_size, by_key)
         history.append(held)
     return history
 
 
-def per_experience(held: Exemplars) -> dict[int, int]:
+def per_experience(held: Table) -> dict[int, int]:
     return dict(Counter(held.experience.tolist()))
 
 
-def per_class(held: Exemplars) -> dict[int, int]:
+def per_class(held: Table) -> dict[int, int]:
     return dict(Counter(held.y.tolist()))
 
 
-def identities(held: Exemplars) -> list[float]:
+def entries(held: Table) -> list[tuple[float, ...]]:
+    """All that is known of each row."""
+    columns = [column.flatten().tolist() for column in held.columns.values()]
+    return list(zip(*columns, strict=True))
+
+
+def identities(held: Table) -> list[float]:
     return held.key.tolist()
 
 
@@ -181,7 +199,7 @@ def test_a_class_that_lost_all_its_rows_is_new_when_it_comes_back():
 def test_the_orders_first_rows_are_stored_in_its_order():
     new = values({0: [0, 1, 2, 3, 4, 5, 6]})
 
-    held = by_class().keep(empty(), new, 4, scripted(6, 4, 2, 0, 1, 3, 5))
+    held = kept(by_class(), empty(), new, 4, scripted(6, 4, 2, 0, 1, 3, 5))
 
     assert stored(held) == {0: [6, 4, 2, 0]}
 
@@ -204,7 +222,7 @@ def test_the_orders_first_rows_are_stored_in_its_order():
 def test_classes_are_stored_as_selected_and_shrink_from_the_end(offers, expected):
     held = empty()
     for classes, order in offers:
-        held = by_class().keep(held, values(classes), 4, scripted(*order))
+        held = kept(by_class(), held, values(classes), 4, scripted(*order))
 
     assert stored(held) == expected
 
@@ -212,12 +230,12 @@ def test_classes_are_stored_as_selected_and_shrink_from_the_end(offers, expected
 def test_a_group_with_new_rows_is_ranked_with_its_old_ones_first():
     pools = []
 
-    def order(pool: Exemplars, k: int) -> torch.Tensor:
+    def order(pool: Table, k: int) -> torch.Tensor:
         pools.append(pool.x.flatten().tolist())
         return torch.arange(k)
 
-    held = by_class().keep(empty(), values({0: [1, 2], 1: [10]}), 4, order)
-    by_class().keep(held, values({0: [3]}), 4, order)
+    held = kept(by_class(), empty(), values({0: [1, 2], 1: [10]}), 4, order)
+    kept(by_class(), held, values({0: [3]}), 4, order)
 
     assert pools == [[1, 2], [10], [1, 2, 3]]
 
@@ -225,7 +243,7 @@ def test_a_group_with_new_rows_is_ranked_with_its_old_ones_first():
 def test_a_group_without_a_place_is_not_ranked():
     asked = []
 
-    def order(pool: Exemplars, k: int) -> torch.Tensor:
+    def order(pool: Table, k: int) -> torch.Tensor:
         asked.append((int(pool.y[0]), k))
         return torch.arange(k)
 
@@ -249,8 +267,8 @@ def test_the_memory_holds_all_it_has_seen_or_is_full(policy, classes, mem_size):
 
     history = stream(policy, offers, mem_size)
 
-    seen = torch.tensor([new.num_rows for new in offers]).cumsum(0).tolist()
-    assert [held.num_rows for held in history] == [min(mem_size, n) for n in seen]
+    seen = torch.tensor([len(new) for new in offers]).cumsum(0).tolist()
+    assert [len(held) for held in history] == [min(mem_size, n) for n in seen]
 
 
 @POLICIES
@@ -261,12 +279,10 @@ def test_a_row_is_kept_once_with_its_label_and_its_experience(policy, classes, m
 
     held = stream(policy, offers, mem_size)[-1]
 
-    offered = {
-        row for new in offers for row in zip(*(f.flatten().tolist() for f in new), strict=True)
-    }
-    kept = list(zip(*(field.flatten().tolist() for field in held), strict=True))
-    assert len(set(kept)) == len(kept)
-    assert set(kept) <= offered
+    offered = {row for new in offers for row in entries(new)}
+    still_there = entries(held)
+    assert len(set(still_there)) == len(still_there)
+    assert set(still_there) <= offered
 
 
 @FEW
@@ -306,9 +322,9 @@ def test_groups_without_new_rows_only_lose_their_last_rows(classes, mem_size):
 
     for before, held, counts in zip(history, history[1:], classes[1:], strict=False):
         for c in set(per_class(held)) - set(counts):
-            kept = identities(held.select((held.y == c).nonzero().flatten()))
+            left = identities(held.select((held.y == c).nonzero().flatten()))
             had = identities(before.select((before.y == c).nonzero().flatten()))
-            assert kept == had[: len(kept)]
+            assert left == had[: len(left)]
 
 
 @POLICIES
@@ -318,9 +334,9 @@ def test_a_smaller_memory_can_be_made_of_a_larger_one(policy, classes):
     offers = [offer(counts, i) for i, counts in enumerate(classes)]
     held = stream(policy, offers, 30)[-1]
 
-    smaller = policy.keep(held, empty(held), 7, by_key)
+    smaller = kept(policy, held, empty(), 7, by_key)
 
-    assert smaller.num_rows == min(7, held.num_rows)
+    assert len(smaller) == min(7, len(held))
     assert set(identities(smaller)) <= set(identities(held))
 
 
@@ -344,14 +360,14 @@ def test_a_reservoir_keeps_the_rows_with_the_largest_keys():
 
 
 def test_every_row_of_a_returning_class_has_the_same_chance_to_stay():
-    kept = torch.zeros(5)
+    survivors = torch.zeros(5)
     for seed in range(200):
         offers = [offer({0: 20}, i, seed=10_000 * seed) for i in range(5)]
         held = stream(by_class(), offers, 10)[-1]
-        kept += torch.bincount(held.experience, minlength=5)
+        survivors += torch.bincount(held.experience, minlength=5)
 
     expected = 200 * 10 / 5
-    chi_square = float(((kept - expected) ** 2 / expected).sum())
+    chi_square = float(((survivors - expected) ** 2 / expected).sum())
     assert chi_square < 18.5  # 4 degrees of freedom: passed by chance in 1 of 1000
 
 
@@ -359,7 +375,7 @@ def test_the_rows_kept_share_no_storage_with_the_rows_offered():
     new = offer({0: 9, 1: 9}, 0)
 
     for policy in (by_experience(), by_class(), reservoir()):
-        held = policy.keep(empty(), new, 100, by_key)
+        held = kept(policy, empty(), new, 100, by_key)
 
         assert held.x.untyped_storage().data_ptr() != new.x.untyped_storage().data_ptr()
         assert held.x.untyped_storage().nbytes() == held.x.nbytes

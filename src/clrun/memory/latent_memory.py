@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from clrun.errors import ConfigError
 from clrun.memory.channel_steps import ChannelSteps, no_steps
+from clrun.memory.counts import summary
 from clrun.memory.row_order import empty_rows, put_rows, take_rows
 from clrun.seeds import generator
 
@@ -166,13 +167,10 @@ class LatentMemory:
         """The class of each row. [N] int64"""
         return torch.empty(0, dtype=torch.int64) if self.rows is None else self.rows.y
 
-    def rows_per_class(self) -> dict[int, int]:
-        """class -> rows held, by class."""
-        return _counts(self.labels())
-
-    def rows_per_experience(self) -> dict[int, int]:
-        """experience -> rows held, by experience."""
-        return _counts(self.labels() if self.rows is None else self.rows.experience)
+    def summary(self) -> dict[str, Any]:
+        """How much is held, by class and by experience; see `counts.summary`."""
+        y = self.labels()
+        return summary(y, y if self.rows is None else self.rows.experience, self.nbytes)
 
     def state_dict(self) -> dict[str, Tensor]:
         rows = {} if self.rows is None else self.rows._asdict()
@@ -214,9 +212,3 @@ def bytes_needed(latent_shape: Sequence[int], dtype: LatentDtype) -> tuple[int, 
     labels = 8 * (len(LatentRows._fields) - 1)
     row = prod(latent_shape) * getattr(torch, dtype).itemsize + labels
     return row, 2 * 4 * latent_shape[0] if dtype == "uint8" else 0
-
-
-def _counts(ids: Tensor) -> dict[int, int]:
-    """id -> how often it occurs, by id."""
-    found, counts = ids.unique(return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))

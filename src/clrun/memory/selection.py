@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from clrun.memory.exemplars import Exemplars
 from clrun.memory.herding import closest_to_center, herding
+from clrun.memory.table import Table
 
 Extract = Callable[[Tensor, str | None], Tensor]
 """(rows [n, C, H, W] uint8, layer name or None for the penultimate layer) -> features [n, ...].
@@ -21,11 +21,9 @@ The strategy provides it: evaluation mode, no augmentation, and the model left a
 
 
 class ClassExemplarsSelectionStrategy(Protocol):
-    """A ranking of the rows of one group."""
+    """A ranking of the rows of one group, by their features or by any column (see `Table`)."""
 
-    def make_sorted_indices(
-        self, pool: Exemplars, extract: Extract, k: int | None = None
-    ) -> Tensor:
+    def make_sorted_indices(self, pool: Table, extract: Extract, k: int | None = None) -> Tensor:
         """Indices of the best k rows (None: all), best first. [min(k, n)] int64"""
         ...
 
@@ -40,9 +38,7 @@ class RandomExemplarsSelectionStrategy:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def make_sorted_indices(
-        self, pool: Exemplars, extract: Extract, k: int | None = None
-    ) -> Tensor:
+    def make_sorted_indices(self, pool: Table, extract: Extract, k: int | None = None) -> Tensor:
         return pool.key.argsort(descending=True, stable=True)[:k]
 
 
@@ -57,9 +53,7 @@ class FeatureBasedExemplarsSelectionStrategy(ABC):
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def make_sorted_indices(
-        self, pool: Exemplars, extract: Extract, k: int | None = None
-    ) -> Tensor:
+    def make_sorted_indices(self, pool: Table, extract: Extract, k: int | None = None) -> Tensor:
         features = extract(pool.x, self.config.layer_name).flatten(1)
         if self.config.normalize:
             features = unit_length(features)

@@ -1,7 +1,12 @@
 """Storage policies: which rows have a place in the memory.
 
-A policy is a pure function of what is on the table, the rows held and the rows offered. It owns no
-rows and remembers nothing, so the memory's rows are all there is to save.
+A policy is a pure function of the rows held and the rows offered. It owns no rows and remembers
+nothing, so the memory's rows are all there is to save. It answers with row numbers: the rows held
+come first, then those offered, as if both were one table.
+
+What it may look at are columns. All rows have `y`, `experience` and `key`; others are there where
+the strategy gives them, and are read by name: `new["loss"]` is what was stored when the row was
+offered, or what the strategy measures when it is asked (`Table.measures`), by the weights of now.
 
 A group's age is its place in the memory: the groups held come first, in their order, then those
 that arrive, by id. For experiences that is their number; for classes the order of their first
@@ -19,11 +24,11 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
-from clrun.memory.exemplars import Exemplars, concatenate, select_from_both
 from clrun.memory.groups import members, runs
 from clrun.memory.quotas import check_total, fixed_shares, shares
+from clrun.memory.table import Table, concatenate
 
-Order = Callable[[Exemplars, int], Tensor]
+Order = Callable[[Table, int], Tensor]
 """(the rows of one group, k) -> indices of the best k of them, best first, [k] int64"""
 Quotas = Callable[[Sequence[int], int], list[int]]
 """(rows available in each group, oldest group first; mem_size) -> rows to keep of each"""
@@ -32,8 +37,12 @@ Quotas = Callable[[Sequence[int], int], list[int]]
 class StoragePolicy(Protocol):
     """Who gets a place."""
 
-    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
-        """At most `mem_size` of the rows held and offered. `held` is what `keep` last returned."""
+    def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
+        """Numbers of the rows to hold from now on, in the memory's order. [at most mem_size] int64
+
+        Row n of `held` has number n, row n of `new` has number len(held) + n. `held` are the rows
+        that the last answer named, in that order.
+        """
         ...
 
 
@@ -51,7 +60,7 @@ class ExperienceBalancedStoragePolicy:
     def __init__(self, config: Config) -> None:
         self.quotas = _quotas("storage_policy.num_experiences", config.num_experiences)
 
-    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+    def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
         groups = _Groups(held, new, runs(held.experience), members(new.experience))
         return groups.keep(self.quotas, mem_size, order)
 
@@ -70,7 +79,7 @@ class ClassBalancedStoragePolicy:
     def __init__(self, config: Config) -> None:
         self.quotas = _quotas("storage_policy.total_num_classes", config.total_num_classes)
 
-    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+    def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
         groups = _Groups(held, new, runs(held.y), members(new.y))
         return groups.keep(self.quotas, mem_size, order)
 
@@ -89,22 +98,21 @@ class ReservoirStoragePolicy:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def keep(self, held: Exemplars, new: Exemplars, mem_size: int, order: Order) -> Exemplars:
+    def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
         keys = torch.cat([held.key, new.key])
-        best = keys.argsort(descending=True, stable=True)[:mem_size]
-        return _kept(held, new, best)
+        return keys.argsort(descending=True, stable=True)[:mem_size]
 
 
 @dataclass(frozen=True)
 class _Groups:
-    """Everything that competes for a place, by group. Rows are numbered: held first, then new."""
+    """Everything that competes for a place, by group."""
 
-    held: Exemplars
-    new: Exemplars
+    held: Table
+    new: Table
     held_runs: dict[int, tuple[int, int]]
     new_members: dict[int, Tensor]
 
-    def keep(self, quotas: Quotas, mem_size: int, order: Order) -> Exemplars:
+    def keep(self, quotas: Quotas, mem_size: int, order: Order) -> Tensor:
         """The quota of each group: its order's best if it has new rows, else its first rows."""
         held = {group: stop - start for group, (start, stop) in self.held_runs.items()}
         groups = list(dict.fromkeys([*held, *self.new_members]))
@@ -117,7 +125,7 @@ class _Groups:
             elif quota:
                 kept += [_spans(old), self._best(group, quota, order)]
                 old = []
-        return _kept(self.held, self.new, torch.cat([*kept, _spans(old)]))
+        return torch.cat([*kept, _spans(old)])
 
     def _best(self, group: int, quota: int, order: Order) -> Tensor:
         """Numbers of the rows to keep of a group with new ones, best first. [quota]"""
@@ -126,12 +134,12 @@ class _Groups:
         new_rows = self.new_members[group]
         best = order(self._pool(start, stop, new_rows), quota)
         assert len(best) == quota, f"the order gave {len(best)} rows for {quota} places"
-        return torch.cat([held_rows, new_rows + self.held.num_rows])[best]
+        return torch.cat([held_rows, new_rows + len(self.held)])[best]
 
-    def _pool(self, start: int, stop: int, new_rows: Tensor) -> Exemplars:
+    def _pool(self, start: int, stop: int, new_rows: Tensor) -> Table:
         """The rows of one group: those held, in their order, then the new ones."""
         # a whole experience is one group, and too large to copy without need
-        new = self.new if len(new_rows) == self.new.num_rows else self.new.select(new_rows)
+        new = self.new if len(new_rows) == len(self.new) else self.new.select(new_rows)
         return new if start == stop else concatenate([self.held.span(start, stop), new])
 
 
@@ -141,12 +149,6 @@ def _spans(spans: Sequence[tuple[int, int]]) -> Tensor:
     first, rows = table.unbind(1)
     ends = rows.cumsum(0)
     return torch.arange(int(rows.sum())) + (first - ends + rows).repeat_interleave(rows)
-
-
-def _kept(held: Exemplars, new: Exemplars, rows: Tensor) -> Exemplars:
-    """The rows with these numbers; no copy when the memory stays as it is."""
-    unchanged = len(rows) == held.num_rows and torch.equal(rows, torch.arange(held.num_rows))
-    return held if unchanged else select_from_both(held, new, rows)
 
 
 def _quotas(key: str, total: int | None) -> Quotas:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.run_config import RunConfig
+from clrun.memory.counts import counts
 from clrun.preview.sizes import Sizes, sizes
 from clrun.preview.updates import Updates, foretold
 from clrun.streams.experience import Benchmark, Experience, StreamShape
@@ -149,14 +150,14 @@ def _facts(stream: Benchmark, steps: Sequence[int | None]) -> list[ExperienceFac
 
 
 def _of(experience: Experience, seen: set[int], steps: int | None) -> ExperienceFacts:
-    held_out, classes = experience.validation, rows_by_class(experience.train.y)
+    held_out, classes = experience.validation, counts(experience.train.y)
     return ExperienceFacts(
         index=experience.index,
         train=len(experience.train.y),
         test=len(experience.test.y),
         validation=None if held_out is None else len(held_out.y),
         classes=classes,
-        test_classes=rows_by_class(experience.test.y),
+        test_classes=counts(experience.test.y),
         new_classes=tuple(label for label in classes if label not in seen),
         bytes=experience.train.x.nbytes,
         steps=steps,
@@ -166,9 +167,3 @@ def _of(experience: Experience, seen: set[int], steps: int | None) -> Experience
 def _identity(x: Tensor) -> int:
     """The same for the same rows."""
     return x.data_ptr() if isinstance(x, Tensor) else id(x)
-
-
-def rows_by_class(y: Tensor) -> dict[int, int]:
-    """class -> how often it occurs, by class. [N] int64"""
-    labels, counts = y.unique(return_counts=True)
-    return dict(zip(labels.tolist(), counts.tolist(), strict=True))

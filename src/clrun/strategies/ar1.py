@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Natural, NonNegative, Positive
-from clrun.memory.described import described
 from clrun.memory.latent_memory import LatentMemory, NewRows
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
@@ -252,7 +251,7 @@ class AR1:
                 parameter.copy_(values)
 
     def memory_rows(self) -> dict[str, Any]:
-        return described(self.memory)
+        return self.memory.summary()
 
     def state_dict(self) -> dict[str, Any]:
         return {

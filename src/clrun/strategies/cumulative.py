@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from clrun.images.patterns import Patterns, joined_patterns
+from clrun.memory.counts import summary
 from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
@@ -40,13 +41,9 @@ class Cumulative(Naive):
             if self._seen
             else torch.zeros(0, dtype=torch.int64)
         )
-        classes, counts = y.unique(return_counts=True)
-        return {
-            "rows": len(y),
-            "bytes": sum(p.x.nbytes + p.y.nbytes for p in self._seen),
-            "per_class": dict(zip(classes.tolist(), counts.tolist(), strict=True)),
-            "per_experience": {index: len(p.y) for index, p in enumerate(self._seen)},
-        }
+        sizes = torch.tensor([len(p.y) for p in self._seen], dtype=torch.int64)
+        experience = torch.arange(len(sizes)).repeat_interleave(sizes)
+        return summary(y, experience, sum(p.x.nbytes + p.y.nbytes for p in self._seen))
 
     def state_dict(self) -> dict[str, Any]:
         seen = [{"x": patterns.x, "y": patterns.y} for patterns in self._seen]

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from clrun.config.bounds import Count
 from clrun.images.patterns import Patterns
-from clrun.memory.described import described
 from clrun.memory.minibatches import Composition, EpochPlan, draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.profiling.spans import span
@@ -164,7 +163,7 @@ class Replay:
         return self.updater.predict(x)
 
     def memory_rows(self) -> dict[str, Any]:
-        return described(self.memory)
+        return self.memory.summary()
 
     def state_dict(self) -> dict[str, Any]:
         return {**self.updater.state_dict(), "memory": self.memory.state_dict()}
