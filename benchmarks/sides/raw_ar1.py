@@ -18,9 +18,9 @@ from raw_penalty import SynapticIntelligence
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from clrun.memory.composition import Composition
 from clrun.memory.minibatches import EpochPlan, plan_epoch
 from clrun.seeds import generator
-from clrun.strategies.rehearsal import composition
 
 CHUNK = 16
 """Images the frozen part computes at once; what stays in a processor's caches."""
@@ -92,7 +92,7 @@ class Loop:
         return [p.requires_grad_() for p in [*learning, self.net.head]]
 
     def _plan(self, i: int, epoch: int, y: Tensor) -> EpochPlan:
-        sizes = composition(len(y), len(self.held_y), self.case["mb"])
+        sizes = Composition.proportional(len(y), len(self.held_y), self.case["mb"])
         rng = generator(self.case["seed"], "order", i, epoch)
         return plan_epoch(sizes, y, self.held_y, torch.zeros_like(self.held_y), rng)
 

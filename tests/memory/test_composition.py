@@ -32,5 +32,5 @@ def test_fewer_rows_than_groups_is_an_error_with_a_way_out():
 
 
 def test_memory_rows_must_leave_room_for_current_ones():
-    with pytest.raises(ValueError, match=r"^memory_mb_size=32: .* Use at most 31, or mix=add\.$"):
+    with pytest.raises(ValueError, match=r"^memory_mb_size=32: .* Use fewer, or mix=add\.$"):
         Composition(32, 32, "split", "none", "current")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from clrun.errors import ConfigError
-from clrun.memory.minibatches import Composition, EpochPlan, draw, plan_epoch
+from clrun.memory.composition import Composition
+from clrun.memory.minibatches import EpochPlan, draw, plan_epoch
 from clrun.seeds import generator
 
 FEW = settings(max_examples=60, deadline=None)

@@ -27,19 +27,35 @@ class Composition:
     epoch_length: Literal["current", "longest"]
 
     def __post_init__(self) -> None:
+        if self.mix == "add":
+            return
         size = self.memory_mb_size
-        assert self.train_mb_size >= 1
-        assert size is None or size >= 1
-        if self.mix == "split" and size is not None and size >= self.train_mb_size:
+        if size is not None and size >= self.train_mb_size:
             raise ValueError(
-                f"memory_mb_size={size}: leaves no current row in a minibatch of train_mb_size="
-                f"{self.train_mb_size}. Use at most {self.train_mb_size - 1}, or mix=add."
+                f"memory_mb_size={size}: leaves no row of strategy.train_mb_size="
+                f"{self.train_mb_size} for the current experience. Use fewer, or mix=add."
             )
 
     @classmethod
     def of(cls, keys: Any) -> Composition:
-        """As the keys of a strategy with such a memory say."""
+        """The composition that a strategy's keys describe; its `Config` checks them with this.
+
+        Raises:
+            ValueError: no row of a minibatch is left for the current experience.
+        """
         return cls(**{field.name: getattr(keys, field.name) for field in fields(cls)})
+
+    @classmethod
+    def proportional(cls, current: int, held: int, minibatch: int) -> Composition:
+        """Minibatches of `proportional_shares`, over an epoch that sees each new row once."""
+        new, replayed = proportional_shares(current, held, minibatch)
+        return cls(
+            train_mb_size=new + replayed,
+            memory_mb_size=replayed or None,
+            mix="split",
+            balance="none",
+            epoch_length="current",
+        )
 
     @property
     def shared_by_group(self) -> bool:
@@ -77,3 +93,20 @@ class Composition:
 
     def _another_way_out(self) -> str:
         return ", or strategy.mix=add" if self.balance == "none" else ", or strategy.balance=none"
+
+
+def proportional_shares(current: int, held: int, minibatch: int) -> tuple[int, int]:
+    """(current, replayed) rows of a minibatch, for `current` new rows and `held` in memory.
+
+    So that an epoch passes about once over both: current // ((current + held) // minibatch) new
+    rows, as AR1's published code has it, with the memory's actual length. Where that leaves the
+    memory no row, it has its proportional share; what fits into one minibatch is one.
+    """
+    assert current > 0
+    if held == 0:
+        return minibatch, 0
+    assert minibatch > 1, "a minibatch holds a new and a replayed row"
+    new = max(1, current // max(1, (current + held) // minibatch))
+    if new >= minibatch:
+        new = minibatch - max(1, round(minibatch * held / (current + held)))
+    return new, min(minibatch - new, held)

@@ -16,8 +16,6 @@ from clrun.memory.composition import Composition
 from clrun.memory.group_schedule import Lanes, dealt, lanes, rotating
 from clrun.memory.groups import grouped, members
 
-__all__ = ["Composition", "EpochPlan", "Minibatch", "draw", "plan_epoch"]
-
 
 class Minibatch(NamedTuple):
     """Indices of the rows of one minibatch, int64."""

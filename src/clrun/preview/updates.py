@@ -16,13 +16,13 @@ from clrun.config.run_config import RunConfig
 from clrun.config.schema import component_class
 from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns
+from clrun.memory.composition import Composition, proportional_shares
 from clrun.memory.latent_memory import LatentMemory
-from clrun.memory.minibatches import Composition, plan_epoch
+from clrun.memory.minibatches import plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.selection import RandomExemplarsSelectionStrategy
 from clrun.runner.prepare import build
 from clrun.seeds import generator
-from clrun.strategies.rehearsal import shares
 from clrun.streams.experience import Benchmark
 
 
@@ -123,7 +123,7 @@ def _no_features(x: Tensor, layer: str | None) -> Tensor:
 def _ar1(asked: _Question) -> list[int]:
     capacity, held, updates = _latent_capacity(asked), 0, []
     for index, y in enumerate(asked.labels):
-        new, _ = shares(len(y), held, asked.keys.train_mb_size)
+        new, _ = proportional_shares(len(y), held, asked.keys.train_mb_size)
         updates.append(_passes(len(y), new, asked))
         wanted = min(len(y), max(capacity - held, capacity // (index + 1)))
         held = min(capacity, held + wanted)

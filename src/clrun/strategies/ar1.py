@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Natural, NonNegative, Positive
+from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory, NewRows
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
@@ -31,7 +32,6 @@ from clrun.strategies.cwr_star import CWRStar
 from clrun.strategies.descent import Descent
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.plugin import Plugin
-from clrun.strategies.rehearsal import composition
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
@@ -172,7 +172,7 @@ class AR1:
         """The epoch's minibatches: each new row once, stored ones equally often."""
         held, y = self.memory.labels(), experience.train.y
         rng = generator(self.parts.seed, "order", experience.index, epoch)
-        sizes = composition(len(y), len(held), self.config.train_mb_size)
+        sizes = Composition.proportional(len(y), len(held), self.config.train_mb_size)
         with span("order"):
             return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
 

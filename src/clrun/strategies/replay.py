@@ -20,7 +20,8 @@ from torch import Tensor
 
 from clrun.config.bounds import Count
 from clrun.images.patterns import Patterns
-from clrun.memory.minibatches import Composition, EpochPlan, draw, plan_epoch
+from clrun.memory.composition import Composition
+from clrun.memory.minibatches import EpochPlan, draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.profiling.spans import span
 from clrun.seeds import generator
@@ -48,12 +49,7 @@ class Replay:
         memory_update: Literal["experience", "minibatch"]
 
         def __post_init__(self) -> None:
-            size = self.memory_mb_size
-            if self.mix == "split" and size is not None and size >= self.train_mb_size:
-                raise ValueError(
-                    f"memory_mb_size={size}: leaves no row of strategy.train_mb_size="
-                    f"{self.train_mb_size} for the current experience. Use fewer, or mix=add."
-                )
+            Composition.of(self)
             if self.mix == "split" and self.train_mb_size < 2:
                 raise ValueError(
                     f"train_mb_size={self.train_mb_size}: cannot hold a new and a replayed row. "

@@ -5,14 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clrun.memory.composition import Composition, proportional_shares
 from clrun.memory.minibatches import plan_epoch
-from clrun.strategies.rehearsal import composition, shares
 
 
 def plan(current: int, held: int, minibatch: int, seed: int = 0):
     y, held_y = torch.zeros(current, dtype=torch.int64), torch.zeros(held, dtype=torch.int64)
     rng = torch.Generator().manual_seed(seed)
-    return plan_epoch(composition(current, held, minibatch), y, held_y, held_y, rng)
+    return plan_epoch(Composition.proportional(current, held, minibatch), y, held_y, held_y, rng)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_minibatches_of_128_with_1500_stored_rows_are_those_of_the_reference(
 ):
     epoch = plan(current, 1500, 128)
 
-    assert shares(current, 1500, 128) == expected
+    assert proportional_shares(current, 1500, 128) == expected
     assert len(epoch) == iterations
     assert {(len(m.current), len(m.memory)) for m in list(epoch)[:-1]} == {expected}
     assert (len(epoch[iterations - 1].current), len(epoch[iterations - 1].memory)) == (
@@ -53,7 +53,7 @@ def test_minibatches_of_128_with_1500_stored_rows_are_those_of_the_reference(
     ],
 )
 def test_sizes_follow_the_rows_that_are_really_stored(current, held, minibatch, expected):
-    assert shares(current, held, minibatch) == expected
+    assert proportional_shares(current, held, minibatch) == expected
 
 
 @given(current=st.integers(1, 400), held=st.integers(0, 400), minibatch=st.integers(2, 150))
