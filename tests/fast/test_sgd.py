@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from copy import deepcopy
 
 import pytest
@@ -111,3 +113,100 @@ def test_a_scaled_loss_moves_the_weights_as_the_loss_would_or_not_at_all(overflo
 
     moved = 0 if overflows else 0.5 * (1 + 1.9)
     assert parameter.tolist() == pytest.approx([2 - moved] * 3)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda sgd: torch.optim.lr_scheduler.StepLR(sgd, step_size=2, gamma=0.5),
+        lambda sgd: torch.optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=UPDATES),
+    ],
+    ids=["step", "cosine"],
+)
+def test_a_schedule_of_torch_gives_the_bits_that_it_gives_with_torchs_sgd(schedule):
+    found = []
+    for kind in (SGD, torch.optim.SGD):
+        model = network()
+        sgd = kind(groups(model, 0.1), 0.02, momentum=0.9)
+        rates = schedule(sgd)
+        for update in range(UPDATES):
+            descend(model, sgd, range(update, update + 1))
+            rates.step()
+        found.append(weights(model))
+
+    assert torch.equal(*found)
+
+
+def test_it_is_an_optimizer_whose_groups_have_torchs_keys_and_whose_hooks_are_called():
+    parameter, calls = nn.Parameter(torch.ones(1)), []
+    ours, torchs = SGD([parameter], 0.5, momentum=0.9), torch.optim.SGD([parameter], 0.5)
+    ours.register_step_post_hook(lambda optimizer, *_: calls.append(optimizer))
+
+    parameter.grad = torch.ones(1)
+    ours.step()
+
+    assert isinstance(ours, torch.optim.Optimizer)
+    assert ours.param_groups[0].keys() == torchs.param_groups[0].keys()
+    assert calls == [ours]
+    assert parameter.item() == 0.5
+
+
+def test_a_closure_is_called_before_the_update_with_gradients():
+    parameter = nn.Parameter(torch.ones(1))
+    sgd = SGD([parameter], 0.5)
+
+    def closure() -> float:
+        loss = (3 * parameter).sum()
+        loss.backward()
+        return loss.item()
+
+    assert sgd.step(closure) == 3
+    assert parameter.item() == 1 - 0.5 * 3
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_gradients_are_dropped_or_filled_with_zeros(to_none):
+    parameter = nn.Parameter(torch.ones(1))
+    parameter.grad = torch.ones(1)
+
+    SGD([parameter], 0.5).zero_grad(set_to_none=to_none)
+
+    assert parameter.grad is None if to_none else parameter.grad.item() == 0
+
+
+@pytest.mark.parametrize("key", ["nesterov", "maximize"])
+def test_a_state_of_another_descent_is_refused(key):
+    parameter = nn.Parameter(torch.ones(1))
+    other = torch.optim.SGD([parameter], 0.5, momentum=0.9, **{key: True})
+
+    with pytest.raises(ValueError, match=f"{key}=True: only torch.optim.SGD"):
+        SGD([parameter], 0.5).load_state_dict(other.state_dict())
+
+
+def test_a_state_of_other_parameters_is_refused():
+    one, two = ([nn.Parameter(torch.ones(1)) for _ in range(n)] for n in (1, 2))
+
+    with pytest.raises(ValueError, match="parameter group"):
+        SGD(one, 0.5).load_state_dict(SGD(two, 0.5).state_dict())
+
+
+LIFE = """
+import sys, torch
+from clrun.fast.sgd import SGD
+
+parameter = torch.nn.Parameter(torch.ones(1))
+sgd = SGD([parameter], 0.5, momentum=0.9)
+schedule = torch.optim.lr_scheduler.StepLR(sgd, 1)
+sgd.zero_grad()
+parameter.sum().backward()
+sgd.step()
+schedule.step()
+sgd.load_state_dict(sgd.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+def test_no_method_imports_pytorchs_compiler():
+    done = subprocess.run([sys.executable, "-c", LIFE], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr

@@ -1,71 +1,117 @@
 """Stochastic gradient descent in two calls an update, however many parameters there are.
 
-`torch.optim.SGD` gives the same bits on the CPU, but constructing it imports PyTorch's compiler,
-which takes longer than the default experiment, and its own fused form rounds momentum otherwise.
+Gain: `torch.optim.SGD` gives the same bits on the CPU, but constructing it imports PyTorch's
+compiler, which takes longer than the whole default experiment, and its own fused form rounds
+momentum otherwise. Cost: four methods of `Optimizer` are taken out of the wrapper that does the
+import, and the update is a private kernel of PyTorch's (the one behind `fused=True`). A step is not
+wrapped in a profiler's record either, which would take twice its time in a small network; so hooks
+of one optimizer are called, and hooks of all optimizers are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+
+FIXED = {
+    "dampening": 0,
+    "nesterov": False,
+    "maximize": False,
+    "foreach": None,
+    "differentiable": False,
+    "fused": None,
+}
+"""What the groups of `torch.optim.SGD` have besides; only these values are known here."""
 
 
-class SGD:
+class SGD(Optimizer):
     """b = momentum b + g + weight_decay p, then p = p - lr b, for every parameter with a gradient.
 
     The velocity b is 0 before the first update. State dicts are those of `torch.optim.SGD`, and can
-    be exchanged with it. Use it with or without a `torch.amp.GradScaler`, which hands over its
-    scale and whether to skip this update, so that nothing waits for the device.
+    be exchanged with it; PyTorch's schedules of the learning rate take it. Use it with or without a
+    `torch.amp.GradScaler`, which hands over its scale and whether to skip this update, so that
+    nothing waits for the device.
+
+    Raises:
+        ValueError: there are no parameters.
     """
 
     _step_supports_amp_scaling = True
     """GradScaler reads it, and sets `grad_scale` and `found_inf` for the time of a step."""
 
+    # the methods themselves, without the wrapper that imports torch._dynamo when first called
+    add_param_group = unwrap(Optimizer.add_param_group)
+    state_dict = unwrap(Optimizer.state_dict)
+
     def __init__(
         self,
-        groups: Iterable[Mapping[str, Any]],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float,
         *,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        usual = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        self.param_groups: list[dict[str, Any]] = [{**_UNUSED, **usual, **g} for g in groups]
-        self.velocity: dict[Tensor, Tensor] = {
-            parameter: torch.zeros_like(parameter, memory_format=torch.preserve_format)
-            for group in self.param_groups
-            if group["momentum"]
-            for parameter in group["params"]
-        }
+        keys = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(params, {**FIXED, **keys})
+
+    def _patch_step_function(self) -> None:
+        """Leave `step` as it is."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients: the next backward pass makes new ones."""
-        assert set_to_none
+        """Drop the gradients, or fill them with zeros."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                parameter.grad = None
+                if set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    parameter.grad = torch.zeros_like(parameter.grad)
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update every parameter that has a gradient; returns what `closure` does, called first."""
+        if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks:
+            return Optimizer.profile_hook_step(type(self)._step)(self, closure)
+        return self._step(closure)
 
     @torch.no_grad()
-    def step(self) -> None:
-        """One update of every parameter that has a gradient."""
+    def _step(self, closure: Callable[[], float] | None) -> float | None:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             learning = [p for p in group["params"] if p.grad is not None]
             if learning:
-                self._step(learning, [p.grad for p in learning], group)
+                self._update(learning, group)
+        return loss
 
-    def _step(self, learning: list[Tensor], grads: list[Tensor], group: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from such a state, copied; one without velocities is one before any update.
+
+        Raises:
+            ValueError: it is a state of other parameters, or of a descent that is not done here.
+        """
+        _require_known(state_dict["param_groups"])
+        unwrap(Optimizer.load_state_dict)(self, state_dict)
+        for parameter, state in self.state.items():
+            if state.get("momentum_buffer") is not None:
+                velocity = torch.empty_like(parameter, memory_format=torch.preserve_format)
+                state["momentum_buffer"] = velocity.copy_(state["momentum_buffer"])
+
+    def _update(self, learning: list[Tensor], group: Mapping[str, Any]) -> None:
         momentum, found_inf = group["momentum"], getattr(self, "found_inf", None)
-        velocity = [self.velocity[p] for p in learning] if momentum else []
+        velocity = [self._velocity(p) for p in learning] if momentum else []
         if velocity and found_inf is None:
             # two roundings, like torch.optim.SGD; the fused kernel alone would round once
             torch._foreach_mul_(velocity, momentum)
             momentum = 1.0
         torch._fused_sgd_(
             learning,
-            grads,
+            [p.grad for p in learning if p.grad is not None],
             velocity,
             weight_decay=group["weight_decay"],
             momentum=momentum,
@@ -78,43 +124,17 @@ class SGD:
             found_inf=found_inf,
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Velocities by the parameters' numbers, and the groups."""
-        numbers, groups = _numbered(self.param_groups)
-        state = {numbers[p]: {"momentum_buffer": b} for p, b in self.velocity.items()}
-        return {"state": state, "param_groups": groups}
-
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from such a state, copied; one without velocities is one before any update."""
-        numbers, _ = _numbered(self.param_groups)
-        for group, told in zip(self.param_groups, saved["param_groups"], strict=True):
-            assert len(group["params"]) == len(told["params"]), "the state is of other parameters"
-            group.update({key: value for key, value in told.items() if key in _READ})
-        for parameter, velocity in self.velocity.items():
-            before = saved["state"].get(numbers[parameter], {}).get("momentum_buffer")
-            velocity.zero_() if before is None else velocity.copy_(before)
+    def _velocity(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if state.get("momentum_buffer") is None:
+            fresh = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            state["momentum_buffer"] = fresh
+        velocity: Tensor = state["momentum_buffer"]
+        return velocity
 
 
-_READ = ("lr", "momentum", "weight_decay")
-_UNUSED = {
-    "dampening": 0,
-    "nesterov": False,
-    "maximize": False,
-    "foreach": None,
-    "differentiable": False,
-    "fused": None,
-}
-"""What torch.optim.SGD's groups have besides."""
-
-
-def _numbered(
-    groups: Iterable[Mapping[str, Any]],
-) -> tuple[dict[Tensor, int], list[dict[str, Any]]]:
-    """Each parameter's number, and the groups with numbers in the place of parameters."""
-    numbers: dict[Tensor, int] = {}
-    told = []
+def _require_known(groups: Iterable[Mapping[str, Any]]) -> None:
     for group in groups:
-        for parameter in group["params"]:
-            numbers[parameter] = len(numbers)
-        told.append({**group, "params": [numbers[p] for p in group["params"]]})
-    return numbers, told
+        for key in ("dampening", "nesterov", "maximize"):
+            if group.get(key, FIXED[key]) != FIXED[key]:
+                raise ValueError(f"{key}={group[key]}: only torch.optim.SGD does that.")

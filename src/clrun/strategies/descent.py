@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class Descent:
         self.keys, self.plugins = keys, plugins
         self.scaler = device.scaler()
         self.scales = self.scaler.is_enabled()
-        self.optimizer: torch.optim.Optimizer | SGD | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
 
     def start(
         self,
@@ -60,7 +60,7 @@ class Descent:
             (self.scaler.scale(loss) if self.scales else loss).backward()
         with span("plugins"):
             if self.scales and self.plugins:
-                self.scaler.unscale_(cast(Any, self.optimizer))  # plugins read true gradients
+                self.scaler.unscale_(self.optimizer)  # plugins read true gradients
             for plugin in self.plugins:
                 plugin.before_update()
         with span("optimizer"):
@@ -70,9 +70,9 @@ class Descent:
                 plugin.after_update()
         return loss.detach()
 
-    def _step(self, optimizer: torch.optim.Optimizer | SGD) -> None:
+    def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self.scales:
-            self.scaler.step(cast(Any, optimizer))  # it takes what has these methods
+            self.scaler.step(optimizer)
             self.scaler.update()
         else:
             optimizer.step()
