@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SHOW_IMPORTS = """
 import sys
 from clrun.cli.main import main
@@ -36,6 +38,18 @@ def test_the_default_experiment_imports_no_compiler_and_no_other_library(tmp_pat
     found = imported(tmp_path, {"torch", *heavy}, "strategy.train_epochs=1")
 
     assert found == ["torch"]
+
+
+@pytest.mark.parametrize("word", ["strategy=ar1", "experiment=ar1_digits", "benchmark=digits"])
+def test_explaining_an_option_imports_neither_torch_nor_hydra(word, tmp_path):
+    heavy = {"torch", "numpy", "rich", "hydra", "omegaconf", "clrun.config.check"}
+
+    assert imported(tmp_path, heavy, "help", word) == []
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "strategy"]], ids=" ".join)
+def test_what_there_is_to_explain_is_listed_without_pydantic(words, tmp_path):
+    assert imported(tmp_path, {"torch", "hydra", "pydantic", "rich", "numpy"}, *words) == []
 
 
 def test_help_imports_neither_torch_nor_rich_nor_the_components(tmp_path):

@@ -18,7 +18,7 @@ from clrun.config.compose import compose_tree
 from clrun.config.sources import conf_root, package_folders
 
 OURS = {"APP_CONFIG_GROUPS", "CONFIG"}
-"""What a template may ask for; Hydra fills in the others."""
+"""The places of a template that are filled in here; Hydra fills in the others."""
 
 
 def help_text(request: Request) -> str | None:
@@ -30,10 +30,8 @@ def help_text(request: Request) -> str | None:
     where = request.where()
     tree = compose_tree(request.overrides, force=False, **where)
     template = str(OmegaConf.select(tree, "hydra.help.template"))
-    asked = {
-        named or braced for named, braced in re.findall(r"\$(?:([A-Z_]+)|\{([A-Z_]+)\})", template)
-    }
-    if not asked <= OURS:
+    places = re.findall(r"\$(?:([A-Z_]+)|\{([A-Z_]+)\})", template)
+    if not {named or braced for named, braced in places} <= OURS:
         return None
     folders = [*where["config_dirs"], where["config_path"] or conf_root()]
     return Template(template).substitute(
@@ -48,7 +46,8 @@ def _groups(folders: Sequence[Path]) -> str:
     for folder in folders:
         for path in folder.rglob("*.yaml"):
             group = path.parent.relative_to(folder).as_posix()
-            options[group].add(path.stem)
+            if not path.stem.startswith("_"):  # what options of the group are based on
+                options[group].add(path.stem)
     shown = [g for g in sorted(options) if g not in (".", "hydra") and not g.startswith("hydra/")]
     return "".join(f"{group}: {', '.join(sorted(options[group]))}\n" for group in shown)
 

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     for position, group in enumerate(groups):
         if position:
             print()
-        _print(group, list(_entries(group, [Path(folder) for folder in arguments.config_dir])))
+        _print(group, list(entries(group, [Path(folder) for folder in arguments.config_dir])))
     return 0
 
 
@@ -39,7 +39,7 @@ def _group(word: str) -> str:
     return name
 
 
-def _entries(group: str, folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
+def entries(group: str, folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """(name, description) of each option of a group."""
     if group == METRICS:
         from clrun.metrics import all_metrics  # NumPy takes 0.1 s to import

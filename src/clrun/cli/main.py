@@ -7,15 +7,8 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
+from clrun.cli.verbs import VERBS
 from clrun.errors import ClrunError
-
-VERBS = {
-    "list": "clrun.cli.list_options",
-    "preview": "clrun.cli.preview",
-    "profile": "clrun.cli.profile",
-    "version": "clrun.cli.version",
-}
-"""The module whose `main` takes the rest of the words; imported only when it is asked for."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         if words and words[0] in VERBS:
-            return int(import_module(VERBS[words[0]]).main(words[1:]))
+            return int(import_module(VERBS[words[0]].module).main(words[1:]))
         from clrun.cli import hydra_app  # Hydra takes 0.3 s to import
 
         return hydra_app.main(words[1:] if words[:1] == ["run"] else words)

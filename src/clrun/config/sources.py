@@ -73,7 +73,8 @@ def options(group: str, extra: Sequence[Path] = ()) -> list[Option]:
     found: dict[str, Option] = {}
     for provider, folder in folders(extra):
         for path in sorted((folder / group).glob("*.yaml")):
-            found.setdefault(path.stem, Option(group, path.stem, _summary(path), provider))
+            if not path.stem.startswith("_"):  # what options of the group are based on
+                found.setdefault(path.stem, Option(group, path.stem, _summary(path), provider))
     return [found[name] for name in sorted(found)]
 
 

@@ -1,0 +1,188 @@
+"""`clrun help`: the verbs, a group's options, an option's keys with comment, type and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple, get_type_hints
+
+from clrun.cli.list_options import LISTED, METRICS, entries
+from clrun.cli.parser import OneLineParser
+from clrun.cli.text import columns, line_width, paragraphs, shown, wrapped
+from clrun.cli.verbs import VERBS
+from clrun.config.option_file import OptionFile, read_option, read_primary
+from clrun.config.sources import PLUGINS, RECIPES
+from clrun.errors import ConfigError, did_you_mean
+
+
+def main(argv: Sequence[str]) -> int:
+    """Explain each word: a verb, GROUP or GROUP=OPTION; without words, what there is.
+
+    Raises:
+        ConfigError: a word is none of these.
+    """
+    parser = OneLineParser(
+        prog="clrun help", description="Explain verbs, groups and options: their keys and bounds."
+    )
+    parser.add_argument("word", nargs="*", help="GROUP=OPTION, GROUP or a verb")
+    parser.add_argument("--config-dir", action="append", default=[], help="a folder of your own")
+    arguments = parser.parse_args(argv)
+    folders = [Path(folder) for folder in arguments.config_dir]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir={folder}: there is no such folder.")
+    if not arguments.word:
+        _print(_overview(folders))
+    for position, word in enumerate(arguments.word):
+        if position:
+            print()
+        if word in VERBS:
+            return int(import_module(VERBS[word].module).main(["--help"]))
+        group, equals, option = word.partition("=")
+        _require_group(word, group)
+        if not equals:
+            _print(_group(group, folders))
+        else:
+            _print(_metric(option) if group == METRICS else _option(group, option, folders))
+    return 0
+
+
+def _require_group(word: str, group: str) -> None:
+    if group not in LISTED:
+        guess = did_you_mean(group, [*LISTED, *([] if "=" in word else VERBS)])
+        kind = "group" if "=" in word else "verb or group"
+        raise ConfigError(
+            f"help {word}: there is no such {kind}.{guess} "
+            f"Groups: {', '.join(LISTED)}. Verbs: {', '.join(VERBS)}."
+        )
+
+
+def _overview(folders: Sequence[Path]) -> Iterator[str]:
+    """What `clrun help` alone prints."""
+    primary = read_primary(folders)
+    yield "clrun [GROUP=OPTION | KEY=VALUE ...]  runs one experiment; with -m, a sweep"
+    yield "clrun VERB ...                        does something else; see clrun help VERB"
+    yield from ("", "Verbs")
+    yield from columns([(name, verb.summary) for name, verb in VERBS.items()])
+    yield from ("", "Groups: clrun help GROUP lists the options, GROUP=OPTION explains one")
+    yield from columns([(group, _size(group, folders, primary)) for group in LISTED])
+    yield from ("", "Keys of no group")
+    yield from _lines(
+        Explained(f"{key.path}={shown(key.value)}", "", key.comment, "")
+        for key in primary.keys.values()
+        if not key.path.startswith("hydra.")
+    )
+
+
+def _size(group: str, folders: Sequence[Path], primary: OptionFile) -> str:
+    """How many options a group has, and which is chosen where the command line chooses none."""
+    if group == METRICS:  # NumPy takes 0.1 s to import
+        return "what a run reports in results.json"
+    count = len(list(entries(group, folders)))
+    default = primary.choices.get(group, "None")
+    text = f"{count} option{'' if count == 1 else 's'}"
+    return text if default == "None" else f"{text}; {default} unless you choose"
+
+
+def _group(group: str, folders: Sequence[Path]) -> Iterator[str]:
+    """What `clrun help GROUP` prints."""
+    yield group
+    yield from columns(list(entries(group, folders)))
+    yield from ("", f"clrun help {group}=OPTION explains one.")
+
+
+def _option(group: str, name: str, folders: Sequence[Path]) -> Iterator[str]:
+    """What `clrun help GROUP=OPTION` prints."""
+    option = read_option(group, name, folders)
+    origin = "" if option.provider == "clrun" else f"  [{option.provider}]"
+    yield f"{group}={name}{origin}"
+    yield from paragraphs(option.header)
+    if option.target is not None:
+        yield f"  Class: {option.target}"
+    if option.choices:
+        chosen = ", ".join(f"{other}={choice}" for other, choice in option.choices.items())
+        yield from wrapped(f"Chooses {chosen}; the command line still wins.", 2)
+    if group == PLUGINS:
+        yield from wrapped(f"Add it with strategy.plugins=[{{name: {name}, KEY: VALUE}}].", 2)
+    if group == RECIPES:
+        keys = list(_keys_of_a_recipe(option, folders))
+    else:
+        keys = _keys_of_an_option(option, "" if group == PLUGINS else f"{group}.")
+    for section in sorted({key.section for key in keys}, key=lambda section: section != ""):
+        yield from ("", section) if section else ("",)
+        yield from _lines(key for key in keys if key.section == section)
+
+
+def _metric(name: str) -> Iterator[str]:
+    from clrun.metrics import all_metrics
+
+    known = all_metrics()
+    if name not in known:
+        raise ConfigError(
+            f"{METRICS}={name}: there is no such metric.{did_you_mean(name, list(known))} "
+            f"Metrics: {', '.join(known)}."
+        )
+    metric = known[name]
+    yield f"{METRICS}={name}"
+    yield from wrapped(f"{metric.label}: {metric.meaning}; {metric.better} is better.", 2)
+
+
+class Explained(NamedTuple):
+    """A key as a person reads it."""
+
+    typed: str
+    """as on the command line, with its value"""
+    kind: str
+    """what it may hold"""
+    comment: str
+    section: str
+
+
+def _keys_of_an_option(option: OptionFile, prefix: str) -> list[Explained]:
+    """Its keys with their types, which are those of the dataclass of its class."""
+    from clrun.config.schema import config_class
+    from clrun.config.words import in_words  # with pydantic, which a list does without
+
+    hints = get_type_hints(config_class(str(option.target)), include_extras=True)
+    return [
+        Explained(
+            f"{prefix}{key.path}={shown(key.value)}",
+            in_words(hints[key.path]) if key.path in hints else "",
+            key.comment,
+            key.section,
+        )
+        for key in option.keys.values()
+    ]
+
+
+def _keys_of_a_recipe(recipe: OptionFile, folders: Sequence[Path]) -> Iterator[Explained]:
+    """What it sets, explained by the options that it chooses or leaves as they are."""
+    primary = read_primary(folders)
+    choices = {**primary.choices, **recipe.choices}
+    known = {key.path: Explained("", "", key.comment, "") for key in primary.keys.values()}
+    for group in dict.fromkeys(path.partition(".")[0] for path in recipe.keys):
+        if group in choices:
+            option = read_option(group, choices[group], folders)
+            explained = _keys_of_an_option(option, f"{group}.")
+            known |= {entry.typed.partition("=")[0]: entry for entry in explained}
+    for path, key in recipe.keys.items():
+        _, kind, comment, _ = known.get(path, Explained("", "", "", ""))
+        yield Explained(f"{path}={shown(key.value)}", kind, key.comment or comment, "")
+
+
+def _lines(keys: Iterable[Explained]) -> Iterator[str]:
+    """A key as it is typed, what it may hold, and what it is."""
+    for key in keys:
+        aside = f"  ({key.kind})" if key.kind else ""
+        if len(key.typed) + len(aside) + 2 <= line_width():
+            yield f"  {key.typed}{aside}"
+        else:
+            yield f"  {key.typed}"
+            yield from wrapped(aside.strip(), 6)
+        yield from wrapped(key.comment, 6)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
