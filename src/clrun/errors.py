@@ -14,13 +14,13 @@ from difflib import get_close_matches
 
 
 class ClrunError(Exception):
-    """A failure that is told in one line, without a traceback."""
+    """A failure that is reported in one line, without a traceback."""
 
     exit_code = 1
 
 
 class ConfigError(ClrunError):
-    """Bad input. Holds every problem found, one line each, so that all are told at once."""
+    """Bad input. Holds every problem found, one line each, so that all are reported at once."""
 
     exit_code = 2
 

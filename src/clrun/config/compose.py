@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def version_base() -> dict[str, str]:
-    """Keywords for Hydra: 1.3 wants to be told its own behaviour, 1.4 warns when it is."""
+    """Keywords for Hydra: 1.3 wants its behaviour named, 1.4 warns about the name."""
     needed = inspect.signature(hydra.initialize_config_dir).parameters.get("version_base")
     is_13 = hydra.__version__.startswith("1.3")
     return {"version_base": "1.3"} if needed is not None and is_13 else {}

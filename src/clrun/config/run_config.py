@@ -54,11 +54,11 @@ class RunConfig:
 
     def hash(self) -> str:
         """Twelve hex digits that name the experiment: what is computed, not where it is written."""
-        told = {k: v for k, v in self.as_dict().items() if k not in ("run_name", "output_root")}
+        named = {k: v for k, v in self.as_dict().items() if k not in ("run_name", "output_root")}
         # a plugin counts with all its keys, whichever of them were spelled out
-        told["strategy"] = {k: v for k, v in told["strategy"].items() if k != "plugins"}
-        told["plugins"] = [{"target": node.target, **node.values} for node in self.plugins]
-        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        named["strategy"] = {k: v for k, v in named["strategy"].items() if k != "plugins"}
+        named["plugins"] = [{"target": node.target, **node.values} for node in self.plugins]
+        canonical = json.dumps(named, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def label(self) -> str:

@@ -50,7 +50,7 @@ class SeededDropout(nn.Module):
         return keep.bernoulli_(1 - self.p, generator=self._rng).div_(1 - self.p)
 
     def unfilled_mask(self, x: Tensor) -> Tensor:
-        """Memory for it."""
+        """Memory for the mask."""
         rows = x[(slice(None), *[slice(1)] * (x.dim() - 1))] if self.per_row else x
         return torch.empty_like(rows, requires_grad=False)
 
@@ -59,7 +59,7 @@ class SeededDropout(nn.Module):
 
 
 LAYERS: WeakValueDictionary[int, SeededDropout] = WeakValueDictionary()
-"""Those that were ever reseeded, by number: a graph knows numbers and tensors only."""
+"""Layers that were ever reseeded, by number: a graph knows numbers and tensors only."""
 
 
 # one operation of the graph, since a compiled model cannot contain a generator

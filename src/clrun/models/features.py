@@ -18,7 +18,7 @@ SHOWN_LAYERS = 40
 
 @contextmanager
 def unwatched(model: nn.Module) -> Iterator[None]:
-    """Forward passes inside are not told to those who hooked into the model's layers."""
+    """Forward passes inside the block call none of the hooks on the model's layers."""
     layers = list(model.modules())
     hooks = [(layer._forward_pre_hooks, layer._forward_hooks) for layer in layers]
     for layer in layers:

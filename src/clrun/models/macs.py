@@ -18,12 +18,12 @@ aten = torch.ops.aten
 
 
 def forward_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
-    """Of one forward pass for one input of `input_shape`, without the batch."""
+    """Multiply-accumulates of a forward pass for one input of `input_shape`, without the batch."""
     return _counted(model, input_shape, backward=False)
 
 
 def training_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
-    """Of forward and backward for one input; frozen parameters need no gradient."""
+    """Multiply-accumulates of both passes for one input; what is frozen needs no gradient."""
     return _counted(model, input_shape, backward=True)
 
 
@@ -92,5 +92,5 @@ PRODUCTS = {aten.mm: 0, aten.addmm: 1, aten.bmm: 0, aten.baddbmm: 1}
 
 
 def _convolution(places: Tensor, weight: Tensor) -> int:
-    """The weight at every place of every image; in a backward pass too. [B, C, ...], [O, I, ...]"""
+    """Products of a convolution: its weight at each place of an image. [B, C, ...], [O, I, ...]"""
     return weight.numel() * len(places) * math.prod(places.shape[2:])

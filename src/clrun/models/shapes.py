@@ -35,7 +35,7 @@ def output_shape(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, ...
 
 
 def _on_meta(model: nn.Module, input_shape: Sequence[int]) -> Any:
-    """What it makes of an image without values."""
+    """What the model makes of an image without values."""
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     return functional_call(model, shapes, (torch.empty(1, *input_shape, device="meta"),))

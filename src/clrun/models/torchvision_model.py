@@ -95,7 +95,7 @@ def _network(arch: str, weights: WeightsEnum | None) -> nn.Module:
 
 
 def _initialised(arch: str) -> nn.Module:
-    """With random weights; these two warn unless told how, and their own way takes a minute."""
+    """The network with random weights: two of them warn unless asked for those, slowly."""
     slow = arch in ("googlenet", "inception_v3")
     network: nn.Module = models.get_model(arch, **({"init_weights": False} if slow else {}))
     return network

@@ -1,4 +1,4 @@
-"""What a preview tells of a stream, as numbers; how they look is for the table and the picture."""
+"""What a preview shows of a stream, as numbers; how they look is for the table and the picture."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ExperienceFacts:
     """class -> its training rows, by class"""
     test_classes: dict[int, int]
     new_classes: tuple[int, ...]
-    """those that no earlier experience had"""
+    """classes that no earlier experience had"""
     bytes: int
-    """of its training images"""
+    """bytes of its training images"""
     steps: int | None
     """updates the strategy would make; None where it is not known, or learns the stream at once"""
 
@@ -142,11 +142,11 @@ def _said(overrides: Sequence[str]) -> tuple[str, ...]:
 
 def _facts(stream: Benchmark, steps: Sequence[int | None]) -> list[ExperienceFacts]:
     seen: set[int] = set()
-    told = []
+    facts = []
     for experience, its_steps in zip(stream, steps, strict=True):
-        told.append(_of(experience, seen, its_steps))
-        seen.update(told[-1].classes)
-    return told
+        facts.append(_of(experience, seen, its_steps))
+        seen.update(facts[-1].classes)
+    return facts
 
 
 def _of(experience: Experience, seen: set[int], steps: int | None) -> ExperienceFacts:
@@ -165,5 +165,5 @@ def _of(experience: Experience, seen: set[int], steps: int | None) -> Experience
 
 
 def _identity(x: Tensor) -> int:
-    """The same for the same rows."""
+    """A value that is the same for the same rows."""
     return x.data_ptr() if isinstance(x, Tensor) else id(x)

@@ -16,22 +16,22 @@ MOST_COLUMNS = 12
 NAMED_CLASSES = 20
 LARGEST_THUMBNAIL = 0.6
 SPACE = 0.04
-"""Between two samples."""
+"""Gap between two samples."""
 MOST_ACROSS, ROWS = 4, 3
 """Samples of an experience side by side where there is room, and one above the other."""
 HEAT_ROW, MANY_CLASSES = 0.21, 2.6
 """Height of the heat map: for each class, and where there are too many to name."""
 GAP = 0.42
-"""Between the heat map and the samples: the labels of experiences."""
+"""Gap between the heat map and the samples: the labels of experiences."""
 
 LONGEST_NAME = 24
 CHARACTER = 0.07
-"""Width of one, at most, on average."""
+"""Width of a letter, at most, on average."""
 
 TITLE, SMALLEST_TITLE = 9.5, 7.0
 """Points: a title longer than the picture is wide is set smaller, and one longer still is cut."""
 TITLE_CHARACTER = 0.0105
-"""Width of one for each point of size: it is bold."""
+"""Width of a letter for each point of its size: the title is bold."""
 
 Box = tuple[float, float, float, float]
 
@@ -48,11 +48,11 @@ class Layout:
     heat: float
     """height of the heat map"""
     gap: float
-    """between heat map and samples"""
+    """gap between heat map and samples"""
     shown: tuple[int, ...]
     """the experiences that samples are shown of"""
     middles: tuple[float, ...]
-    """of their columns, from the left edge of the samples"""
+    """middles of their columns, from the left edge of the samples"""
     thumbnail: float
     """side of a sample"""
     across: int
@@ -71,7 +71,7 @@ class Layout:
 
     @property
     def characters(self) -> int:
-        """How many of them fit on a line above the heat map."""
+        """Letters that fit on a line above the heat map."""
         return int((self.width - self.left) / CHARACTER)
 
     def title_size(self, characters: int) -> float:
@@ -81,7 +81,7 @@ class Layout:
 
     @property
     def title_characters(self) -> int:
-        """How many of them fit where they are smallest."""
+        """Letters of a title that fit where they are smallest."""
         return int((self.width - self.left - RIGHT) / (TITLE_CHARACTER * SMALLEST_TITLE))
 
     def heat_map(self) -> Box:
