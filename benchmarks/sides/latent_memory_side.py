@@ -7,13 +7,15 @@ a minibatch at a time.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from measure import Meter, read_case, write_result
 from torch import Tensor, fx, nn
 
 import clrun
 from clrun.images.transforms import Transform
-from clrun.memory.latent_memory import LatentMemory, NewRows
+from clrun.memory.latent_memory import LatentMemory
 from clrun.runner.prepare import build
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.strategy import Parts
@@ -41,9 +43,8 @@ def source() -> LatentSource:
 
 
 def offer(memory: LatentMemory, latents: LatentSource, x: Tensor, experience: int) -> None:
-    rows = memory.choose(len(x), experience, LATENT)
-    ids = torch.zeros_like(rows)
-    memory.store(NewRows(latents.kept(x, rows), ids, ids, ids + experience, rows), experience)
+    y = torch.zeros(len(x), dtype=torch.int64)
+    memory.offer(y, experience, partial(latents.kept, x), LATENT)
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def main() -> None:
         watched = Watched(ready.model.output)
         _watch_plans(watched)
         strategy = component_class(ready.config.nodes["strategy"].target)
-        learn, choose = strategy.learn, LatentMemory.choose
+        learn, offer = strategy.learn, LatentMemory.offer
 
         def watching(self: Any, experience: Any) -> Iterator[Any]:
             watched.plans.append([])
@@ -50,12 +50,12 @@ def main() -> None:
                 watched.losses[-1].append(float(step.loss))
                 yield step
 
-        def noted(self: LatentMemory, *args: Any) -> torch.Tensor:
-            rows = choose(self, *args)
-            watched.chosen.append(rows.tolist())
-            return rows
+        def noted(self: LatentMemory, y: torch.Tensor, experience: int, *args: Any) -> None:
+            offer(self, y, experience, *args)
+            stored = self.rows["sample"][self.rows.experience == experience]
+            watched.chosen.append(stored.sort().values.tolist())
 
-        strategy.learn, LatentMemory.choose = watching, noted
+        strategy.learn, LatentMemory.offer = watching, noted
         run(ready, Path(folder) / "run")
     rows_file = weights_file().with_suffix(".rows")
     torch.save({"plans": watched.plans, "chosen": watched.chosen}, rows_file)

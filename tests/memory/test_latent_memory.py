@@ -8,31 +8,55 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clrun.errors import ConfigError
-from clrun.memory import latent_memory
-from clrun.memory.latent_memory import LatentMemory, LatentRows, bytes_needed
+from clrun.memory import stored_latents
+from clrun.memory.latent_memory import LatentMemory, bytes_needed
+from clrun.memory.storage_policy import (
+    ClassBalancedStoragePolicy,
+    ReservoirStoragePolicy,
+    StoragePolicy,
+)
 
 DTYPES = ["float32", "float16", "bfloat16", "uint8"]
 SHAPE = (2, 3, 3)
 
 
-def memory(rm_sz: int = 10, *, rm_bytes: int | None = None, dtype: str = "float32", seed: int = 0):
-    return LatentMemory(rm_sz, rm_bytes, dtype, seed)
+def memory(
+    rm_sz: int = 10,
+    *,
+    rm_bytes: int | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+    policy: StoragePolicy | None = None,
+):
+    return LatentMemory(rm_sz, rm_bytes, dtype, seed, policy)
 
 
-def rows_of(experience: int, sample: torch.Tensor, shape=SHAPE) -> LatentRows:
-    """Latents that tell their number in the experience and their class."""
-    y = 2 * experience + sample % 2
-    z = torch.zeros(len(sample), *shape)
-    z[:, 0] = sample.view(-1, *[1] * (len(shape) - 1)).float()
-    z[:, 1] = y.view(-1, *[1] * (len(shape) - 1)).float()
-    of = torch.full_like(sample, experience)
-    return LatentRows(z, y, of + 100, of, sample)
+def learn(held: LatentMemory, experience: int, available: int, shape=SHAPE) -> list[int]:
+    """Offer rows whose latents are their number and their class; the numbers that are stored."""
+    y = 2 * experience + torch.arange(available) % 2
+    computed: list[int] = []
+
+    def latents_of(rows: torch.Tensor) -> torch.Tensor:
+        computed.extend(rows.tolist())
+        z = torch.zeros(len(rows), *shape)
+        z[:, 0] = rows.view(-1, *[1] * (len(shape) - 1)).float()
+        z[:, 1] = y[rows].view(-1, *[1] * (len(shape) - 1)).float()
+        return z
+
+    held.offer(y, experience, latents_of, shape)
+    stored = held.rows["sample"][held.rows.experience == experience].sort().values.tolist()
+    assert computed == stored * (2 if held.dtype == "uint8" else 1), "no others are computed"
+    return stored
 
 
-def learn(held: LatentMemory, experience: int, available: int, shape=SHAPE) -> torch.Tensor:
-    chosen = held.choose(available, experience, shape)
-    held.store(rows_of(experience, chosen, shape), experience)
-    return chosen
+def consistent(held: LatentMemory) -> bool:
+    """Every latent is still that of its row."""
+    z, rows = held.latents(torch.arange(len(held))), held.rows
+    return (
+        z[:, 0, 0, 0].round().long().tolist() == rows["sample"].tolist()
+        and z[:, 1, 0, 0].round().long().tolist() == rows.y.tolist()
+        and rows.y.tolist() == (2 * rows.experience + rows["sample"] % 2).tolist()
+    )
 
 
 def test_the_share_of_the_newest_experience_shrinks_as_in_the_paper():
@@ -78,18 +102,14 @@ def test_it_is_as_full_as_the_rows_seen_allow_and_never_fuller(available, capaci
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_labels_task_labels_and_numbers_stay_with_their_latents(dtype):
+def test_labels_and_numbers_stay_with_their_latents(dtype):
     held = memory(20, dtype=dtype)
 
     for i in range(6):
         learn(held, i, 15)
 
-    z, rows = held.latents(torch.arange(20)), held.rows
     assert len(held) == 20
-    assert z[:, 0, 0, 0].round().long().tolist() == rows.sample.tolist()
-    assert z[:, 1, 0, 0].round().long().tolist() == rows.y.tolist()
-    assert rows.y.tolist() == (2 * rows.experience + rows.sample % 2).tolist()
-    assert rows.task_label.tolist() == (rows.experience + 100).tolist()
+    assert consistent(held)
 
 
 def test_no_row_is_stored_twice():
@@ -98,28 +118,25 @@ def test_no_row_is_stored_twice():
     for i in range(6):
         learn(held, i, 30)
 
-    pairs = set(zip(held.rows.experience.tolist(), held.rows.sample.tolist(), strict=True))
+    pairs = set(zip(held.rows.experience.tolist(), held.rows["sample"].tolist(), strict=True))
     assert len(pairs) == 40
 
 
 def test_rows_are_counted_by_class_and_by_experience():
     held = memory(20)
-    held.store(rows_of(0, torch.tensor([0, 2, 4, 5])), 0)
-    held.store(rows_of(1, torch.tensor([1, 3])), 1)
+    learn(held, 0, 5)
+    learn(held, 1, 3)
 
-    assert held.summary()["per_class"] == {0: 3, 1: 1, 3: 2}
-    assert held.summary()["per_experience"] == {0: 4, 1: 2}
+    assert held.summary()["per_class"] == {0: 3, 1: 2, 2: 2, 3: 1}
+    assert held.summary()["per_experience"] == {0: 5, 1: 3}
 
 
 def test_the_choice_is_a_function_of_the_seed_and_the_experience():
-    again, other = memory(), memory(seed=1)
+    chosen = learn(memory(), 0, 100)
 
-    chosen = memory().choose(100, 0, SHAPE)
-
-    assert torch.equal(chosen, again.choose(100, 0, SHAPE))
-    assert not torch.equal(chosen, other.choose(100, 0, SHAPE))
-    assert not torch.equal(chosen, memory().choose(100, 1, SHAPE))
-    assert torch.equal(chosen, chosen.unique())
+    assert learn(memory(), 0, 100) == chosen
+    assert learn(memory(seed=1), 0, 100) != chosen
+    assert learn(memory(), 1, 100) != chosen
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -127,7 +144,7 @@ def test_what_is_stored_is_of_the_type_asked_for_and_given_back_as_float32(dtype
     held = memory(dtype=dtype)
     learn(held, 0, 10)
 
-    assert held.rows.z.dtype == getattr(torch, dtype)
+    assert held.codes.dtype == getattr(torch, dtype)
     assert held.latents(torch.tensor([3, 3, 0])).dtype == torch.float32
     assert held.latents(torch.tensor([3, 3, 0])).shape == (3, *SHAPE)
 
@@ -151,7 +168,7 @@ def test_a_limit_below_one_row_is_refused_with_the_bytes_it_needs(dtype):
 
     assert memory(rm_bytes=needed, dtype=dtype).capacity(SHAPE) == 1
     with pytest.raises(ConfigError, match=rf"^strategy.rm_bytes={needed - 1}: .*least {needed}"):
-        memory(rm_bytes=needed - 1, dtype=dtype).choose(30, 0, SHAPE)
+        learn(memory(rm_bytes=needed - 1, dtype=dtype), 0, 30)
 
 
 def test_a_latent_of_ar1_takes_a_quarter_of_the_bytes_in_8_bits():
@@ -168,11 +185,11 @@ def test_8_bit_rows_stored_before_a_range_grew_are_still_within_a_step():
     held = memory(20, dtype="uint8")
     small = torch.rand(10, *SHAPE, generator=torch.Generator().manual_seed(0))
     ids = torch.arange(10)
-    held.store(LatentRows(small, ids, ids, ids * 0, ids), 0)
+    held.offer(ids, 0, small.__getitem__, SHAPE)
 
-    held.store(LatentRows(small * 40, ids, ids, ids * 0 + 1, ids), 1)
+    held.offer(ids, 1, (40 * small).__getitem__, SHAPE)
 
-    steps = held.steps.step.view(1, -1, 1, 1)
+    steps = held.state_dict()["latents"]["step"].view(1, -1, 1, 1)
     assert bool(((held.latents(ids) - small).abs() <= 1.001 * steps).all())
     assert bool(((held.latents(ids + 10) - small * 40).abs() <= 0.501 * steps).all())
 
@@ -183,7 +200,7 @@ def test_a_memory_of_no_rows_stays_empty():
     learn(held, 0, 30)
 
     assert (len(held), held.nbytes, held.summary()["per_class"]) == (0, 0, {})
-    assert len(held.labels()) == 0
+    assert len(held.rows.y) == 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -195,9 +212,10 @@ def test_a_saved_memory_goes_on_as_if_nothing_had_happened(dtype):
     learn(held, 1, 20)
     learn(resumed, 1, 20)
 
-    ours, theirs = held.state_dict(), resumed.state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    for part in ("rows", "latents"):
+        ours, theirs = held.state_dict()[part], resumed.state_dict()[part]
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_an_empty_memory_can_be_saved():
@@ -209,21 +227,62 @@ def test_an_empty_memory_can_be_saved():
 
 
 def test_rows_survive_when_more_room_is_made(monkeypatch):
-    monkeypatch.setattr(latent_memory, "RESERVED", 1)
+    monkeypatch.setattr(stored_latents, "RESERVED", 1)
     held = memory(1000)
 
     for experience in range(4):
         learn(held, experience, 6)
 
-    numbers = held.rows.sample.float()
     assert len(held) == 24
-    assert torch.equal(held.latents(torch.arange(24))[:, 0, 0, 0], numbers)
+    assert consistent(held)
 
 
 def test_a_saved_state_takes_no_more_than_its_rows():
     held = memory(1000)
     learn(held, 0, 6)
 
-    saved = held.state_dict()["z"]
+    saved = held.state_dict()["latents"]["x"]
 
     assert saved.untyped_storage().nbytes() == saved.nbytes
+
+
+def test_a_full_memory_is_filled_in_place():
+    held = memory(20)
+    learn(held, 0, 30)
+    before, rows = held.codes, held.rows
+
+    learn(held, 1, 30)
+
+    assert held.codes.data_ptr() == before.data_ptr()
+    stayed = held.rows.experience == 0
+    assert int(stayed.sum()) == 10
+    assert torch.equal(held.rows["sample"][stayed], rows["sample"][stayed])
+
+
+OTHER_POLICIES = [
+    ReservoirStoragePolicy(ReservoirStoragePolicy.Config()),
+    ClassBalancedStoragePolicy(
+        ClassBalancedStoragePolicy.Config(adaptive_size=True, total_num_classes=None)
+    ),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("policy", OTHER_POLICIES, ids=["reservoir", "class_balanced"])
+def test_any_storage_policy_can_choose_among_latents(policy, dtype):
+    held = memory(20, dtype=dtype, policy=policy)
+
+    for experience, rows in enumerate([8, 30, 3, 15]):
+        learn(held, experience, rows)
+
+        assert len(held) == min(20, 8 + 30 * experience)
+        assert consistent(held)
+
+
+def test_latents_are_chosen_as_images_would_be():
+    held = memory(20, policy=OTHER_POLICIES[1])
+
+    for experience in range(3):
+        learn(held, experience, 30)
+
+    assert held.summary()["per_class"] == {0: 3, 1: 3, 2: 3, 3: 3, 4: 4, 5: 4}

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from clrun.errors import ConfigError
 from clrun.memory.storage_policy import (
     ClassBalancedStoragePolicy,
     ExperienceBalancedStoragePolicy,
+    LatentReplacementStoragePolicy,
     Order,
     ReservoirStoragePolicy,
     StoragePolicy,
@@ -379,3 +381,26 @@ def test_the_rows_kept_share_no_storage_with_the_rows_offered():
 
         assert held.x.untyped_storage().data_ptr() != new.x.untyped_storage().data_ptr()
         assert held.x.untyped_storage().nbytes() == held.x.nbytes
+
+
+def with_lots(held: Table, *lots: int) -> Table:
+    return replace(held, named={**held.named, "lot": torch.tensor(lots)})
+
+
+def test_ar1_s_rule_fills_free_places_first_and_then_replaces_the_rows_whose_lot_is_lowest():
+    held, new = with_lots(offer({0: 4}, 0), 2, 0, 3, 1), values({1: [9] * 5})
+    new = replace(new, experience=torch.ones_like(new.y))
+
+    numbers = LatentReplacementStoragePolicy().keep(held, new, 6, scripted(3, 1, 4, 0, 2))
+
+    # three of the new rows, 6 // 2: numbers 5, 7 and 8; two places are free
+    assert numbers.tolist() == [0, 8, 2, 3, 5, 7]
+
+
+def test_ar1_s_rule_leaves_every_row_that_stays_in_its_place():
+    held, new = with_lots(offer({0: 4}, 0), 2, 0, 3, 1), values({1: [9] * 5})
+    new = replace(new, experience=torch.ones_like(new.y))
+
+    numbers = LatentReplacementStoragePolicy().keep(held, new, 4, scripted(3, 1, 4, 0, 2))
+
+    assert numbers.tolist() == [0, 5, 2, 7]

@@ -14,7 +14,7 @@ import clrun
 from clrun.config.sources import conf_root
 from clrun.errors import ConfigError
 from clrun.images.transforms import Transform
-from clrun.memory.latent_memory import LatentMemory, LatentRows
+from clrun.memory.latent_memory import LatentMemory
 from clrun.models.batch_renorm import BatchRenorm2D
 from clrun.models.features import evaluating
 from clrun.models.macs import forward_macs
@@ -136,18 +136,18 @@ def test_every_stored_latent_carries_its_own_label(on_digits, scenario, cache):
     experiences = list(benchmark)
     for row in range(0, 150, 7):
         source = experiences[int(rows.experience[row])].train
-        sample = int(rows.sample[row])
+        sample = int(rows["sample"][row])
         expected = lower_latents(strategy, source.x[sample : sample + 1])[0]
-        torch.testing.assert_close(rows.z[row], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(strategy.memory.codes[row], expected, rtol=1e-5, atol=1e-5)
         assert int(rows.y[row]) == int(source.y[sample])
 
 
 class Scrambled(LatentMemory):
     """The reference's mistake: latents in the order of training, labels in that of the data."""
 
-    def store(self, new: LatentRows, experience: int) -> None:
-        order = torch.randperm(len(new.y), generator=torch.Generator().manual_seed(experience))
-        super().store(new._replace(y=new.y[order]), experience)
+    def offer(self, y: Tensor, experience: int, *latents: Any) -> None:
+        order = torch.randperm(len(y), generator=torch.Generator().manual_seed(experience))
+        super().offer(y[order], experience, *latents)
 
 
 def test_labels_in_another_order_than_their_latents_cost_half_of_the_accuracy(on_digits):
@@ -172,7 +172,7 @@ def test_latents_are_stored_as_the_final_weights_make_them(on_digits, freeze_fro
 
     learn(strategy, first)
 
-    sample, stored = strategy.memory.rows.sample, strategy.memory.rows.z
+    sample, stored = strategy.memory.rows["sample"], strategy.memory.codes
     now = lower_latents(strategy, first.train.x)
     torch.testing.assert_close(stored, now[sample], rtol=1e-5, atol=1e-5)
     assert torch.equal(now, before) == (freeze_from == 0)
@@ -186,8 +186,8 @@ def test_augmentation_changes_what_is_trained_on_and_not_what_is_stored(on_digit
 
     rows = strategy.memory.rows
     second = rows.experience == 1
-    expected = lower_latents(strategy, benchmark.experiences[1].train.x)[rows.sample[second]]
-    torch.testing.assert_close(rows.z[second], expected, rtol=1e-5, atol=1e-5)
+    expected = lower_latents(strategy, benchmark.experiences[1].train.x)[rows["sample"][second]]
+    torch.testing.assert_close(strategy.memory.codes[second], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_minibatches_follow_the_memory_s_length(on_digits, numbered):
@@ -642,7 +642,7 @@ def test_half_precision_learns_and_stores_what_was_asked_for(parts_of, numbered,
     steps = learn(strategy, numbered(0), numbered(1))
 
     assert all(bool(step.loss.isfinite()) for step in steps)
-    assert strategy.memory.rows.z.dtype == torch.float32
+    assert strategy.memory.codes.dtype == torch.float32
     assert strategy.predict(numbered(0).test.x).dtype == torch.float32
 
 
@@ -651,7 +651,7 @@ def test_an_experience_of_one_row_can_be_learnt(on_mobilenet, numbered):
 
     learn(strategy, numbered(0, rows=1, classes=[0]), numbered(1, rows=1, classes=[1]))
 
-    assert strategy.memory.labels().tolist() == [0, 1]
+    assert strategy.memory.rows.y.tolist() == [0, 1]
 
 
 def test_training_draws_nothing_from_the_global_generator(on_digits):

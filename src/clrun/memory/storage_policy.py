@@ -103,6 +103,30 @@ class ReservoirStoragePolicy:
         return keys.argsort(descending=True, stable=True)[:mem_size]
 
 
+class LatentReplacementStoragePolicy:
+    """AR1's rule: the newest experience gets free places, and the places of random old rows.
+
+    Pellegrini et al. 2020 (https://arxiv.org/abs/1912.01100), algorithm 1: of experience i, counted
+    from 0, mem_size // (i + 1) rows are stored, so that all experiences have about the same share.
+    What differs from the published code: free places are filled before any row is replaced.
+
+    Experiences are offered whole. No row that stays changes its place, so a memory is filled in
+    place. Rows held have the column `lot`, drawn anew for each offer: the lowest are replaced.
+    """
+
+    def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
+        if len(new) == 0:
+            return torch.arange(len(held))
+        free = mem_size - len(held)
+        share = mem_size // (int(new.experience[0]) + 1)
+        stored = order(new, min(len(new), max(free, share))).sort().values
+        replaced = held["lot"].argsort()[: max(len(stored) - free, 0)]
+        rows = len(held) + len(stored) - len(replaced)
+        numbers = torch.arange(rows)
+        numbers[torch.cat([numbers[len(held) :], replaced])] = len(held) + stored
+        return numbers
+
+
 @dataclass(frozen=True)
 class _Groups:
     """Everything that competes for a place, by group."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Natural, NonNegative, Positive
 from clrun.memory.composition import Composition
-from clrun.memory.latent_memory import LatentMemory, NewRows
+from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.models.dropout import reseed
 from clrun.models.features import evaluating
@@ -142,7 +143,7 @@ class AR1:
             if index > 0:
                 halves.slow_statistics()
             if self.cwr is not None:
-                y = torch.cat([experience.train.y, self.memory.labels()])
+                y = torch.cat([experience.train.y, self.memory.rows.y])
                 with span("head"):
                     self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
             self._start_descent(index)
@@ -170,7 +171,7 @@ class AR1:
 
     def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
         """The epoch's minibatches: each new row once, stored ones equally often."""
-        held, y = self.memory.labels(), experience.train.y
+        held, y = self.memory.rows.y, experience.train.y
         rng = generator(self.parts.seed, "order", experience.index, epoch)
         sizes = Composition.proportional(len(y), len(held), self.config.train_mb_size)
         with span("order"):
@@ -186,7 +187,7 @@ class AR1:
             if len(minibatch.memory):
                 with span("latents"):
                     z = torch.cat([z, parts.device.put(self.memory.latents(minibatch.memory))])
-                y = torch.cat([y, self.memory.labels()[minibatch.memory]])
+                y = torch.cat([y, self.memory.rows.y[minibatch.memory]])
             y = y.to(parts.device.torch, non_blocking=True)
             with span("forward"):
                 logits = self.upper(z)
@@ -214,12 +215,8 @@ class AR1:
         """Let the memory have latents of the rows it chooses, each with all that belongs to it."""
         (x, y), index = experience.train, experience.index
         shape = self.halves.cut.latent_shape(x.shape[1:])
-        rows = self.memory.choose(len(y), index, shape)
-        if len(rows):
-            of, task = torch.full_like(rows, index), torch.full_like(rows, experience.task_label)
-            z = self.latents.kept(x, rows)
-            with span("store"):
-                self.memory.store(NewRows(z, y[rows], task, of, rows), index)
+        with span("store"):
+            self.memory.offer(y, index, partial(self.latents.kept, x), shape)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx
@@ -11,7 +10,6 @@ from torch import Tensor, fx
 from clrun.memory.row_order import take_rows
 from clrun.models.features import evaluating
 from clrun.models.folding import folded
-from clrun.models.shapes import output_shape
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.latent_cache import LatentCache
@@ -24,20 +22,6 @@ OTHER_FROZEN_ROWS = 128
 LEARNING_ROWS = {"cpu": 30}
 """Rows a learning lower part computes at once; elsewhere all of them. For larger activations (at
 128 px 32 MiB) glibc fetches fresh pages from the system each time, a sixth of the whole time."""
-
-
-class Kept:
-    """Latents of some rows, looked up or computed a few at a time."""
-
-    def __init__(
-        self, latents_of: Callable[[Tensor], Tensor], rows: Tensor, latent_shape: Sequence[int]
-    ) -> None:
-        self._latents_of, self._rows = latents_of, rows
-        self.shape = (len(rows), *latent_shape)
-
-    def split(self, size: int) -> Iterator[Tensor]:
-        """As of a tensor; each piece is computed when its turn comes."""
-        return map(self._latents_of, self._rows.split(size))
 
 
 class LatentSource:
@@ -94,12 +78,11 @@ class LatentSource:
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
         return self._frozen(inputs) if self.settled else self._learning(inputs)
 
-    def kept(self, x: Tensor, rows: Tensor) -> Kept:
+    def kept(self, x: Tensor, rows: Tensor) -> Tensor:
         """Latents of rows of `x` by the weights of now, without augmentation, on the CPU."""
         if self._current is not None:
-            return Kept(partial(take_rows, self._current), rows, self._current.shape[1:])
-        shape = output_shape(self.lower, x.shape[1:])
-        return Kept(lambda chosen: self.cache.compute(x.index_select(0, chosen)), rows, shape)
+            return take_rows(self._current, rows)
+        return self.cache.compute(x.index_select(0, rows))
 
     def evaluation(self, x: Tensor) -> Tensor:
         """Latents of images, without augmentation, on the device."""
