@@ -1,6 +1,12 @@
 import torch
 
-from clrun.memory.group_schedule import Lanes, dealt, lanes, rotating, shuffled_cycles
+from clrun.memory.group_schedule import (
+    GroupSchedule,
+    fixed,
+    rotating,
+    scheduled_rows,
+    shuffled_cycles,
+)
 from clrun.seeds import generator
 
 
@@ -8,9 +14,9 @@ def cycled(rows: torch.Tensor, counts: list[int], totals: list[int]) -> torch.Te
     return shuffled_cycles(rows, torch.tensor(counts), torch.tensor(totals), generator(0, "order"))
 
 
-def equal_lanes(groups: int, rows: int, size: int, extra: int) -> Lanes:
-    found = lanes([torch.arange(rows)] * groups, [size] * groups)
-    return found._replace(extra=extra)
+def equal_groups(groups: int, rows: int, size: int, extra: int) -> GroupSchedule:
+    schedule = fixed([torch.arange(rows)] * groups, [size] * groups)
+    return schedule._replace(extra=extra)
 
 
 def test_every_pass_over_the_rows_is_a_fresh_permutation():
@@ -23,7 +29,7 @@ def test_every_pass_over_the_rows_is_a_fresh_permutation():
     assert not torch.equal(first, second)
 
 
-def test_each_lane_cycles_through_its_own_rows():
+def test_each_group_cycles_through_its_own_rows():
     rows = torch.cat([torch.arange(4), torch.arange(10, 17), torch.arange(20, 21)])
 
     four, seven, none, one = cycled(rows[[*range(11), 11, 11]], [4, 7, 1, 1], [6, 7, 0, 3]).split(
@@ -37,7 +43,7 @@ def test_each_lane_cycles_through_its_own_rows():
     assert one.tolist() == [20, 20, 20]
 
 
-def test_lanes_draw_one_after_the_other():
+def test_groups_draw_one_after_the_other():
     rows = torch.arange(9)
     rng = generator(0, "order")
 
@@ -50,16 +56,16 @@ def test_lanes_draw_one_after_the_other():
     assert torch.equal(together, torch.cat(alone))
 
 
-def test_extra_rows_go_round_among_the_lanes():
-    found = equal_lanes(groups=3, rows=4, size=1, extra=2)
+def test_extra_rows_go_round_among_the_groups():
+    schedule = equal_groups(groups=3, rows=4, size=1, extra=2)
 
-    assert found.sizes(3).tolist() == [[2, 2, 1], [2, 1, 2], [1, 2, 2]]
+    assert schedule.sizes(3).tolist() == [[2, 2, 1], [2, 1, 2], [1, 2, 2]]
 
 
-def test_lanes_know_after_how_many_minibatches_their_rows_are_used():
-    assert lanes([torch.arange(300)], [64]).iterations() == 5
-    assert lanes([torch.arange(300), torch.arange(9)], [64, 1]).iterations() == 9
-    assert equal_lanes(groups=3, rows=4, size=0, extra=1).iterations() == 12
+def test_a_schedule_says_after_how_many_minibatches_all_rows_are_used():
+    assert fixed([torch.arange(300)], [64]).iterations() == 5
+    assert fixed([torch.arange(300), torch.arange(9)], [64, 1]).iterations() == 9
+    assert equal_groups(groups=3, rows=4, size=0, extra=1).iterations() == 12
 
 
 def test_no_group_is_always_the_first_to_get_an_extra_row():
@@ -70,9 +76,9 @@ def test_no_group_is_always_the_first_to_get_an_extra_row():
     assert {int(each.turn[0]) for each in found} == {0, 1, 2}
 
 
-def test_no_lanes_deal_empty_minibatches():
-    found = lanes([], [])
+def test_no_groups_make_empty_minibatches():
+    schedule = fixed([], [])
 
-    minibatches = dealt(found, found.sizes(3), generator(0, "order"))
+    minibatches = scheduled_rows(schedule, schedule.sizes(3), generator(0, "order"))
 
     assert [rows.tolist() for rows in minibatches] == [[], [], []]

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from clrun.memory.composition import Composition
-from clrun.memory.group_schedule import Lanes, dealt, lanes, rotating
+from clrun.memory.group_schedule import GroupSchedule, fixed, rotating, scheduled_rows
 from clrun.memory.groups import grouped, members
 
 
@@ -41,14 +41,14 @@ class EpochPlan:
 
 
 class _Layout(NamedTuple):
-    """The lanes of an epoch, and how it ends."""
+    """The groups of an epoch, and how it ends."""
 
-    current: Lanes
-    memory: Lanes
+    current: GroupSchedule
+    memory: GroupSchedule
     once: bool
     """each current row exactly once: the last minibatch may be short"""
     ends_balanced: bool
-    """in a short last minibatch no memory lane gives more rows than there are current ones"""
+    """in a short last minibatch no memory group gives more rows than there are current ones"""
 
 
 def plan_epoch(
@@ -78,7 +78,10 @@ def plan_epoch(
         current_sizes[0, -1] = last
         if layout.ends_balanced:
             memory_sizes[:, -1].clamp_(max=last)
-    return EpochPlan(dealt(current, current_sizes, rng), dealt(memory, memory_sizes, rng))
+    return EpochPlan(
+        current=scheduled_rows(current, current_sizes, rng),
+        memory=scheduled_rows(memory, memory_sizes, rng),
+    )
 
 
 def _layout(
@@ -86,20 +89,20 @@ def _layout(
 ) -> _Layout:
     everything = torch.arange(len(current_y))
     if len(memory_y) == 0:
-        current = lanes([everything], [c.train_mb_size])
-        return _Layout(current, lanes([], []), once=True, ends_balanced=False)
+        current = fixed([everything], [c.train_mb_size])
+        return _Layout(current, fixed([], []), once=True, ends_balanced=False)
     if c.shared_by_group and c.balance == "class":
         return _by_class(c, current_y, memory_y, memory_experience)
     once = c.epoch_length == "current"
     if c.shared_by_group:
         rows, counts = grouped(-memory_experience)  # newest first
         size, *shares = c.split(1 + len(counts))
-        memory = Lanes(rows, counts, torch.tensor(shares), torch.arange(len(counts)))
-        return _Layout(lanes([everything], [size]), memory, once, ends_balanced=True)
+        memory = GroupSchedule(rows, counts, torch.tensor(shares), torch.arange(len(counts)))
+        return _Layout(fixed([everything], [size]), memory, once, ends_balanced=True)
     size, memory_size = c.two_sizes()
     ids = {"experience": memory_experience, "class": memory_y, "none": torch.zeros_like(memory_y)}
     memory = rotating(*grouped(ids[c.balance]), memory_size, rng)
-    return _Layout(lanes([everything], [size]), memory, once, ends_balanced=False)
+    return _Layout(fixed([everything], [size]), memory, once, ends_balanced=False)
 
 
 def _by_class(
@@ -113,8 +116,8 @@ def _by_class(
     replayed = {k: share[k] // 2 if k in new else share[k] for k in classes if k in old}
     remembered = [k for k, size in replayed.items() if size]
     return _Layout(
-        lanes([new[k] for k in new], [share[k] - replayed.get(k, 0) for k in new]),
-        lanes([old[k] for k in remembered], [replayed[k] for k in remembered]),
+        fixed([new[k] for k in new], [share[k] - replayed.get(k, 0) for k in new]),
+        fixed([old[k] for k in remembered], [replayed[k] for k in remembered]),
         once=False,
         ends_balanced=False,
     )
