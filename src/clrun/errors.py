@@ -42,9 +42,15 @@ class StorageError(ClrunError):
 
 
 class NonFiniteLoss(ClrunError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite in an update, which was not made."""
 
     exit_code = 6
+
+    def __init__(self, loss: float, experience: int, epoch: int, iteration: int) -> None:
+        super().__init__(
+            f"the loss is {loss} in experience {experience}, epoch {epoch}, "
+            f"iteration {iteration}. A smaller strategy.lr may help."
+        )
 
 
 def did_you_mean(word: str, allowed: Sequence[str]) -> str:

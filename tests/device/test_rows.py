@@ -116,3 +116,12 @@ def test_a_buffer_grows_with_the_minibatch_and_is_used_again():
     places = [buffer.gather(x, torch.arange(n)).data_ptr() for n in (2, 6, 3, 6)]
 
     assert [a == b for a, b in pairwise(places)] == [False, True, True]
+
+
+def test_rows_in_order_are_views_on_the_cpu_and_fewer_at_once_where_images_are_large():
+    rows = torch.arange(8 * 3 * 512 * 512, dtype=torch.int32).view(8, 3, 512, 512)
+
+    pieces = list(hold(rows, torch.device("cpu")).in_order(5))
+
+    assert [len(piece) for piece in pieces] == [2, 2, 2, 2]
+    assert pieces[1].data_ptr() == rows[2:].data_ptr()

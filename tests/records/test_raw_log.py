@@ -120,3 +120,33 @@ def test_a_full_disk_is_a_storage_error_and_the_lines_before_it_can_be_read(tmp_
     assert told.stdout == f"{path}: File too large. 5\n"
     assert len(lines) > 5
     assert [line["iteration"] for line in lines] == list(range(len(lines)))
+
+
+def test_a_log_is_cut_where_a_state_says_and_goes_on_from_there(raw_log):
+    write(raw_log, 0, note="ü")
+    state = raw_log.state_dict()
+    write(raw_log, 1)
+    write(raw_log, 2)
+
+    raw_log.load_state_dict({**state, "seconds": state["seconds"] + 1000})
+    write(raw_log, 7)
+
+    lines = read_raw_log(raw_log.path)
+    assert [line["iteration"] for line in lines] == [0, 7]
+    assert lines[1]["seconds"] >= 1000
+    assert state["offset"] == len(raw_log.path.read_bytes().splitlines(keepends=True)[0])
+
+
+def test_a_log_that_lost_lines_is_refused(raw_log):
+    write(raw_log, 0)
+    state = raw_log.state_dict()
+    os.truncate(raw_log.path, 5)
+
+    with pytest.raises(StorageError, match="has 5 bytes, and had"):
+        raw_log.load_state_dict(state)
+
+
+def test_what_was_written_is_returned(raw_log):
+    line = raw_log.write("eval", experience=None, epoch=None, iteration=3, accuracy=[0.5])
+
+    assert [line] == read_raw_log(raw_log.path)

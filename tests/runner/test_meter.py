@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from clrun.runner.meter import Meter, Sums
+from clrun.runner.meter import Meter, Sums, fetched
 from clrun.strategies.step import Step
 
 
@@ -36,14 +36,14 @@ def test_an_interval_ends_when_it_is_read_and_the_epoch_goes_on():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_one_loss_that_is_no_number_is_seen_in_the_mean(bad):
-    loss, accuracy = Sums.of([step(1.0, 1, 10), step(bad, 1, 10), step(1.0, 1, 10)]).means()
+    loss, accuracy = Sums().with_updates(fetched([step(1.0, 1, 10), step(bad, 1, 10)])).means()
 
     assert not math.isfinite(loss)
     assert accuracy == pytest.approx(0.1)
 
 
 def test_losses_of_half_precision_are_added_up_exactly():
-    sums = Sums.of([step(1.0, 1, 100, dtype=torch.bfloat16)] * 1000)
+    sums = Sums().with_updates(fetched([step(1.0, 1, 100, dtype=torch.bfloat16)] * 1000))
 
     assert sums.means() == (1.0, 0.01)
 

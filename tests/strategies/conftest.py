@@ -18,11 +18,10 @@ from clrun.images.patterns import Patterns
 from clrun.images.transforms import Draws, Transform
 from clrun.memory.selection import RandomExemplarsSelectionStrategy
 from clrun.memory.storage_policy import ExperienceBalancedStoragePolicy
-from clrun.runner.merged import merged
 from clrun.runner.prepare import build, prepare
 from clrun.seeds import isolated
 from clrun.strategies.strategy import Parts, Strategy
-from clrun.streams.experience import Benchmark, Experience
+from clrun.streams.experience import Benchmark, Experience, merged
 
 
 @pytest.fixture(scope="package", autouse=True)

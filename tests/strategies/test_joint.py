@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 from clrun.images.transforms import Transform
-from clrun.runner.merged import merged
 from clrun.strategies.joint import Joint
 from clrun.strategies.naive import Naive
-from clrun.streams.experience import Benchmark, StreamShape
+from clrun.streams.experience import Benchmark, StreamShape, merged
 
 
 def test_joint_is_naive_training_on_the_merged_stream(shared_keys, parts_of, numbered, recording):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,14 +11,11 @@ import pytest
 import torch
 
 import clrun
-from clrun.console.display import SilentDisplay
 from clrun.images.patterns import Patterns
-from clrun.records.raw_log import RawLog
-from clrun.runner.merged import merged
 from clrun.runner.prepare import Prepared, build, prepare
-from clrun.runner.run import Run
+from clrun.runner.run import run
 from clrun.strategies.strategy import Parts
-from clrun.streams.experience import Benchmark
+from clrun.streams.experience import Benchmark, merged
 
 SMALL = ("device=cpu", "model=mlp", "model.hidden=[16]", "strategy.train_epochs=1")
 STREAM = ("benchmark.limit_per_class=30", "benchmark.validation_fraction=0.2")
@@ -88,8 +84,7 @@ def scored(folder: Path, stream: str, *spoilt: str) -> list[list[float | None]]:
     """The accuracy matrix of a run whose named parts are poisoned."""
     of = prepare(clrun.compose(["strategy=naive", *SMALL, *STREAM, f"eval.stream={stream}"]))
     of.__dict__["_loaded"] = (poisoned(of.data, *spoilt), 0.0)
-    with closing(RawLog(folder / f"{stream}{len(spoilt)}.jsonl")) as raw_log:
-        return Run(of, raw_log, SilentDisplay(), []).results().accuracy_matrix
+    return run(of, folder / "-".join([stream, *spoilt])).accuracy_matrix
 
 
 @pytest.mark.parametrize(("stream", "other"), [("validation", "test"), ("test", "validation")])

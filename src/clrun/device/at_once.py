@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING
 
 import torch
 
-from clrun.device.rows import Rows
+if TYPE_CHECKING:
+    from clrun.device.rows import Rows
 
 PIXELS_AT_ONCE = 512 * 32 * 32
 """On a CPU, of all images together. A network's activations take many times its images' bytes and

@@ -7,7 +7,7 @@ On the CPU that is where they are. On a CUDA device it is the device's memory wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from clrun.device.at_once import at_once
 
 LEFT_FREE = 0.5
 """Share of a CUDA device's memory that resident rows leave to the model and its activations."""
@@ -45,20 +47,34 @@ class DeviceRows:
     indices_on: torch.device
     """Where `take` wants its indices. Others are copied, and the program waits for the device if
     they come from there: move a whole epoch's indices at once."""
+    in_order: Callable[[int], Iterable[Tensor]]
+    """At most so many rows at once -> all rows, minibatch by minibatch."""
 
 
 def hold(rows: Rows, device: torch.device) -> DeviceRows:
     """The fastest way to `rows` from this device."""
     cpu = torch.device("cpu")
     if device.type == "cpu":
-        return DeviceRows(partial(rows.index_select, 0), cpu)
+        return DeviceRows(partial(rows.index_select, 0), cpu, partial(_split, rows))
     if isinstance(rows, Tensor) and rows.device == device:
-        return DeviceRows(_Resident(rows), device)
+        return _taken(_Resident(rows), device, len(rows))
     if device.type != "cuda":
-        return DeviceRows(partial(_fetched, rows, device), cpu)
+        return _taken(partial(_fetched, rows, device), cpu, len(rows))
     if fits(size_in_bytes(rows), *_memory(device)):
-        return DeviceRows(_Resident(resident(rows, device)), device)
-    return DeviceRows(_Streamed(rows, device), cpu)
+        return _taken(_Resident(resident(rows, device)), device, len(rows))
+    return _taken(_Streamed(rows, device), cpu, len(rows))
+
+
+def _split(rows: Rows, size: int) -> Iterable[Tensor]:
+    """Rows on the CPU without a copy, fewer at once where they are large images."""
+    pieces: Iterable[Tensor] = rows.split(at_once(size, rows, torch.device("cpu")))
+    return pieces
+
+
+def _taken(take: Callable[[Tensor], Tensor], indices_on: torch.device, count: int) -> DeviceRows:
+    """Rows that are taken by their indices also when they are wanted in order."""
+    indices = partial(torch.arange, count, device=indices_on)
+    return DeviceRows(take, indices_on, lambda size: map(take, indices().split(size)))
 
 
 def fits(size: int, free: int, total: int) -> bool:

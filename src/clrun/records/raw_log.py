@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -22,21 +23,45 @@ class RawLog:
 
     def write(
         self, kind: str, *, experience: int | None, epoch: int | None, iteration: int, **values: Any
-    ) -> None:
-        """One line: kind (step, epoch, experience, eval, memory, resource), place, values.
+    ) -> dict[str, Any]:
+        """Append one line: kind (step, epoch, experience, eval, memory, resource), place, values.
 
-        `iteration` counts updates since the start of the run.
+        `iteration` counts updates since the start of the run. Returns what the line holds.
         """
         place = {"experience": experience, "epoch": epoch, "iteration": iteration}
-        seconds = round(time.monotonic() - self._start, 6)
-        line = json.dumps({"kind": kind, **place, "seconds": seconds, **values}, allow_nan=False)
+        line = {"kind": kind, **place, "seconds": round(self._seconds(), 6), **values}
+        text = json.dumps(line, allow_nan=False)
         with phase("write"), storage_errors(self.path):
-            self._file.write(line + "\n")
+            self._file.write(text + "\n")
             self._file.flush()
+        return line
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the log ends: its bytes, and the seconds since it was begun."""
+        with storage_errors(self.path):
+            return {"offset": os.stat(self._file.fileno()).st_size, "seconds": self._seconds()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Cut the log where it ended then, and go on from there.
+
+        Raises:
+            StorageError: the log is shorter than that.
+        """
+        offset = int(state["offset"])
+        with storage_errors(self.path):
+            size = os.stat(self._file.fileno()).st_size
+            if size < offset:
+                raise OSError(f"has {size} bytes, and had {offset} when the state was saved")
+            self._file.truncate(offset)
+        self._start = time.monotonic() - state["seconds"]
 
     def close(self) -> None:
-        with storage_errors(self.path):  # tries again to write what could not be written
+        """Close the file; what could not be written yet is tried again."""
+        with storage_errors(self.path):
             self._file.close()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start
 
 
 def read_raw_log(path: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from clrun.strategies.step import Step
 
 PHASES = ("setup", "train", "memory", "eval", "checkpoint")
 
+COUNTS = ("train_steps", "patterns_seen", "replayed_patterns")
+
 PEAK_STEP = 128 * 2**20
 """results.json rounds the process's peak up to this, so that equal runs give equal files; the
 `resource` lines of metrics.jsonl have it exactly."""
@@ -27,6 +29,16 @@ class Cost:
         self.train_steps = 0
         self.patterns_seen = 0
         self.replayed_patterns = 0
+        self._before_experience = dict(self.wall_seconds)
+
+    def begin_experience(self) -> None:
+        """Count the seconds of an experience from here on."""
+        self._before_experience = dict(self.wall_seconds)
+
+    def experience_seconds(self) -> dict[str, float]:
+        """Seconds by phase since the experience began."""
+        before = self._before_experience
+        return {name: round(now - before[name], 6) for name, now in self.wall_seconds.items()}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -39,7 +51,7 @@ class Cost:
             self.wall_seconds[name] += time.perf_counter() - start
 
     def steps(self, learning: Iterator[Step]) -> Iterator[Step]:
-        """The steps of an experience, timed: what follows the last one is the memory's work."""
+        """Time and count the steps of an experience; what follows the last is the memory's work."""
         while True:
             start = time.perf_counter()
             step = next(learning, None)
@@ -51,6 +63,22 @@ class Cost:
             self.patterns_seen += step.patterns
             self.replayed_patterns += step.replayed
             yield step
+
+    def state_dict(self) -> dict[str, Any]:
+        """All counts so far, as numbers."""
+        return {
+            "wall_seconds": dict(self.wall_seconds),
+            "before_experience": dict(self._before_experience),
+            **{name: getattr(self, name) for name in COUNTS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such counts; what this process spent so far comes on top."""
+        for name, seconds in state["wall_seconds"].items():
+            self.wall_seconds[name] += seconds
+        self._before_experience = dict(state["before_experience"])
+        for name in COUNTS:
+            setattr(self, name, state[name])
 
     def summary(self, train_macs: int, memory_bytes: int, peak_device_bytes: int) -> dict[str, Any]:
         """The `cost` of results.json."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
-from clrun.device.at_once import at_once
-from clrun.device.rows import DeviceRows, Rows
+from clrun.device.rows import DeviceRows, Rows, hold
 from clrun.images.patterns import Patterns
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience
@@ -24,9 +24,14 @@ class Scores:
     experiences: list[float | None]
     classes: list[float | None]
 
+    def as_dict(self) -> dict[str, list[float | None]]:
+        """Both lists by name, copied."""
+        return {"experiences": list(self.experiences), "classes": list(self.classes)}
+
 
 Hold = Callable[[Rows], DeviceRows]
 """What brings rows to a device: `Device.hold`."""
+ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
 
 
 class Evaluation:
@@ -63,11 +68,12 @@ class Evaluation:
         *,
         seen: int,
         minibatch: int,
-        hold: Hold | None = None,
+        hold: Hold = ON_CPU,
     ) -> Scores:
         """Accuracy on each experience (all, or the first `seen`) and on each class.
 
-        `hold` None gives the strategy rows on the CPU, of large images fewer than `minibatch`.
+        `hold` brings the rows to where the strategy computes; of large images it may hand over
+        fewer than `minibatch` at once.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
         scored = [experience for experience in benchmark.experiences if experience.index < last]
@@ -89,16 +95,13 @@ class Evaluation:
         )
 
     def _minibatches(
-        self, experience: Experience, rows: Patterns, size: int, hold: Hold | None
+        self, experience: Experience, rows: Patterns, size: int, hold: Hold
     ) -> Iterable[Tensor]:
         """The images, in order."""
-        if hold is None:
-            return rows.x.split(at_once(size, rows.x, torch.device("cpu")))
         held = self._resident.get(experience) or hold(rows.x)
         if held.indices_on.type != "cpu":
             self._resident[experience] = held
-        places = torch.arange(len(rows.y), device=held.indices_on)
-        return map(held.take, places.split(size))
+        return held.in_order(size)
 
 
 def guessed(strategy: Strategy, minibatches: Iterable[Tensor]) -> Tensor:

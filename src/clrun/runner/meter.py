@@ -1,13 +1,42 @@
-"""Training loss and accuracy, left on the device until they are told."""
+"""Training loss and accuracy, left on the device until they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from clrun.strategies.step import Step
+
+
+class Update(NamedTuple):
+    """The numbers of one update, on the host."""
+
+    loss: float
+    correct: int
+    patterns: int
+
+
+class Sums(NamedTuple):
+    """Sums over patterns."""
+
+    loss: float = 0.0
+    correct: int = 0
+    patterns: int = 0
+
+    def with_updates(self, updates: Sequence[Update]) -> Sums:
+        """These sums with some updates more."""
+        loss = sum(update.loss * update.patterns for update in updates)
+        return Sums(
+            self.loss + loss,
+            self.correct + sum(update.correct for update in updates),
+            self.patterns + sum(update.patterns for update in updates),
+        )
+
+    def means(self) -> tuple[float, float]:
+        """Loss and accuracy per pattern."""
+        return self.loss / self.patterns, self.correct / self.patterns
 
 
 class Meter:
@@ -17,56 +46,60 @@ class Meter:
     """
 
     def __init__(self) -> None:
-        self._unread: list[Step] = []
-        self._interval = self._epoch = NOTHING
+        self._steps: list[Step] = []  # their tensors are still on the device
+        self._updates: list[Update] = []  # on the host, and in no sum yet
+        self._interval = self._epoch = Sums()
 
     def add(self, step: Step) -> None:
         """Count an update. Does not synchronise."""
-        self._unread.append(step)
+        self._steps.append(step)
+
+    def fetch(self) -> Sequence[tuple[Step, Update]]:
+        """The updates since this was last called, with their numbers. Synchronises."""
+        if not self._steps:
+            return []
+        steps, self._steps = self._steps, []
+        updates = fetched(steps)
+        self._updates += updates
+        return list(zip(steps, updates, strict=True))
 
     def read_interval(self) -> tuple[float, float]:
         """Loss and accuracy since the last reading. Synchronises."""
-        self._settle()
-        told, self._interval = self._interval.means(), NOTHING
-        return told
+        self._add_up()
+        means, self._interval = self._interval.means(), Sums()
+        return means
 
     def read_epoch(self) -> tuple[float, float]:
         """Loss and accuracy of the epoch, which ends here. Synchronises."""
-        self._settle()
-        told, self._epoch = self._epoch.means(), NOTHING
-        return told
+        self._add_up()
+        means, self._epoch = self._epoch.means(), Sums()
+        return means
 
-    def _settle(self) -> None:
-        if self._unread:
-            read = Sums.of(self._unread)
-            self._interval, self._epoch = self._interval + read, self._epoch + read
-            self._unread = []
+    def _add_up(self) -> None:
+        """Only here, since the last bits of a sum depend on what is added to what."""
+        self.fetch()
+        self._interval = self._interval.with_updates(self._updates)
+        self._epoch = self._epoch.with_updates(self._updates)
+        self._updates = []
 
+    def state_dict(self) -> dict[str, Any]:
+        """The sums and the updates that are in none yet, as numbers. Synchronises."""
+        self.fetch()
+        return {
+            "updates": [list(update) for update in self._updates],
+            "interval": list(self._interval),
+            "epoch": list(self._epoch),
+        }
 
-class Sums(NamedTuple):
-    """Sums over patterns."""
-
-    loss: float
-    correct: int
-    patterns: int
-
-    @classmethod
-    def of(cls, steps: Sequence[Step]) -> Sums:
-        """Of some updates: their tensors are read at once."""
-        numbers = [torch.stack([step.loss for step in steps]).float()]
-        numbers.append(torch.stack([step.correct for step in steps]).float())
-        losses, correct = torch.stack(numbers).tolist()
-        patterns = [step.patterns for step in steps]
-        loss = sum(loss * count for loss, count in zip(losses, patterns, strict=True))
-        return cls(loss, int(sum(correct)), sum(patterns))
-
-    def __add__(self, other: Sums) -> Sums:  # type: ignore[override]  # of a tuple: joins
-        loss, correct, patterns = other
-        return Sums(self.loss + loss, self.correct + correct, self.patterns + patterns)
-
-    def means(self) -> tuple[float, float]:
-        """(loss, accuracy) a pattern."""
-        return self.loss / self.patterns, self.correct / self.patterns
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self._steps, self._updates = [], [Update(*update) for update in state["updates"]]
+        self._interval, self._epoch = Sums(*state["interval"]), Sums(*state["epoch"])
 
 
-NOTHING = Sums(0.0, 0, 0)
+def fetched(steps: Sequence[Step]) -> list[Update]:
+    """The numbers of at least one step, read from the device all at once."""
+    losses = torch.stack([step.loss for step in steps]).float()
+    correct = torch.stack([step.correct for step in steps]).float()
+    numbers = zip(*torch.stack([losses, correct]).tolist(), steps, strict=True)
+    return [Update(loss, int(right), step.patterns) for loss, right, step in numbers]

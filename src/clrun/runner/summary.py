@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,14 @@ from clrun.records.results import Results
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.prepare import Prepared
+from clrun.runner.state import RunState
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark
 
 
-@dataclass(kw_only=True)
-class Scored:
-    """The evaluations of a run so far."""
-
-    initial: Scores | None = None
-    """of the untrained model"""
-    matrix: list[Scores] = field(default_factory=list)
-    """after each experience"""
-    points: list[tuple[int, list[float | None]]] = field(default_factory=list)
-    """every evaluation of a trained model: (last experience seen, accuracies)"""
-
-
-def summary(prepared: Prepared, cost: Cost, strategy: Strategy, scored: Scored) -> Results:
+def summary(prepared: Prepared, state: RunState) -> Results:
     """The results of a run that has learnt its stream."""
+    cost, strategy, scored = state.cost, state.strategy, state.scored
     benchmark, evaluation = prepared.data, prepared.evaluation
     sizes = [len(evaluation.rows(experience).y) for experience in benchmark.experiences]
     initial = None if scored.initial is None else scored.initial.experiences

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from clrun.images.patterns import Patterns
+from clrun.images.patterns import Patterns, joined_patterns
 from clrun.images.transforms import Transform
 
 
@@ -50,3 +50,15 @@ class Benchmark:
 
     def __iter__(self) -> Iterator[Experience]:
         return iter(self.experiences)
+
+
+def merged(benchmark: Benchmark) -> Experience:
+    """All rows of a benchmark in one experience, for strategies that learn the stream at once."""
+    every = benchmark.experiences
+    return Experience(
+        index=0,
+        classes=tuple(sorted({c for experience in every for c in experience.classes})),
+        task_label=0,
+        train=joined_patterns([experience.train for experience in every]),
+        test=joined_patterns([experience.test for experience in every]),
+    )

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import torch
 
-from clrun.runner.merged import merged
-from clrun.runner.prepare import prepare
+import clrun
+from clrun.runner.prepare import build
+from clrun.streams.experience import Benchmark, merged
 
 
-def test_the_whole_stream_is_one_experience_with_all_rows_and_classes(config_of):
-    benchmark = prepare(config_of("benchmark.class_order=shuffled")).data
+def digits(*overrides: str) -> Benchmark:
+    return build(clrun.compose(list(overrides)).nodes["benchmark"]).load(0)
+
+
+def test_the_whole_stream_is_one_experience_with_all_rows_and_classes():
+    benchmark = digits("benchmark.class_order=shuffled")
 
     whole = merged(benchmark)
 
@@ -18,8 +23,8 @@ def test_the_whole_stream_is_one_experience_with_all_rows_and_classes(config_of)
     assert torch.equal(whole.test.y, torch.cat([e.test.y for e in benchmark]))
 
 
-def test_rows_held_out_for_validation_stay_out(config_of):
-    benchmark = prepare(config_of("benchmark.validation_fraction=0.5")).data
+def test_rows_held_out_for_validation_stay_out():
+    benchmark = digits("benchmark.validation_fraction=0.5")
 
     whole = merged(benchmark)
 

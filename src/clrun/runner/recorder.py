@@ -1,0 +1,107 @@
+"""The one place that records a run: in the raw log, on the display and with any loggers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from clrun.console.display import Display, Pace
+from clrun.errors import NonFiniteLoss
+from clrun.profiling.spans import phase, span
+from clrun.records.raw_log import RawLog
+from clrun.runner.cost import Cost
+from clrun.runner.meter import Meter
+from clrun.strategies.step import Step
+
+
+class Sink(Protocol):
+    """A logger: takes each line as metrics.jsonl has it."""
+
+    def write(self, line: Mapping[str, Any]) -> None: ...
+
+
+class Recorder:
+    """Writes the lines of a run, and shows where it is.
+
+    `cost` counts the updates, and each line says after how many it was written.
+    """
+
+    def __init__(
+        self,
+        raw_log: RawLog,
+        display: Display,
+        cost: Cost,
+        *,
+        experiences: int,
+        epochs: int,
+        log_every: int,
+        sinks: Sequence[Sink] = (),
+    ) -> None:
+        self.raw_log, self.display, self.cost, self.sinks = raw_log, display, cost, sinks
+        self.experiences, self.epochs, self.log_every = experiences, epochs, log_every
+        self.meter = Meter()
+        self._experience = 0  # of the updates in the meter
+
+    def write(
+        self, kind: str, experience: int | None, epoch: int | None = None, **values: Any
+    ) -> None:
+        """Write one line; `experience` is None before training begins."""
+        iteration = self.cost.train_steps
+        line = self.raw_log.write(
+            kind, experience=experience, epoch=epoch, iteration=iteration, **values
+        )
+        for sink in self.sinks:
+            sink.write(line)
+
+    def update(self, experience: int, step: Step) -> None:
+        """Count an update; after every `log_every` of them and each epoch, write and show.
+
+        Raises:
+            NonFiniteLoss: a loss since the last reading is NaN or infinite.
+        """
+        self.meter.add(step)
+        self._experience = experience
+        if self.cost.train_steps % self.log_every and not step.ends_epoch:
+            return
+        with phase("train"), span("log"):  # on a GPU this waits for the updates
+            self._fetch()
+            loss, accuracy = self.meter.read_interval()
+        place = (experience, step.epoch)
+        self.write("step", *place, loss=loss, accuracy=accuracy, patterns=step.patterns)
+        if step.ends_epoch:
+            loss_epoch, accuracy_epoch = self.meter.read_epoch()
+            self.write("epoch", *place, loss=loss_epoch, accuracy=accuracy_epoch)
+        self.display.step(self._pace(experience, step, loss, accuracy))
+
+    def evaluated(self, experience: int, accuracies: Sequence[float | None]) -> None:
+        """Show the accuracy on each experience after this one was learnt."""
+        self.display.evaluated(experience, self.experiences, accuracies)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the log ends, and what it does not have yet. Synchronises."""
+        self._fetch()
+        return {"raw_log": self.raw_log.state_dict(), "meter": self.meter.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Cut the log where it ended, and go on from there."""
+        self.raw_log.load_state_dict(state["raw_log"])
+        self.meter.load_state_dict(state["meter"])
+
+    def _fetch(self) -> None:
+        for step, update in self.meter.fetch():
+            if not math.isfinite(update.loss):
+                raise NonFiniteLoss(update.loss, self._experience, step.epoch, step.iteration)
+
+    def _pace(self, experience: int, step: Step, loss: float, accuracy: float) -> Pace:
+        within = (step.epoch + (step.iteration + 1) / step.iterations) / self.epochs
+        return Pace(
+            experience=experience,
+            experiences=self.experiences,
+            epoch=step.epoch,
+            epochs=self.epochs,
+            done=(experience + within) / self.experiences,
+            loss=loss,
+            accuracy=accuracy,
+            images=self.cost.patterns_seen,
+        )

@@ -1,0 +1,95 @@
+"""The state of a run between two updates, as an object and as plain tensors and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clrun.runner.cost import Cost
+from clrun.runner.evaluation import Scores
+from clrun.runner.recorder import Recorder
+from clrun.strategies.step import START, Position, Step
+from clrun.strategies.strategy import Strategy
+
+
+@dataclass(kw_only=True)
+class Scored:
+    """The evaluations of a run so far."""
+
+    initial: Scores | None = None
+    """those of the untrained model"""
+    matrix: list[Scores] = field(default_factory=list)
+    """one after each experience"""
+    points: list[tuple[int, list[float | None]]] = field(default_factory=list)
+    """every evaluation of a trained model: (last experience seen, accuracies)"""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "initial": None if self.initial is None else self.initial.as_dict(),
+            "matrix": [scores.as_dict() for scores in self.matrix],
+            "points": [[seen, list(accuracies)] for seen, accuracies in self.points],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        initial = state["initial"]
+        self.initial = None if initial is None else Scores(**initial)
+        self.matrix = [Scores(**scores) for scores in state["matrix"]]
+        self.points = [(seen, list(accuracies)) for seen, accuracies in state["points"]]
+
+
+@dataclass(kw_only=True)
+class RunState:
+    """All that the rest of a run depends on: its updates, its records and its results.
+
+    `plain()` saves it and `load` goes on from there, in this process or in another one that has
+    built the same strategy; the rest of the run is the same to the last bit.
+    """
+
+    strategy: Strategy
+    cost: Cost
+    recorder: Recorder
+    scored: Scored = field(default_factory=Scored)
+    experience: int = 0
+    """the one in progress or, between two, the next one"""
+    start: Position = START
+    """its next update"""
+
+    def begin(self, experience: int) -> None:
+        """An experience is learnt from here on, or continued."""
+        self.experience = experience
+        if self.start == START:
+            self.cost.begin_experience()
+
+    def passed(self, step: Step) -> None:
+        """An update was made and recorded."""
+        next_epoch, next_iteration = Position(step.epoch + 1), step.iteration + 1
+        self.start = next_epoch if step.ends_epoch else Position(step.epoch, next_iteration)
+
+    def finished(self, experience: int) -> None:
+        """An experience was learnt, scored and recorded."""
+        self.experience, self.start = experience + 1, START
+
+    def plain(self) -> dict[str, Any]:
+        """The state in dicts and lists of tensors, numbers and texts. Synchronises.
+
+        The tensors are those of the run: write or copy them before the next update.
+
+        Raises:
+            NonFiniteLoss: the loss became NaN or infinite; such a state is not worth saving.
+        """
+        return {
+            "experience": self.experience,
+            "start": list(self.start),
+            "cost": self.cost.state_dict(),
+            "recorder": self.recorder.state_dict(),
+            "scored": self.scored.state_dict(),
+            "strategy": self.strategy.state_dict(),
+        }
+
+    def load(self, plain: dict[str, Any]) -> None:
+        """Go on from what `plain` gave; the raw log is cut where it ended then."""
+        self.experience, self.start = plain["experience"], Position(*plain["start"])
+        self.cost.load_state_dict(plain["cost"])
+        self.recorder.load_state_dict(plain["recorder"])
+        self.scored.load_state_dict(plain["scored"])
+        self.strategy.load_state_dict(plain["strategy"])
