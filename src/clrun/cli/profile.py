@@ -12,10 +12,9 @@ from clrun.cli.parser import OneLineParser
 from clrun.device.garbage import no_search
 from clrun.errors import ConfigError, did_you_mean
 from clrun.profiling.clocks import Clocks
-from clrun.profiling.imports import TimedImports, timed_imports
 from clrun.profiling.peaks import Sampler, sampled_memory
 from clrun.profiling.report import OTHER
-from clrun.profiling.spans import recorded_by
+from clrun.profiling.spans import phase, recorded_by, span
 
 if TYPE_CHECKING:
     from clrun.cli.profile_job import ProfiledRun
@@ -37,46 +36,41 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ClrunError: bad input, or a run that failed.
     """
-    asked = _asked(argv)
-    if asked.memory:  # or PyTorch warns of memory that is older than the trace; read at its import
+    arguments = _parsed(argv)
+    if arguments.memory:  # or PyTorch, at its import, warns of memory older than the trace
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     clocks = Clocks()
-    with (
-        timed_imports(clocks) as imports,
-        recorded_by(clocks),
-        clocks.phase(OTHER),
-        sampled_memory(clocks) as sampler,
-    ):
-        job = _run(asked, clocks, sampler)
-    _report(job, imports, asked.top)
+    with recorded_by(clocks), phase(OTHER), sampled_memory(clocks) as sampler:
+        job = _run(arguments, clocks, sampler)
+    _report(job, arguments.top)
     return 0
 
 
-def _run(asked: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> ProfiledRun:
-    """The measured run; what can be wrong is found before its folder is made."""
-    with clocks.phase("start-up"):
-        from clrun.cli import profile_app  # Hydra takes 0.3 s to import
-
-        request, config, folder = profile_app.checked(asked)
-        with no_search():
-            from clrun.cli.profile_job import ProfiledRun  # imports torch
-    with clocks.phase("setup"):
-        job = ProfiledRun(config, asked, clocks)
+def _run(arguments: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> ProfiledRun:
+    """The measured run. What can be wrong is found before its folder is made."""
+    with phase("start-up"):
+        with span("import hydra"):
+            from clrun.cli import profile_app
+        request, config, folder = profile_app.checked(arguments)
+        with span("import torch"), no_search():
+            from clrun.cli.profile_job import ProfiledRun
+    with phase("setup"):
+        job = ProfiledRun(config, arguments, clocks)
     job.watch_device(sampler)
     profile_app.run(request, config, job, folder)
     return job
 
 
-def _report(job: ProfiledRun, imports: TimedImports, top: int) -> None:
+def _report(job: ProfiledRun, top: int) -> None:
     from clrun.cli.profile_tables import print_profile
     from clrun.console.display import make_console
 
-    summary = job.save(imports)
+    summary = job.save()
     print_profile(make_console(), summary, job.operators[:top], job.folder / "profile")
 
 
-def _asked(argv: Sequence[str]) -> argparse.Namespace:
-    """The words as this verb reads them.
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The words as arguments of this verb.
 
     Raises:
         ConfigError: an option that does not exist, or a sweep.
@@ -108,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--warm-up", type=_natural, default=5, metavar="N", help="updates before them (5)")
     add("--experience", type=_natural, metavar="K", help="trace in experience K, from 0 (the last)")
     add("--top", type=_count, default=12, metavar="N", help="operators to show (12)")
-    add("--shapes", action="store_true", help="tell operators apart by the shapes of their inputs")
+    add("--shapes", action="store_true", help="one line for each operator and shape of its inputs")
     add("--memory", action="store_true", help="what each operator allocates")
     add("--stacks", action="store_true", help="which Python lines call them; slow, large files")
     add("--config-dir", "-cd", metavar="DIR", help="a folder of configurations of your own")

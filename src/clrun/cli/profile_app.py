@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from clrun.cli.profile_job import ProfiledRun
 
 
-def checked(asked: argparse.Namespace) -> tuple[Request, RunConfig, Path | None]:
+def checked(arguments: argparse.Namespace) -> tuple[Request, RunConfig, Path | None]:
     """The configuration, and the run folder where the command line names one.
 
     Raises:
         ConfigError: with one line for each problem.
     """
-    request = parse([*_config_options(asked), *asked.overrides])
+    request = parse([*_config_options(arguments), *arguments.overrides])
     try:
         tree = compose_tree(request.overrides, **request.where())
         if OmegaConf.select(tree, "hydra.mode") == RunMode.MULTIRUN:
@@ -49,12 +49,12 @@ def run(request: Request, config: RunConfig, job: ProfiledRun, folder: Path | No
     job.raise_failure()
 
 
-def _config_options(asked: argparse.Namespace) -> list[str]:
+def _config_options(arguments: argparse.Namespace) -> list[str]:
     """The options that are Hydra's, as it reads them."""
     options = ("config_dir", "config_path", "config_name")
     return [
         word
         for name in options
-        if getattr(asked, name) is not None
-        for word in (f"--{name.replace('_', '-')}", getattr(asked, name))
+        if getattr(arguments, name) is not None
+        for word in (f"--{name.replace('_', '-')}", getattr(arguments, name))
     ]

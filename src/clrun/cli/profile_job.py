@@ -17,10 +17,9 @@ from clrun.config.schema import component_class
 from clrun.disk.files import storage_errors, write_json, write_text
 from clrun.errors import ConfigError
 from clrun.profiling.clocks import Clocks
-from clrun.profiling.imports import TimedImports
 from clrun.profiling.operators import Operator, as_csv, operators
 from clrun.profiling.peaks import Sampler
-from clrun.profiling.report import imported, measured_time
+from clrun.profiling.report import measured_time
 from clrun.profiling.window import Tracer, Window
 from clrun.runner.prepare import Prepared
 
@@ -32,9 +31,9 @@ class ProfiledRun(SingleRun):
         ConfigError: as for any run; or --experience names one that the stream does not have.
     """
 
-    def __init__(self, config: RunConfig, asked: argparse.Namespace, clocks: Clocks) -> None:
+    def __init__(self, config: RunConfig, arguments: argparse.Namespace, clocks: Clocks) -> None:
         super().__init__(config)
-        window, device = _window(asked, self._prepared), self._prepared.device.torch
+        window, device = _window(arguments, self._prepared), self._prepared.device.torch
         epochs = config.nodes["strategy"].config.train_epochs
         self.clocks, self.tracer = clocks, Tracer(window, clocks, device, epochs)
         clocks.trace = self.tracer.updates
@@ -55,10 +54,10 @@ class ProfiledRun(SingleRun):
 
     @cached_property
     def operators(self) -> list[Operator]:
-        """Those of the traced updates, once the run is over."""
+        """The operators of the traced updates, once the run is over."""
         return operators(self.tracer.events())
 
-    def save(self, imports: TimedImports) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """Write the files of `profile/` in the run folder; the summary."""
         place = self.folder / "profile"
         with storage_errors(place):
@@ -67,19 +66,18 @@ class ProfiledRun(SingleRun):
                 self.tracer.save(place / "trace.json.gz")
         if self.tracer.steps:
             write_text(place / "operators.csv", as_csv(self.operators))
-        summary = self._summary(imports)
+        summary = self._summary()
         write_json(place / "summary.json", summary)
         return summary
 
-    def _summary(self, imports: TimedImports) -> dict[str, Any]:
+    def _summary(self) -> dict[str, Any]:
         """The content of summary.json."""
         name, threads = self._prepared.hardware
         return {
-            "schema": 1,
+            "schema": 2,
             "device": name,
             "threads": threads,
             **measured_time(self.clocks.phases),
-            "imports": imported(imports),
             "trace": {
                 "experience": self.tracer.window.experience,
                 "first_update": self.tracer.first,
@@ -88,10 +86,17 @@ class ProfiledRun(SingleRun):
         }
 
 
-def _window(asked: argparse.Namespace, prepared: Prepared) -> Window:
+def _window(arguments: argparse.Namespace, prepared: Prepared) -> Window:
     learnt_at_once = component_class(prepared.config.nodes["strategy"].target).whole_stream
     last = (1 if learnt_at_once else len(prepared.data)) - 1
-    experience = last if asked.experience is None else asked.experience
+    experience = last if arguments.experience is None else arguments.experience
     if experience > last:
         raise ConfigError(f"--experience={experience}: the last one of this stream is {last}.")
-    return Window(experience, asked.warm_up, asked.steps, asked.shapes, asked.memory, asked.stacks)
+    return Window(
+        experience,
+        arguments.warm_up,
+        arguments.steps,
+        arguments.shapes,
+        arguments.memory,
+        arguments.stacks,
+    )

@@ -14,9 +14,7 @@ from clrun.profiling.clocks import REST
 from clrun.profiling.operators import Operator
 
 SHOWN = 0.005
-"""Parts that take less of the whole time are left to summary.json."""
-IMPORT_SECONDS = 0.05
-"""Modules that take less to import are left to summary.json."""
+"""Parts with a smaller share of the whole time are left to summary.json."""
 
 
 def print_profile(
@@ -24,7 +22,6 @@ def print_profile(
 ) -> None:
     """The tables, and where the files are."""
     console.print(phases_table(summary))
-    _line(console, f"imports: {import_line(summary['imports']['modules'])}")
     trace = summary["trace"]
     first, count, experience = trace["first_update"], trace["updates"], trace["experience"]
     if count:
@@ -37,16 +34,6 @@ def print_profile(
             "Use --warm-up 0 or another --experience.",
         )
     console.print(Text(f"Profile: {folder}"), soft_wrap=True)
-
-
-def import_line(modules: Sequence[Mapping[str, Any]]) -> str:
-    """The slow ones in one line, with the phase of those that were not imported at the start."""
-    slow = []
-    for m in modules:
-        if m["wall_seconds"] >= IMPORT_SECONDS:
-            phase = "" if m["phase"] == "start-up" else f" in {m['phase']}"
-            slow.append(f"{m['module']} {m['wall_seconds']:.2f} s{phase}")
-    return ", ".join(slow) or "none that took long"
 
 
 def phases_table(summary: Mapping[str, Any]) -> Table:

@@ -68,7 +68,7 @@ class Range:
 
     def __init__(self, clocks: Clocks, name: str, phase: Phase, *, is_phase: bool) -> None:
         self.name = name
-        """of a phase it may be set inside, where only the end shows what it was"""
+        """the phase or part; inside a phase it may be set, where only the end shows which it was"""
         self.phase, self.is_phase = phase, is_phase
         self._clocks = clocks
         self._mark = None if clocks.mark is None else clocks.mark(name)

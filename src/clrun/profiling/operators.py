@@ -32,6 +32,7 @@ class Operator:
 
     @classmethod
     def of(cls, event: Any) -> Operator:
+        """The profiler's averages of one operator."""
         return cls(
             name=event.key,
             calls=event.count,

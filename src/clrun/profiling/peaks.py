@@ -13,13 +13,13 @@ from pathlib import Path
 from clrun.profiling.clocks import Clocks
 
 SECONDS = 0.01
-"""Between two samples. A peak that is the process's highest is found however short it is."""
+"""Seconds between two samples. A peak that is the highest so far is found however short it is."""
 
 Bytes = Callable[[], int]
 
 
 class Sampler:
-    """Tells the clocks what memory is in use, from a thread of its own."""
+    """Samples the memory in use for the clocks, from a thread of its own."""
 
     def __init__(self, clocks: Clocks) -> None:
         self.clocks = clocks
@@ -66,7 +66,7 @@ def peak_bytes() -> int:
 
 
 def rss_bytes() -> int | None:
-    """Resident memory now; None where the system does not tell."""
+    """Resident memory now; None where the system does not show it."""
     try:
         pages = int(Path("/proc/self/statm").read_bytes().split()[1])
     except (OSError, ValueError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from clrun.profiling.clocks import Phase, Spent
-from clrun.profiling.imports import TimedImports
 
 OTHER = "other"
 """The phase of what belongs to no other: Hydra's own work, the display."""
@@ -20,19 +19,6 @@ def measured_time(phases: dict[str, Phase]) -> dict[str, Any]:
     return {
         **_seconds(wall, sum(phase.cpu for phase in phases.values())),
         "phases": {name: _phase(phases[name], wall) for name in names},
-    }
-
-
-def imported(imports: TimedImports) -> dict[str, Any]:
-    """What importing took, slowest first: each module that clrun asks for, each package."""
-    modules = sorted(imports.modules, key=lambda module: -module[2])
-    packages = sorted(imports.packages.items(), key=lambda package: -package[1])
-    return {
-        "modules": [
-            {"module": module, "phase": phase, "wall_seconds": round(seconds, 6)}
-            for module, phase, seconds in modules
-        ],
-        "packages": {name: round(seconds, 6) for name, seconds in packages},
     }
 
 

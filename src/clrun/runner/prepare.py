@@ -20,7 +20,7 @@ from clrun.images.download import Progress
 from clrun.metrics import all_metrics
 from clrun.models.features import require_layer
 from clrun.models.macs import training_macs
-from clrun.profiling.spans import phase
+from clrun.profiling.spans import phase, span
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
 from clrun.streams.experience import Benchmark, StreamShape
@@ -128,7 +128,8 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
 
 def build(node: Node, *runtime: Any) -> Any:
     """The component a node describes: its class, called with its `Config` and what it needs."""
-    cls = component_class(node.target)
+    with span("import components"):  # of torchvision's models, for one, seconds
+        cls = component_class(node.target)
     return cls(cls.Config(**vars(node.config)), *runtime)
 
 

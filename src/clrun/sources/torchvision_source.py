@@ -22,6 +22,7 @@ from torch import Tensor
 from clrun.images.download import DownloadError, Progress
 from clrun.images.files import bad_root, check_present, check_root
 from clrun.images.patterns import Patterns
+from clrun.profiling.spans import span
 from clrun.sources.labelled_files import FileRows, LabelledFiles
 from clrun.sources.labelled_rows import LabelledRows
 from clrun.sources.source import SourceData
@@ -103,7 +104,8 @@ class TorchvisionImages:
         return root if (root / self.published.needs).exists() else apart
 
     def _dataset(self, root: Path, arguments: dict[str, Any], download: bool) -> Any:
-        from torchvision import datasets  # takes a second, and most runs need none of it
+        with span("import torchvision"):
+            from torchvision import datasets  # takes a second, and most runs need none of it
 
         cls = getattr(datasets, self.published.class_name or self.name)
         folder = self._folder(root)
