@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from clrun.profiling import spans
+from clrun.profiling.peaks import peak_bytes
 from clrun.strategies.step import Step
 
 PHASES = ("setup", "train", "memory", "eval", "checkpoint")
@@ -88,13 +87,7 @@ class Cost:
             "patterns_seen": self.patterns_seen,
             "replayed_patterns": self.replayed_patterns,
             "train_macs": train_macs,
-            "peak_rss_bytes": -(-peak_rss_bytes() // PEAK_STEP) * PEAK_STEP,
+            "peak_rss_bytes": -(-peak_bytes() // PEAK_STEP) * PEAK_STEP,
             "peak_device_bytes": peak_device_bytes,
             "memory_bytes": memory_bytes,
         }
-
-
-def peak_rss_bytes() -> int:
-    """Most resident memory this process ever had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -10,12 +10,13 @@ from typing import Any
 
 from clrun.console.display import Display, SilentDisplay
 from clrun.device.garbage import only_new_objects_searched
+from clrun.profiling.peaks import peak_bytes
 from clrun.profiling.spans import updates
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder
 from clrun.records.run_record import ended, started
-from clrun.runner.cost import Cost, peak_rss_bytes
+from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.prepare import Prepared, build
@@ -122,7 +123,7 @@ def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause
         recorder.write(
             "resource",
             index,
-            rss_peak_bytes=peak_rss_bytes(),
+            rss_peak_bytes=peak_bytes(),
             device_peak_bytes=prepared.device.peak_bytes(),
         )
         state.finished(index)
