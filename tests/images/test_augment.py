@@ -13,9 +13,8 @@ from clrun.runner.prepare import prepare
 from clrun.seeds import generator, isolated
 from clrun.sources import SOURCES
 from clrun.strategies.latent_source import LatentSource
-from clrun.strategies.step import Position
+from clrun.strategies.places import Place
 from clrun.strategies.strategy import Parts
-from clrun.strategies.updater import Place
 
 
 def test_a_preset_is_an_augmentation_and_never_auto():
@@ -100,7 +99,7 @@ def test_latents_that_are_kept_or_evaluated_are_of_images_as_they_are():
 
 
 def test_latents_to_train_on_are_of_augmented_images():
-    x, rows, place = images(20), torch.arange(20), Place(0, Position(), 1)
+    x, rows, place = images(20), torch.arange(20), Place(0, 0, 0, 1)
     lower = network()
     plain, strong = (
         LatentSource(lower, parts(lower, augment), cached=False, settled=True)

@@ -267,11 +267,11 @@ def test_the_lower_part_is_the_same_bits_after_experiences_with_weight_decay(
 def test_only_what_learns_is_given_to_the_optimizer(on_mobilenet, numbered):
     strategy = on_mobilenet()
     learn(strategy, numbered(0, rows=10))
-    in_first = strategy.descent.optimizer.param_groups[0]["params"]
+    in_first = strategy.learner.optimizer.param_groups[0]["params"]
 
     learn(strategy, numbered(1, rows=10))
 
-    in_second = strategy.descent.optimizer.param_groups[0]["params"]
+    in_second = strategy.learner.optimizer.param_groups[0]["params"]
     assert len(in_first) == 82
     assert len(in_second) == 22  # 7 convolutions with scale and shift, and the head
 
@@ -282,10 +282,10 @@ def test_later_experiences_have_a_step_size_of_their_own(on_digits, inc_lr, expe
     strategy = on_digits(benchmark, inc_lr=inc_lr, train_epochs=1)
 
     learn(strategy, benchmark.experiences[0])
-    first = strategy.descent.optimizer.param_groups[0]["lr"]
+    first = strategy.learner.optimizer.param_groups[0]["lr"]
     learn(strategy, benchmark.experiences[1])
 
-    assert (first, strategy.descent.optimizer.param_groups[0]["lr"]) == (0.05, expected)
+    assert (first, strategy.learner.optimizer.param_groups[0]["lr"]) == (0.05, expected)
 
 
 def test_latents_that_are_looked_up_cost_one_pass_of_the_lower_part(on_digits):
@@ -380,7 +380,7 @@ def test_synaptic_intelligence_holds_back_the_upper_part_from_the_second_experie
         learn(strategy, second)
         moved[name] = (strategy.halves.model.features.linear1.weight.detach() - before).norm()
 
-    (si,) = held.plugins
+    (si,) = held.learner.plugins
     assert alike
     assert moved["held"] < 0.9 * moved["free"]
     assert all(bool((values >= 0).all()) for values in si.importance.values())
@@ -395,7 +395,7 @@ def test_its_penalty_is_above_zero_from_the_second_update_of_the_second_experien
     learning = strategy.learn(benchmark.experiences[1])
     next(learning)
 
-    assert strategy.plugins[0].penalty().item() > 0
+    assert strategy.learner.plugins[0].penalty().item() > 0
 
 
 def test_it_beats_naive_which_does_not_know_it(on_digits, parts_of, shared_keys):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clrun.config.sources import conf_root
 from clrun.images.patterns import Patterns
-from clrun.strategies.step import Position, Step
+from clrun.strategies.step import Step
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Experience
 
@@ -71,12 +71,6 @@ def accuracy(strategy: Strategy, experiences: Iterable[Experience]) -> float:
     """Over the test rows of all experiences."""
     hits = [strategy.predict(e.test.x).argmax(1) == e.test.y for e in experiences]
     return float(torch.cat(hits).double().mean())
-
-
-def next_position(step: Step) -> Position:
-    if step.ends_epoch:
-        return Position(step.epoch + 1, 0)
-    return Position(step.epoch, step.iteration + 1)
 
 
 def leaves(state: Any, name: str = "") -> dict[str, Any]:
@@ -235,7 +229,7 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened(case, updates, trial):
     resumed, stream, _ = trial(*RESUMED[case])
     resumed.load_state_dict(deepcopy(whole.states[made - 1]))
 
-    steps = exhaust(resumed.learn(stream[whole.at], next_position(whole.steps[made - 1])))
+    steps = exhaust(resumed.learn(stream[whole.at], whole.steps[made - 1].following))
     learn(resumed, stream[whole.at + 1 : whole.at + 2])
 
     assert [step[2:] for step in steps] == [step[2:] for step in whole.steps[made:]]

@@ -8,10 +8,9 @@ from torch.testing import assert_close
 from clrun.images.transforms import Transform
 from clrun.strategies import latent_source
 from clrun.strategies.latent_source import LatentSource
-from clrun.strategies.step import Position
-from clrun.strategies.updater import Place
+from clrun.strategies.places import Place
 
-PLACE = Place(0, Position(), 1)
+PLACE = Place(0, 0, 0, 1)
 ROWS = 64
 
 

@@ -81,7 +81,7 @@ def test_nothing_is_stored(naive, numbered):
 
 
 def weights(strategy) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in strategy.updater.model.parameters()])
+    return torch.cat([p.detach().flatten() for p in strategy.learner.model.parameters()])
 
 
 def test_synaptic_intelligence_changes_nothing_before_the_second_experience(naive, numbered):
@@ -110,7 +110,7 @@ def test_the_penalty_of_synaptic_intelligence_is_part_of_the_loss(naive, numbere
     next(learning)  # before the first update nothing has moved: the penalty is 0
     same_weights = deepcopy(strategy.state_dict())
     without = naive()
-    without.updater.model.load_state_dict(same_weights["model"])
+    without.learner.model.load_state_dict(same_weights["model"])
     penalty = plugin.penalty().item()
 
     with_penalty, plain = next(learning), next(without.learn(numbered(1), Position(0, 1)))

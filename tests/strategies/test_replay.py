@@ -297,7 +297,7 @@ def test_herding_picks_by_the_features_of_the_model_when_the_experience_ends(rep
     picked = []
     for k in (0, 1):
         rows = (experience.train.y == k).nonzero().flatten()
-        features = strategy.updater.model.features(experience.train.x[rows].float() / 255)
+        features = strategy.learner.model.features(experience.train.x[rows].float() / 255)
         picked += rows[herding(features.detach(), 10)].tolist()
     assert held(strategy) == picked
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import fx, nn
 
 from clrun.errors import ConfigError
-from clrun.models.features import require_layer
+from clrun.models.features import head, layer_names, require_layer
 from clrun.models.shapes import output_shape
 
 FAILED_TO_TRACE = (fx.proxy.TraceError, RuntimeError, TypeError, ValueError, AttributeError)
@@ -62,6 +62,25 @@ def cut(model: nn.Module, layer_name: str, *, key: str = "strategy.latent_layer"
     start, result = _ends(graph)
     lower = _part(model, graph, source=start, result=node)
     return Cut(lower, _part(model, graph, source=node, result=result))
+
+
+def cut_before_head(model: nn.Module, *, key: str) -> Cut:
+    """Cut `model` at the last layer before its head that everything passes; `key` asked for it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = layer_names(model)
+    reason = "it has no layer before its head"
+    for name in reversed(names[: names.index(head(model)[0])]):
+        try:
+            return cut(model, name)
+        except ConfigError as error:
+            reason = str(error).partition(": ")[2]
+    raise ConfigError(
+        f"{key}: {type(model).__name__} cannot be cut before its head: {reason} Name a layer, or "
+        "use another model."
+    )
 
 
 def traced(model: nn.Module) -> fx.GraphModule:

@@ -115,6 +115,19 @@ def extract_features(
     return torch.cat(batches)
 
 
+def head_inputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    """What the head is given while the model computes `inputs` [B, ...]: features [B, d].
+
+    Raises:
+        ConfigError: the model has no linear layer.
+    """
+    with _recording(model, None) as seen:
+        model(inputs)
+    features = seen[-1]
+    assert isinstance(features, Tensor), "a linear layer is called with a tensor"
+    return features.flatten(1)
+
+
 @contextmanager
 def _recording(model: nn.Module, layer_name: str | None) -> Iterator[list[object]]:
     """A list that collects the named layer's outputs, or for None the head's inputs."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -23,23 +23,19 @@ from clrun.config.bounds import Count, Natural, NonNegative, Positive
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
-from clrun.models.dropout import reseed
-from clrun.models.features import evaluating
-from clrun.models.folding import folded
 from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
-from clrun.strategies.descent import Descent
 from clrun.strategies.latent_source import LatentSource
-from clrun.strategies.plugin import Plugin
+from clrun.strategies.learner import Learner
+from clrun.strategies.places import Place, places
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
-from clrun.strategies.updater import Place, criterion
 from clrun.streams.experience import Experience, StreamShape
 
 
@@ -107,15 +103,17 @@ class AR1:
         self.halves = SplitModel(parts.model, config)
         self.cwr = CWRStar(self.halves.head) if config.head == "cwr_star" else None
         self.memory = _memory(config, parts.seed)
-        self.plugins: tuple[Plugin, ...] = (*parts.plugins, *self._synaptic_intelligence())
-        self.descent = Descent(config, parts.device, self.plugins)
-        self.upper = parts.device.runnable(self.halves.cut.upper)
-        self.upper_evaluating = parts.device.runnable(folded(self.halves.cut.upper))
         self.latents = LatentSource(
             self.halves.cut.lower,
             parts,
             cached=config.latent_cache == "auto",
             settled=self.halves.frozen(0),
+        )
+        self.learner = Learner(
+            config,
+            replace(parts, plugins=(*parts.plugins, *self._synaptic_intelligence())),
+            self.halves.cut.upper,
+            evaluation=self.latents.evaluation,
         )
         self._experience: int | None = None  # the one in progress
         self._known_macs: dict[bool, PatternMacs] = {}  # by whether the lower part is frozen
@@ -124,13 +122,15 @@ class AR1:
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train the upper part on new and stored latents, then store some of the new ones."""
+        learner = self.learner
         self._begin(experience)
-        for epoch in range(start.epoch, self.config.train_epochs):
-            plan = self._plan(experience, epoch)
-            first = start.iteration if epoch == start.epoch else 0
-            for iteration in range(first, len(plan)):
-                place = Place(experience.index, Position(epoch, iteration), len(plan))
-                yield self._update(experience, plan[iteration], place)
+        for place, rows in places(experience, self.config, partial(self._plan, experience), start):
+            latents, y = self._inputs(experience, rows, place)
+            logits = learner.forward(latents, place)
+            loss = learner.loss(logits, y)
+            step = learner.update(loss, logits, y, place, len(rows.memory))
+            self._count(rows)
+            yield step
         self._end(experience)
 
     def _begin(self, experience: Experience) -> None:
@@ -146,10 +146,8 @@ class AR1:
                 y = torch.cat([experience.train.y, self.memory.rows.y])
                 with span("head"):
                     self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
-            self._start_descent(index)
-        with span("plugins"):
-            for plugin in self.plugins:
-                plugin.before_experience(halves.model, index)
+            self._start_optimizer(index)
+        self.learner.begin(experience)
         x, is_frozen = experience.train.x, halves.frozen(index)
         if is_frozen not in self._known_macs:
             macs = PatternMacs.of(halves, x.shape[1:], learns_below=not is_frozen)
@@ -159,10 +157,10 @@ class AR1:
         if self.latents.looks_up and is_new:
             self.train_macs += len(x) * self._macs.lower
 
-    def _start_descent(self, experience: int) -> None:
+    def _start_optimizer(self, experience: int) -> None:
         c = self.config
         lr = c.lr if experience == 0 or c.inc_lr is None else c.inc_lr
-        self.descent.start(
+        self.learner.start(
             self.halves.model.parameters(),
             lr,
             faster=list(self.halves.head.parameters()),
@@ -177,34 +175,30 @@ class AR1:
         with span("order"):
             return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
 
-    def _update(self, experience: Experience, minibatch: Minibatch, place: Place) -> Step:
-        """One update on current rows followed by stored ones."""
-        parts = self.parts
-        reseed(self.halves.model, parts.seed, place.experience, *place.position)
-        y = experience.train.y[minibatch.current]
-        with parts.device.autocast():
-            z = self.latents.training(experience.train.x, minibatch.current, place)
-            if len(minibatch.memory):
+    def _inputs(
+        self, experience: Experience, rows: Minibatch, place: Place
+    ) -> tuple[Tensor, Tensor]:
+        """Latents and labels of current rows followed by stored ones, on the device."""
+        x, y = experience.train
+        device, labels = self.parts.device, y[rows.current]
+        with device.autocast():
+            latents = self.latents.training(x, rows.current, place)
+            if len(rows.memory):
                 with span("latents"):
-                    z = torch.cat([z, parts.device.put(self.memory.latents(minibatch.memory))])
-                y = torch.cat([y, self.memory.rows.y[minibatch.memory]])
-            y = y.to(parts.device.torch, non_blocking=True)
-            with span("forward"):
-                logits = self.upper(z)
-            with span("loss"):
-                loss = criterion(self.config.criterion, logits, y)
-        correct = (logits.detach().argmax(1) == y).sum()
-        loss = self.descent.update(loss)
-        computed = 0 if self.latents.looks_up else len(minibatch.current)
-        self.train_macs += len(y) * self._macs.upper + computed * self._macs.lower
-        return Step(loss, correct, len(y), len(minibatch.memory), *place.position, place.iterations)
+                    latents = torch.cat([latents, device.put(self.memory.latents(rows.memory))])
+                labels = torch.cat([labels, self.memory.rows.y[rows.memory]])
+        return latents, labels.to(device.torch, non_blocking=True)
+
+    def _count(self, rows: Minibatch) -> None:
+        """Add an update's multiply-accumulates to `train_macs`."""
+        computed = 0 if self.latents.looks_up else len(rows.current)
+        learnt = len(rows.current) + len(rows.memory)
+        self.train_macs += learnt * self._macs.upper + computed * self._macs.lower
 
     def _end(self, experience: Experience) -> None:
         """Store what was chosen, as the lower part's final weights make it; consolidate."""
         self._store(experience)
-        with span("plugins"):
-            for plugin in self.plugins:
-                plugin.after_experience()
+        self.learner.end(experience)
         if self.cwr is not None:
             with span("head"):
                 self.cwr.consolidate()
@@ -221,15 +215,8 @@ class AR1:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Logits of uint8 rows with the consolidated head. [B, C, H, W] -> [B, num_classes]"""
-        z = self.latents.evaluation(x)
-        device = self.parts.device
-        with (
-            self._consolidated(),
-            evaluating(self.halves.model),
-            device.autocast(),
-            span("forward"),
-        ):
-            return self.upper_evaluating(z).float()
+        with self._consolidated():
+            return self.learner.predict(x)
 
     @contextmanager
     def _consolidated(self) -> Iterator[None]:
@@ -252,8 +239,7 @@ class AR1:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "model": self.halves.model.state_dict(),
-            "descent": self.descent.state_dict(),
+            **self.learner.state_dict(),
             "memory": self.memory.state_dict(),
             "cwr": None if self.cwr is None else self.cwr.state_dict(),
             "experience": self._experience,
@@ -262,16 +248,15 @@ class AR1:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.halves.model.load_state_dict(state["model"])
+        self._experience, self.train_macs = state["experience"], state["train_macs"]
+        if self._experience is not None:
+            self.halves.enter(self._experience)
+            self._start_optimizer(self._experience)
+        self.learner.load_state_dict(state)
         self.memory.load_state_dict(state["memory"])
         if self.cwr is not None:
             self.cwr.load_state_dict(state["cwr"])
-        self._experience, self.train_macs = state["experience"], state["train_macs"]
         self.latents.reset(settled=state["settled"])
-        if self._experience is not None:
-            self.halves.enter(self._experience)
-            self._start_descent(self._experience)
-        self.descent.load_state_dict(state["descent"])
 
     def _synaptic_intelligence(self) -> Iterator[SynapticIntelligence]:
         """The reference's, for all that learns but a head that CWR* looks after."""

@@ -11,10 +11,9 @@ from clrun.memory.row_order import take_rows
 from clrun.models.features import evaluating
 from clrun.models.folding import folded
 from clrun.profiling.spans import span
-from clrun.seeds import generator
 from clrun.strategies.latent_cache import LatentCache
+from clrun.strategies.places import Place
 from clrun.strategies.strategy import Parts
-from clrun.strategies.updater import Place
 
 FROZEN_ROWS = {"cpu": 16}
 """Rows the frozen part computes at once: on a CPU, about what stays in its caches."""
@@ -73,7 +72,7 @@ class LatentSource:
 
     def _augmented(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
         parts = self.parts
-        rng = generator(parts.seed, "augmentation", place.experience, *place.position)
+        rng = place.generator(parts.seed, "augmentation")
         images = x.index_select(0, rows).to(parts.device.torch)
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
         return self._frozen(inputs) if self.settled else self._learning(inputs)

@@ -8,8 +8,8 @@ from torch import nn
 
 from clrun.errors import ConfigError
 from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
-from clrun.models.cut import Cut, cut
-from clrun.models.features import head, layer_names
+from clrun.models.cut import Cut, cut, cut_before_head
+from clrun.models.features import head
 from clrun.models.freezing import freeze_below
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.strategies.split_model_keys import SplitModelKeys
@@ -113,7 +113,7 @@ def _cut(model: nn.Module, keys: SplitModelKeys) -> Cut:
         return cut(model, keys.latent_layer)
     if isinstance(model, MobilenetV1):
         return cut(model, "lat_features", key="strategy.latent_layer_num")
-    return _cut_before_head(model)
+    return cut_before_head(model, key="strategy.latent_layer=null")
 
 
 def _require_head_above(halves: Cut, last: nn.Linear, keys: SplitModelKeys) -> None:
@@ -122,25 +122,6 @@ def _require_head_above(halves: Cut, last: nn.Linear, keys: SplitModelKeys) -> N
             f"strategy.latent_layer={keys.latent_layer}: leaves nothing above it to learn. "
             "Name a layer before the head."
         )
-
-
-def _cut_before_head(model: nn.Module) -> Cut:
-    """At the last layer before the head that everything passes.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    names = layer_names(model)
-    reason = "it has no layer before its head"
-    for name in reversed(names[: names.index(head(model)[0])]):
-        try:
-            return cut(model, name)
-        except ConfigError as error:
-            reason = str(error).partition(": ")[2]
-    raise ConfigError(
-        f"strategy.latent_layer=null: {type(model).__name__} cannot be cut before its head: "
-        f"{reason} Name a layer, or use another model."
-    )
 
 
 def _to_freeze(model: nn.Module, halves: Cut, keys: SplitModelKeys) -> list[nn.Parameter]:

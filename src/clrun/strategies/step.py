@@ -1,4 +1,4 @@
-"""What a strategy tells the runner: that an update happened, and where in the experience."""
+"""What a strategy reports to the runner: that an update happened, and where in the experience."""
 
 from __future__ import annotations
 
@@ -37,3 +37,10 @@ class Step(NamedTuple):
     @property
     def ends_epoch(self) -> bool:
         return self.iteration == self.iterations - 1
+
+    @property
+    def following(self) -> Position:
+        """Where the next update of the experience would be."""
+        if self.ends_epoch:
+            return Position(self.epoch + 1, 0)
+        return Position(self.epoch, self.iteration + 1)

@@ -1,0 +1,65 @@
+"""Minibatches of patterns on the device, in an order that is known for a whole epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from clrun.device.device import Device
+from clrun.device.rows import DeviceRows
+from clrun.images.patterns import Patterns
+from clrun.seeds import generator
+from clrun.streams.experience import Experience
+
+
+class DevicePatterns:
+    """Patterns to take minibatches from, held where the device reaches them fastest.
+
+    Indices and labels go to the device once an epoch, so that no update waits for it.
+    """
+
+    def __init__(self, patterns: Patterns, device: Device) -> None:
+        self._x, self._y, self._device = device.hold(patterns.x), patterns.y, device.torch
+
+    def minibatches(self, rows: Sequence[Tensor]) -> PatternMinibatches:
+        """The patterns at `rows`, which are the indices [n] int64 of each minibatch."""
+        joined = torch.cat(list(rows))
+        sizes = [len(minibatch) for minibatch in rows]
+        places = joined.to(self._x.indices_on).split(sizes)
+        return PatternMinibatches(self._x, places, self._y[joined].to(self._device).split(sizes))
+
+
+class PatternMinibatches:
+    """The minibatches of one epoch; each is gathered when it is read."""
+
+    def __init__(self, x: DeviceRows, places: Sequence[Tensor], labels: Sequence[Tensor]) -> None:
+        self._x, self._places, self._labels = x, places, labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, iteration: int) -> Patterns:
+        return Patterns(self._x.take(self._places[iteration]), self._labels[iteration])
+
+
+def shuffled(
+    experience: Experience, minibatch: int, device: Device, seed: int
+) -> Callable[[int], PatternMinibatches]:
+    """A plan for `places`: all rows of the experience in minibatches, each epoch in a fresh order.
+
+    The last minibatch of an epoch may be short.
+    """
+    patterns = DevicePatterns(experience.train, device)
+
+    def plan(epoch: int) -> PatternMinibatches:
+        return patterns.minibatches(shuffled_rows(experience, epoch, seed).split(minibatch))
+
+    return plan
+
+
+def shuffled_rows(experience: Experience, epoch: int, seed: int) -> Tensor:
+    """The indices of the experience's rows in the order of one epoch. [N] int64"""
+    rng = generator(seed, "order", experience.index, epoch)
+    return torch.randperm(len(experience.train.y), generator=rng)

@@ -1,0 +1,259 @@
+"""A model that learns, and what an update of it is made of: inputs, forward, loss, update.
+
+A strategy's loop calls these four in the open, and puts its own between them:
+
+    for place, rows in places(experience, config, plan, start):
+        inputs = learner.inputs(rows.x, place)
+        logits = learner.forward(inputs, place)
+        loss = learner.loss(logits, rows.y)
+        yield learner.update(loss, logits, rows.y, place)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clrun.device.at_once import at_once
+from clrun.fast.sgd import SGD
+from clrun.models.dropout import SeededDropout, reseed
+from clrun.models.features import evaluating, extract_features, head_inputs
+from clrun.models.folding import EvaluatingForm
+from clrun.profiling.spans import span
+from clrun.strategies.criterion import criterion
+from clrun.strategies.places import Place
+from clrun.strategies.plugin import Plugin
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.snapshot import Snapshot
+from clrun.strategies.step import Step
+from clrun.strategies.strategy import Parts
+from clrun.streams.experience import Experience
+
+
+class Learner:
+    """A model with its optimizer, gradient scaler and plugins.
+
+    One optimizer over all trainable parameters is kept for the whole stream. A strategy that gives
+    only the upper part of `parts.model` as `model` calls `start` itself, and says as `evaluation`
+    what turns uint8 rows into inputs of that part; plugins and the state dict see the whole model.
+
+    Randomness follows from the place of an update alone. Several calls of `inputs` or `forward` in
+    one update draw one after another, so that no two passes have the same dropout.
+    """
+
+    def __init__(
+        self,
+        keys: SharedKeys,
+        parts: Parts,
+        model: nn.Module | None = None,
+        *,
+        evaluation: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.keys, self.parts, self.model = keys, parts, parts.model
+        self.part = parts.model if model is None else model
+        self.plugins: tuple[Plugin, ...] = parts.plugins
+        self.previous: Snapshot | None = None
+        """The model as it was when `snapshot` was last called."""
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.scaler = parts.device.scaler()
+        self._scales = self.scaler.is_enabled()
+        self._evaluation = evaluation or self._evaluation_inputs
+        self._forward = parts.device.runnable(self.part)
+        self._evaluated = EvaluatingForm(self.part, self._forward, parts.device.runnable)
+        self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
+        self._place: Place | None = None  # of the update in progress
+        self._augmentation: torch.Generator | None = None
+        if model is None:
+            self.start(parts.model.parameters(), keys.lr)
+
+    def start(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        *,
+        faster: Collection[nn.Parameter] = (),
+        factor: float = 1.0,
+    ) -> None:
+        """Take a new optimizer, without momentum from before, over the trainable ones of these.
+
+        Those that are also in `faster` have `factor` times the step size.
+        """
+        keys, marked = self.keys, {id(parameter) for parameter in faster} if factor != 1 else set()
+        learning = [p for p in parameters if p.requires_grad]
+        usual = {"params": [p for p in learning if id(p) not in marked]}
+        quick = {"params": [p for p in learning if id(p) in marked], "lr": lr * factor}
+        trainable = [group for group in (usual, quick) if group["params"]]
+        if keys.optimizer == "sgd":
+            self.optimizer = SGD(trainable, lr, momentum=keys.momentum, weight_decay=keys.l2)
+        else:
+            kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
+            self.optimizer = kind(trainable, lr, weight_decay=keys.l2, fused=True)
+
+    def begin(self, experience: Experience) -> None:
+        """Start an experience, or go on inside it after `load_state_dict`.
+
+        The model is in training mode afterwards; a part keeps the modes that its owner chose.
+        """
+        if self.part is self.model:
+            self.model.train()
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.before_experience(self.model, experience.index)
+
+    def end(self, experience: Experience) -> None:
+        """The experience is learnt."""
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.after_experience()
+
+    def inputs(self, x: Tensor, place: Place) -> Tensor:
+        """What the model is given of uint8 rows [B, C, H, W] in training: augmented, on device."""
+        self._enter(place)
+        device, transform = self.parts.device, self.parts.transform
+        with span("images"):
+            x = x.to(device.torch, non_blocking=True)
+            if transform.augment == "none":  # a generator takes longer than the rest of this
+                return device.put(transform.training(x, None))
+            if self._augmentation is None:
+                self._augmentation = place.generator(self.parts.seed, "augmentation")
+            draws = transform.draw(len(x), self._augmentation)
+            return device.put(transform.training(x, draws))
+
+    def forward(self, inputs: Tensor, place: Place) -> Tensor:
+        """Logits [B, num_classes] float32, computed in the precision of the run."""
+        self._enter(place)
+        with self.parts.device.autocast(), span("forward"):
+            return self._forward(inputs).float()
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The mean loss of the configured criterion. [B, C], [B] int64 -> []"""
+        with span("loss"):
+            return criterion(self.keys.criterion, logits, y)
+
+    def update(
+        self, loss: Tensor, logits: Tensor, y: Tensor, place: Place, replayed: int = 0
+    ) -> Step:
+        """Follow the gradient of the loss and all penalties. `logits` [B, C] and `y` [B] are what
+        was learnt from, of which the last `replayed` rows came from memory."""
+        correct = (logits.detach().argmax(1) == y).sum()
+        total = self.gradients(loss)
+        self.apply()
+        epoch, iteration, iterations = place[1:]
+        return Step(total, correct, len(y), replayed, epoch, iteration, iterations)
+
+    def gradients(self, loss: Tensor) -> Tensor:
+        """Give every parameter the gradient of the loss and all penalties; that sum, detached."""
+        assert self.optimizer is not None, "start() comes first"
+        with span("plugins"):
+            for plugin in self.plugins:
+                penalty = plugin.penalty()
+                if penalty is not None:
+                    loss = loss + penalty
+        with span("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            (self.scaler.scale(loss) if self._scales else loss).backward()
+            if self._scales:
+                self.scaler.unscale_(self.optimizer)
+        return loss.detach()
+
+    def apply(self) -> None:
+        """Move the parameters as the optimizer makes of their gradients."""
+        assert self.optimizer is not None, "start() comes first"
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.before_update()
+        with span("optimizer"):
+            self._step(self.optimizer)
+        with span("plugins"):
+            for plugin in self.plugins:
+                plugin.after_update()
+        self._place = None
+
+    def snapshot(self) -> None:
+        """Keep a frozen copy of the model as it is: `previous`, which is part of the state."""
+        self.previous = Snapshot(self.part, self.parts.device)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits of uint8 rows in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
+        with evaluating(self.model), self.parts.device.autocast():
+            inputs = self._evaluation(x)
+            with span("forward"):
+                return self._evaluated(inputs).float()
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """What the head is given for uint8 rows in evaluation mode.
+
+        [B, C, H, W] -> [B, d] float32 on the device
+
+        Raises:
+            ConfigError: the model has no linear layer, which would be its head.
+        """
+        with evaluating(self.model), self.parts.device.autocast(), span("features"):
+            return head_inputs(self.model, self._evaluation_inputs(x)).float()
+
+    def extract(self, x: Tensor, layer_name: str | None) -> Tensor:
+        """Features of uint8 rows for exemplar selection. [n, C, H, W] -> [n, d] float32, on the CPU
+
+        Raises:
+            ConfigError: the model has no such layer, or it gives no tensor for an image.
+        """
+        device = self.parts.device.torch
+        with span("features"):
+            return extract_features(
+                self.model,
+                x,
+                self.parts.transform,
+                layer_name=layer_name,
+                batch_size=at_once(self.keys.eval_mb_size, x, device),
+                device=device,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next update depends on; tensors are the model's own, not copies."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "plugins": [plugin.state_dict() for plugin in self.plugins],
+            "previous": None if self.previous is None else self.previous.model.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from such a state; a strategy that calls `start` has done so before."""
+        self.model.load_state_dict(state["model"])
+        if self.optimizer is not None and state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        for plugin, saved in zip(self.plugins, state["plugins"], strict=True):
+            plugin.load_state_dict(saved)
+        self.previous = None
+        if state["previous"] is not None:
+            self.previous = Snapshot(self.part, self.parts.device)
+            self.previous.model.load_state_dict(state["previous"])
+        self._place = None
+
+    def _enter(self, place: Place) -> None:
+        """Draw what is random in an update from its place alone, once for all its passes."""
+        if place == self._place:
+            return
+        self._place, self._augmentation = place, None
+        if self._has_dropout:
+            reseed(self.model, self.parts.seed, place.experience, place.epoch, place.iteration)
+
+    def _step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._scales:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            optimizer.step()
+
+    def _evaluation_inputs(self, x: Tensor) -> Tensor:
+        """What the whole model is given of uint8 rows in evaluation, on the device."""
+        device, transform = self.parts.device, self.parts.transform
+        with span("images"):
+            return device.put(transform.evaluation(x.to(device.torch)))

@@ -1,0 +1,146 @@
+"""Minibatches of current and remembered rows, and when the memory is offered rows.
+
+What a method does with such a minibatch is its own business: `Replay`, `ERACE` and others differ in
+a line or two of their loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from clrun.images.patterns import Patterns
+from clrun.memory.composition import Composition
+from clrun.memory.minibatches import draw, plan_epoch
+from clrun.memory.replay_memory import ReplayMemory
+from clrun.memory.selection import Extract
+from clrun.profiling.spans import span
+from clrun.seeds import generator
+from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches, shuffled_rows
+from clrun.strategies.places import Minibatches, Place
+from clrun.strategies.replay_keys import ReplayKeys
+from clrun.strategies.strategy import Parts
+from clrun.streams.experience import Experience
+
+
+class Mixed(NamedTuple):
+    """A minibatch on the device: current rows first, then remembered ones."""
+
+    x: Tensor
+    """[B, C, H, W] uint8"""
+    y: Tensor
+    """[B] int64"""
+    replayed: int
+    """how many of the last rows are remembered ones"""
+    current: Tensor
+    """[B - replayed] int64 on the CPU, the current rows' numbers in the experience"""
+
+
+class Rehearsal:
+    """A replay memory, and how its rows mix with those of the current experience.
+
+    `extract` computes the features that some selection strategies look at.
+    """
+
+    def __init__(self, keys: ReplayKeys, parts: Parts, extract: Extract) -> None:
+        self.keys, self.parts, self._extract = keys, parts, extract
+        self.memory = ReplayMemory(keys.mem_size, parts.storage_policy, parts.selection, parts.seed)
+        self.is_online = keys.memory_update == "minibatch"
+
+    def plan(self, experience: Experience) -> Callable[[int], Minibatches[Mixed]]:
+        """The minibatches of each epoch of an experience, for `places`."""
+        device, held = self.parts.device, self.memory.exemplars
+        current = DevicePatterns(experience.train, device)
+        if self.is_online:
+            return lambda epoch: self._online(experience, epoch, current)
+        remembered = DevicePatterns(Patterns(held.x, held.y), device)
+        return lambda epoch: self._planned(experience, epoch, current, remembered)
+
+    def after_update(self, experience: Experience, place: Place, rows: Mixed) -> None:
+        """Offer the current rows after their first update, where the memory is online."""
+        if self.is_online and place.epoch == 0:
+            self.offer(experience, rows.current)
+
+    def after_experience(self, experience: Experience) -> None:
+        """Offer all rows of the experience, unless that was done row by row."""
+        if not self.is_online:
+            self.offer(experience, torch.arange(len(experience.train.y)))
+
+    def offer(self, experience: Experience, rows: Tensor) -> None:
+        """Offer rows of the experience to the memory, each with the one key it gets in this run."""
+        x, y = experience.train
+        rng = generator(self.parts.seed, "memory", experience.index)
+        keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
+        if len(rows) < len(y):  # all of a large experience would be a large copy
+            x, y, keys = x.index_select(0, rows), y[rows], keys[rows]
+        self.memory.offer(Patterns(x, y), experience.index, self._extract, keys)
+
+    def _planned(
+        self,
+        experience: Experience,
+        epoch: int,
+        current: DevicePatterns,
+        remembered: DevicePatterns,
+    ) -> Minibatches[Mixed]:
+        """An epoch beside a memory that does not change: known before it starts."""
+        held, composition = self.memory.exemplars, Composition.of(self.keys)
+        rng = generator(self.parts.seed, "order", experience.index, epoch)
+        with span("order"):
+            plan = plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
+        old = remembered.minibatches(plan.memory)
+        new = current.minibatches(plan.current)
+        return _MixedMinibatches(plan.current, new, old.__getitem__)
+
+    def _online(
+        self, experience: Experience, epoch: int, current: DevicePatterns
+    ) -> Minibatches[Mixed]:
+        """An epoch of current rows; the memory changes on the way, so its rows are drawn there."""
+        share = self._memory_share() if self.keys.mix == "split" else 0
+        order = shuffled_rows(experience, epoch, self.parts.seed)
+        rows = order.split(self.keys.train_mb_size - share)
+        drawn = self._drawn(experience, epoch)
+        return _MixedMinibatches(rows, current.minibatches(rows), drawn)
+
+    def _drawn(self, experience: Experience, epoch: int) -> Callable[[int], Patterns]:
+        """Rows drawn from the memory as it is when an update comes; none while it is empty."""
+
+        def drawn(iteration: int) -> Patterns:
+            held, device = self.memory.exemplars, self.parts.device.torch
+            groups = {"experience": held.experience, "class": held.y, "none": None}
+            rng = generator(self.parts.seed, "replayed rows", experience.index, epoch, iteration)
+            rows = draw(groups[self.keys.balance], len(held), self._memory_share(), rng)
+            x, y = held.x.index_select(0, rows), held.y.index_select(0, rows)
+            return Patterns(x.to(device, non_blocking=True), y.to(device, non_blocking=True))
+
+        return drawn
+
+    def _memory_share(self) -> int:
+        """Memory rows in a minibatch whose memory changes as it goes."""
+        keys = self.keys
+        default = keys.train_mb_size // 2 if keys.mix == "split" else keys.train_mb_size
+        return keys.memory_mb_size or default
+
+
+class _MixedMinibatches:
+    """The minibatches of one epoch; the remembered rows of each are asked for when it is read."""
+
+    def __init__(
+        self,
+        rows: Sequence[Tensor],
+        current: PatternMinibatches,
+        remembered: Callable[[int], Patterns],
+    ) -> None:
+        self._rows, self._current, self._remembered = rows, current, remembered
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, iteration: int) -> Mixed:
+        rows, (x, y) = self._rows[iteration], self._current[iteration]
+        old = self._remembered(iteration)
+        if not len(old.y):
+            return Mixed(x, y, 0, rows)
+        return Mixed(torch.cat([x, old.x]), torch.cat([y, old.y]), len(old.y), rows)

@@ -1,0 +1,35 @@
+"""The keys of every strategy that mixes rows of a memory into its minibatches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from clrun.config.bounds import Count
+from clrun.memory.composition import Composition
+from clrun.strategies.shared_keys import SharedKeys
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayKeys(SharedKeys):
+    """What `Rehearsal` reads, beside the keys of descent. A `Config` inherits it: no torch here."""
+
+    mem_size: Count
+    mix: Literal["split", "add"]
+    memory_mb_size: Count | None
+    balance: Literal["experience", "class", "none"]
+    epoch_length: Literal["current", "longest"]
+    memory_update: Literal["experience", "minibatch"]
+
+    def __post_init__(self) -> None:
+        Composition.of(self)
+        if self.mix == "split" and self.train_mb_size < 2:
+            raise ValueError(
+                f"train_mb_size={self.train_mb_size}: cannot hold a new and a replayed row. "
+                "Use at least 2, or mix=add."
+            )
+        if self.memory_update == "minibatch" and self.epoch_length == "longest":
+            raise ValueError(
+                "epoch_length=longest: the memory has no length of its own with "
+                "strategy.memory_update=minibatch. Use epoch_length=current."
+            )

@@ -1,0 +1,29 @@
+"""A model as it was at one moment, to be asked what it would have answered."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from clrun.device.device import Device
+from clrun.models.folding import EvaluatingForm
+from clrun.profiling.spans import span
+
+
+class Snapshot:
+    """A frozen copy of a model, for ever in evaluation mode."""
+
+    def __init__(self, model: nn.Module, device: Device) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        self._device = device
+        self._forward = EvaluatingForm(self.model, device.runnable(self.model), device.runnable)
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits [B, num_classes] float32 of inputs as `Learner.inputs` makes them."""
+        with self._device.autocast(), span("forward"):
+            return self._forward(inputs).float()
