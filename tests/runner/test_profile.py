@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import clrun
+from clrun.config.sources import conf_root
 from clrun.errors import NonFiniteLoss
 from clrun.profiling.clocks import Clocks
 from clrun.profiling.operators import OUTSIDE, operators
@@ -96,13 +98,62 @@ def test_the_parts_of_training_are_those_of_an_update(replay, finished):
 
     train, trace = (summary["phases"][name]["parts"] for name in ("train", "trace"))
 
-    for part in ("forward", "backward", "optimizer", "images", "loss", "strategy"):
+    for part in ("forward", "backward", "optimizer", "images", "loss", "rows", "strategy"):
         per_update = train["forward"]["calls"] and train[part]["calls"] / train["forward"]["calls"]
         assert train[part]["calls"] + trace[part]["calls"] == per_update * steps
         assert train[part]["wall_seconds"] > 0
     assert summary["phases"]["memory"]["parts"]["store"]["calls"] == 5
     assert summary["phases"]["memory"]["parts"]["selection"]["calls"] > 0
     assert summary["phases"]["eval"]["parts"]["forward"]["calls"] > 0
+
+
+STRANGER = """
+from dataclasses import dataclass
+
+from clrun.strategies.device_patterns import shuffled
+from clrun.strategies.learner import Learner
+from clrun.strategies.naive import Naive
+from clrun.strategies.places import places
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import START
+
+
+class Twice(Naive):
+    @dataclass(frozen=True, kw_only=True)
+    class Config(SharedKeys):
+        pass
+
+    def learn(self, experience, start=START):
+        learner, parts = self.learner, self.parts
+        plan = shuffled(experience, self.config.train_mb_size, parts.device, parts.seed)
+        learner.begin(experience)
+        for place, rows in places(experience, self.config, plan, start):
+            inputs = learner.inputs(rows.x, place)
+            learner.forward(inputs, place)
+            logits = learner.forward(inputs, place)
+            yield learner.update(learner.loss(logits, rows.y), logits, rows.y, place)
+        learner.end(experience)
+"""
+
+
+def test_a_strategy_of_another_package_is_timed_without_spans_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "conf" / "strategy").mkdir(parents=True)
+    naive = (conf_root() / "strategy" / "naive.yaml").read_text()
+    text = naive.replace("clrun.strategies.naive:Naive", "stranger:Twice")
+    (tmp_path / "conf" / "strategy" / "twice.yaml").write_text(text)
+    words = ["strategy=twice", "strategy.train_epochs=1", "device=cpu"]
+    config = clrun.compose(words, config_dirs=[tmp_path / "conf"])
+
+    run = profiled(config, tmp_path / "run", warm_up=0, steps=1)
+
+    train = run.phases["phases"]["train"]["parts"]
+    updates = train["optimizer"]["calls"]
+    assert updates > 0
+    assert train["forward"]["calls"] == 2 * updates
+    for part in ("images", "loss", "backward", "rows"):
+        assert train[part]["calls"] == updates
 
 
 def test_the_trace_shows_operators_and_parts_of_the_traced_updates(replay, tmp_path):

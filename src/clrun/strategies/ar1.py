@@ -172,8 +172,7 @@ class AR1:
         held, y = self.memory.rows.y, experience.train.y
         rng = generator(self.parts.seed, "order", experience.index, epoch)
         sizes = Composition.proportional(len(y), len(held), self.config.train_mb_size)
-        with span("order"):
-            return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
+        return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
 
     def _inputs(
         self, experience: Experience, rows: Minibatch, place: Place

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
+from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.step import START, Position
 from clrun.streams.experience import Experience
@@ -55,8 +56,11 @@ def places(
     continued inside the epoch: draw from a generator of the seed, the experience and the epoch.
     """
     for epoch in range(start.epoch, keys.train_epochs):
-        minibatches = plan(epoch)
+        with span("order"):
+            minibatches = plan(epoch)
         first = start.iteration if epoch == start.epoch else 0
         for iteration in range(first, len(minibatches)):
             place = Place(experience.index, epoch, iteration, len(minibatches))
-            yield place, minibatches[iteration]
+            with span("rows"):
+                rows = minibatches[iteration]
+            yield place, rows

@@ -17,7 +17,6 @@ from clrun.memory.composition import Composition
 from clrun.memory.minibatches import draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.selection import Extract
-from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches, shuffled_rows
 from clrun.strategies.places import Minibatches, Place
@@ -88,8 +87,7 @@ class Rehearsal:
         """An epoch beside a memory that does not change: known before it starts."""
         held, composition = self.memory.exemplars, Composition.of(self.keys)
         rng = generator(self.parts.seed, "order", experience.index, epoch)
-        with span("order"):
-            plan = plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
+        plan = plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
         old = remembered.minibatches(plan.memory)
         new = current.minibatches(plan.current)
         return _MixedMinibatches(plan.current, new, old.__getitem__)
