@@ -1,0 +1,119 @@
+"""DER and DER++: past rows keep the logits they once had, and the model is held to them.
+
+Buzzega et al. 2020, "Dark Experience for General Continual Learning",
+https://arxiv.org/abs/2004.07211, as the paper has it: nothing depends on where an experience ends.
+Each update draws two minibatches from the memory, independently and uniformly. The first adds
+`alpha` times the mean squared distance of its logits from the stored ones; the second, DER++'s,
+`beta` times the criterion on its labels. After the update, in every epoch, the current rows are
+offered to the memory with the logits they had before it, as augmented for it. Images are stored as
+they are, and augmented anew when they come back. A term of weight 0 takes no forward pass.
+
+The paper writes a squared norm; as in the authors' code it is divided by the number of classes too.
+Its memory is a reservoir, here the default among all storage policies. Avalanche's DER is another:
+one draw and one forward pass for all terms, a class-balanced memory that is filled when an
+experience ends, with logits computed then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from clrun.config.bounds import Count, NonNegative
+from clrun.images.patterns import Patterns
+from clrun.memory.minibatches import draw
+from clrun.memory.replay_memory import ReplayMemory
+from clrun.strategies.device_patterns import shuffled
+from clrun.strategies.learner import Learner
+from clrun.strategies.places import Place, places
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import START, Position, Step
+from clrun.strategies.strategy import Parts
+from clrun.streams.experience import Experience
+
+
+class DER:
+    """Descent on current rows, on the logits of some past rows and on the labels of others."""
+
+    whole_stream: ClassVar[bool] = False
+    uses_memory: ClassVar[bool] = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(SharedKeys):
+        mem_size: Count
+        memory_mb_size: Count | None
+        alpha: NonNegative
+        beta: NonNegative
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.config, self.parts = config, parts
+        self.learner = Learner(config, parts)
+        self.memory = ReplayMemory(
+            config.mem_size, parts.storage_policy, parts.selection, parts.seed
+        )
+
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
+        """Train on the experience, offering its rows to the memory as they pass."""
+        learner, c = self.learner, self.config
+        plan = shuffled(experience, c.train_mb_size, self.parts.device, self.parts.seed)
+        learner.begin(experience)
+        for place, rows in places(experience, c, plan, start):
+            logits = learner.forward(learner.inputs(rows.x, place), place)
+            loss = learner.loss(logits, rows.y)
+            answers, labels = [logits], [rows.y]
+            distilled, labelled = self._drawn(place)
+            if distilled:
+                answers.append(learner.forward(learner.inputs(distilled["x"], place), place))
+                labels.append(distilled["y"])
+                loss = loss + c.alpha * mse_loss(answers[-1], distilled["logits"])
+            if labelled:
+                answers.append(learner.forward(learner.inputs(labelled["x"], place), place))
+                labels.append(labelled["y"])
+                loss = loss + c.beta * learner.loss(answers[-1], labelled["y"])
+            seen, y = torch.cat(answers), torch.cat(labels)
+            step = learner.update(loss, seen, y, place, replayed=len(y) - len(rows.y))
+            self._offer(rows, logits, place)
+            yield step
+        learner.end(experience)
+
+    def _drawn(self, place: Place) -> list[dict[str, Tensor]]:
+        """Two minibatches of the memory's columns on the device, one for each of the two terms.
+
+        None of them for a term of weight 0, and while the memory is empty.
+        """
+        held, device = self.memory.exemplars, self.parts.device.torch
+        size = min(self.config.memory_mb_size or self.config.train_mb_size, len(held))
+        rng = place.generator(self.parts.seed, "replayed rows")
+        drawn: list[dict[str, Tensor]] = []
+        for weight in (self.config.alpha, self.config.beta):
+            index = draw(None, len(held), size, rng)
+            rows = held.select(index).columns if weight and size else {}
+            drawn.append({n: column.to(device, non_blocking=True) for n, column in rows.items()})
+        return drawn
+
+    def _offer(self, rows: Patterns, logits: Tensor, place: Place) -> None:
+        """Offer rows as they are, with the logits that they had before the update."""
+        rng = place.generator(self.parts.seed, "memory")
+        keys = torch.rand(len(rows.y), generator=rng, dtype=torch.float64)
+        patterns, columns = Patterns(rows.x.cpu(), rows.y.cpu()), {"logits": logits}
+        self.memory.offer(patterns, place.experience, self.learner.extract, keys, columns)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
+        return self.learner.predict(x)
+
+    def memory_rows(self) -> dict[str, Any]:
+        """How much is stored; bytes count the logits."""
+        return self.memory.summary()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**self.learner.state_dict(), "memory": self.memory.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.memory.load_state_dict(state["memory"])
+        self.learner.load_state_dict(state)
