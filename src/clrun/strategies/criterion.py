@@ -16,3 +16,11 @@ def criterion(name: str, logits: Tensor, y: Tensor) -> Tensor:
         return cross_entropy(logits, y)
     targets = one_hot(y, logits.shape[1]).to(logits.dtype)
     return binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(y)
+
+
+def row_losses(name: str, logits: Tensor, y: Tensor) -> Tensor:
+    """The loss of each row, whose mean is `criterion`. [B, C], [B] int64 -> [B]"""
+    if name == "cross_entropy":
+        return cross_entropy(logits, y, reduction="none")
+    targets = one_hot(y, logits.shape[1]).to(logits.dtype)
+    return binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)

@@ -30,6 +30,7 @@ from clrun.memory.minibatches import draw
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.strategies.device_patterns import shuffled
 from clrun.strategies.learner import Learner
+from clrun.strategies.measures import measures
 from clrun.strategies.places import Place, places
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
@@ -54,7 +55,11 @@ class DER:
         self.config, self.parts = config, parts
         self.learner = Learner(config, parts)
         self.memory = ReplayMemory(
-            config.mem_size, parts.storage_policy, parts.selection, parts.seed
+            config.mem_size,
+            parts.storage_policy,
+            parts.selection,
+            parts.seed,
+            measures(self.learner),
         )
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:

@@ -16,9 +16,10 @@ from clrun.images.patterns import Patterns
 from clrun.memory.composition import Composition
 from clrun.memory.minibatches import draw, plan_epoch
 from clrun.memory.replay_memory import ReplayMemory
-from clrun.memory.selection import Extract
 from clrun.seeds import generator
 from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches, shuffled_rows
+from clrun.strategies.learner import Learner
+from clrun.strategies.measures import measures
 from clrun.strategies.places import Minibatches, Place
 from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.strategy import Parts
@@ -41,12 +42,14 @@ class Mixed(NamedTuple):
 class Rehearsal:
     """A replay memory, and how its rows mix with those of the current experience.
 
-    `extract` computes the features that some selection strategies look at.
+    What policies and selection strategies ask of rows, their features or loss, `learner` answers.
     """
 
-    def __init__(self, keys: ReplayKeys, parts: Parts, extract: Extract) -> None:
-        self.keys, self.parts, self._extract = keys, parts, extract
-        self.memory = ReplayMemory(keys.mem_size, parts.storage_policy, parts.selection, parts.seed)
+    def __init__(self, keys: ReplayKeys, parts: Parts, learner: Learner) -> None:
+        self.keys, self.parts, self._extract = keys, parts, learner.extract
+        self.memory = ReplayMemory(
+            keys.mem_size, parts.storage_policy, parts.selection, parts.seed, measures(learner)
+        )
         self.is_online = keys.memory_update == "minibatch"
 
     def plan(self, experience: Experience) -> Callable[[int], Minibatches[Mixed]]:

@@ -38,7 +38,7 @@ class Replay:
     def __init__(self, config: ReplayKeys, parts: Parts) -> None:
         self.config = config
         self.learner = Learner(config, parts)
-        self.rehearsal = Rehearsal(config, parts, self.learner.extract)
+        self.rehearsal = Rehearsal(config, parts, self.learner)
         self.memory = self.rehearsal.memory
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
