@@ -33,9 +33,9 @@ def compose(overrides: list[str] | None = None, **where: Any) -> RunConfig:
 
 def run(config: RunConfig, folder: str | Path | None = None) -> Results:
     """Run an experiment, writing to `folder` (default: a fresh one under `output_root`)."""
-    from clrun.device.garbage import no_search
+    from clrun.fast.garbage import no_search
 
-    with no_search():
+    with no_search(tricks=config.tricks):
         from clrun.runner.launch import launch  # torch takes seconds to import
 
     return launch(config, folder)

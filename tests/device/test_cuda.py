@@ -10,8 +10,8 @@ import torch
 
 import clrun
 from clrun.device.device import Device
-from clrun.device.fastest import memory_file
 from clrun.device.rows import hold
+from clrun.fast.fastest import choose, memory_file
 from clrun.runner.prepare import build, prepare
 from clrun.strategies.strategy import Parts
 
@@ -40,7 +40,7 @@ def nothing_waits() -> Iterator[None]:
 def on_gpu(**changes) -> Device:
     usual = {
         **{"kind": "cuda", "index": 0, "precision": "fp32", "channels_last": None},
-        **{"compile": False, "threads": None, "deterministic": True},
+        **{"compile": False, "threads": None, "deterministic": True, "tricks": True},
     }
     return Device(Device.Config(**{**usual, **changes}))
 
@@ -174,7 +174,8 @@ def test_auto_measures_and_remembers(tmp_path, monkeypatch):
     chosen = []
     for _ in range(2):
         device = on_gpu(kind="auto")
-        device.settle(model, (1, 8, 8), 32, update_macs=100_000)
+        device.settle(model)
+        choose(device, model, (1, 8, 8), 32, update_macs=100_000)
         chosen.append((device.torch, device.notes()))
 
     assert chosen[0] == chosen[1]

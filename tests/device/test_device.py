@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -12,7 +11,6 @@ from torch import nn
 
 import clrun
 from clrun.device.device import SMALL_UPDATE, Device
-from clrun.device.fastest import LARGE_UPDATE
 from clrun.errors import ConfigError
 from clrun.runner.prepare import build
 from clrun.seeds import generator, isolated
@@ -32,6 +30,7 @@ def device(**changes) -> Device:
         "compile": False,
         "threads": None,
         "deterministic": False,
+        "tricks": True,
     }
     return Device(Device.Config(**{**usual, **changes}))
 
@@ -205,44 +204,40 @@ def test_half_precision_convolutions_on_the_cpu_are_refused_when_the_model_is_kn
         if refused
         else (nullcontext())
     ):
-        wanted.settle(model, (3, 4, 5), 8, update_macs=0)
+        wanted.settle(model)
 
 
-def test_the_only_device_there_is_is_not_measured(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    wanted = device(kind="cpu")
-
-    wanted.settle(LINEAR, (3, 4, 5), 8, update_macs=0)
-
-    assert (str(wanted.torch), wanted.notes(), list(tmp_path.iterdir())) == ("cpu", [], [])
-
-
-def test_where_there_is_a_choice_an_update_is_measured_told_and_remembered(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    two = [torch.device("cpu", 0), torch.device("cpu")]  # a machine of one kind, twice
+def test_of_several_devices_the_preferred_one_that_can_train_the_model_is_taken(monkeypatch):
+    two = [torch.device("cuda", 0), torch.device("cpu")]
     monkeypatch.setattr("clrun.device.device.choose", lambda *_: two)
-    state = torch.get_rng_state()
+    linear, convolving = (device(kind="auto", precision="fp16") for _ in range(2))
 
-    told = []
-    for _ in range(2):
-        wanted = device(kind="auto")
-        wanted.settle(CONVOLVING, (3, 4, 5), 8, update_macs=100_000)
-        told.append((wanted.torch, wanted.notes()))
+    linear.settle(LINEAR)
+    convolving.settle(CONVOLVING)
 
-    assert told[0] == told[1]
-    assert re.fullmatch(r"device=auto: cpu\S*\. .* ms on cpu:0, .* ms on cpu\.", told[0][1][0])
-    assert (tmp_path / "clrun" / "fastest_device.json").exists()
-    assert torch.equal(torch.get_rng_state(), state)
+    assert (linear.torch, linear.able) == (two[0], two)
+    assert (convolving.torch, convolving.able) == (two[0], two[:1])
 
 
-def test_a_large_update_goes_to_the_preferred_device_without_being_measured(monkeypatch):
+def test_another_able_device_is_taken_for_a_reason_that_is_shown(monkeypatch):
     two = [torch.device("cpu", 0), torch.device("cpu")]
     monkeypatch.setattr("clrun.device.device.choose", lambda *_: two)
     wanted = device(kind="auto")
 
-    wanted.settle(CONVOLVING, (3, 4, 5), 8, update_macs=LARGE_UPDATE)
+    wanted.take(two[1], "It is quicker.")
 
-    assert (wanted.torch, wanted.notes()) == (two[0], [])
+    assert (wanted.torch, wanted.notes()) == (two[1], ["It is quicker."])
+
+
+@pytest.mark.parametrize(("word", "on"), [("on", True), ("off", False), ("false", False)])
+def test_tricks_are_switched_by_a_word(word, on):
+    assert clrun.compose([f"device.tricks={word}"]).tricks is on
+
+
+def test_tricks_are_on_by_default_everywhere():
+    kinds = ("auto", "cpu", "cuda", "mps")
+
+    assert all(clrun.compose([f"device={kind}"]).tricks for kind in kinds)
 
 
 def test_rows_to_take_minibatches_from_stay_in_place_on_the_cpu():

@@ -188,7 +188,7 @@ def reader() -> Reader:
 def parts_of() -> Callable[..., Parts]:
     """Fresh parts for numbered rows, the ones given taking the place of the usual ones."""
 
-    def make(*, precision: str = "fp32", **given: Any) -> Parts:
+    def make(*, precision: str = "fp32", tricks: bool = True, **given: Any) -> Parts:
         with isolated(0, "weights"):
             model = Softmax()
         device = Device.Config(
@@ -199,6 +199,7 @@ def parts_of() -> Callable[..., Parts]:
             compile=False,
             threads=None,
             deterministic=True,
+            tricks=tricks,
         )
         policy = ExperienceBalancedStoragePolicy.Config(adaptive_size=True, num_experiences=None)
         usual: dict[str, Any] = {

@@ -6,7 +6,6 @@ from torch import Tensor, fx, nn
 from torch.testing import assert_close
 
 from clrun.images.transforms import Transform
-from clrun.strategies import latent_source
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.places import Place
 
@@ -22,10 +21,9 @@ def images() -> Tensor:
 
 @pytest.fixture
 def learning(parts_of):
-    """(rows at once) -> the source of latents that still learn, its lower part, the rows it saw."""
+    """Makes a source of latents that still learn, and the list of how many rows it saw at once."""
 
-    def make(at_once: int, monkeypatch: pytest.MonkeyPatch) -> tuple[LatentSource, list[int]]:
-        monkeypatch.setitem(latent_source.LEARNING_ROWS, "cpu", at_once)
+    def make(*, tricks: bool) -> tuple[LatentSource, list[int]]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3)]
@@ -34,22 +32,23 @@ def learning(parts_of):
         lower.get_submodule("3").register_forward_pre_hook(
             lambda _layer, inputs: seen.append(len(inputs[0]))
         )
-        parts = parts_of(model=lower, transform=Transform((0.5,), (0.5,), "none"))
+        transform = Transform((0.5,), (0.5,), "none")
+        parts = parts_of(model=lower, transform=transform, tricks=tricks)
         return LatentSource(lower, parts, cached=False, settled=False), seen
 
     return make
 
 
 def gradients(source: LatentSource, x: Tensor) -> list[Tensor]:
-    """Of something that has another weight for each row."""
+    """The gradients of a loss that has another weight for each row."""
     source.begin(x, settled=False)
     z = source.training(x, torch.arange(len(x)), PLACE)
     loss = (z * torch.arange(1.0, len(x) + 1)[:, None, None, None]).square().mean()
     return list(torch.autograd.grad(loss, list(source.lower.parameters())))
 
 
-def test_a_learning_lower_part_sees_at_most_thirty_rows_at_once(learning, images, monkeypatch):
-    source, seen = learning(latent_source.LEARNING_ROWS["cpu"], monkeypatch)
+def test_a_learning_lower_part_sees_at_most_thirty_rows_at_once(learning, images):
+    source, seen = learning(tricks=True)
 
     gradients(source, images)
 
@@ -58,10 +57,10 @@ def test_a_learning_lower_part_sees_at_most_thirty_rows_at_once(learning, images
     assert len(seen) == 3
 
 
-def test_it_learns_from_rows_in_pieces_what_it_learns_from_all(learning, images, monkeypatch):
-    whole, seen = learning(ROWS, monkeypatch)
+def test_it_learns_from_rows_in_pieces_what_it_learns_from_all_without_tricks(learning, images):
+    whole, seen = learning(tricks=False)
     expected = gradients(whole, images)
-    pieces, _ = learning(30, monkeypatch)
+    pieces, _ = learning(tricks=True)
 
     found = gradients(pieces, images)
 

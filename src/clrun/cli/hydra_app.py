@@ -29,8 +29,8 @@ from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
 from clrun.config.sweep import points
-from clrun.device.garbage import no_search
 from clrun.errors import ConfigError
+from clrun.fast.garbage import no_search
 from clrun.records.run_folder import fresh_folder
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(request: Request, config: RunConfig, tree: DictConfig) -> int:
     """One run: what can be wrong is found before the folder is made."""
-    with no_search():
+    with no_search(tricks=config.tricks):
         from clrun.cli.job import SingleRun  # torch: only now that the configuration is right
 
     job = SingleRun(config)
@@ -88,7 +88,7 @@ def _sweep(request: Request) -> int:
         trees.append(compose_tree(overrides, **request.where()))
         jobs.append(check(trees[-1], overrides))
     _refuse_twins(jobs)
-    with no_search():
+    with no_search(tricks=all(job.tricks for job in jobs)):
         from clrun.cli.job import job_of_a_sweep
         from clrun.runner.prepare import prepare
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clrun.cli.parser import OneLineParser
-from clrun.device.garbage import no_search
 from clrun.errors import ConfigError, did_you_mean
+from clrun.fast.garbage import no_search
 from clrun.profiling.clocks import Clocks
 from clrun.profiling.peaks import Sampler, sampled_memory
 from clrun.profiling.report import OTHER
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> Pro
         with span("import hydra"):
             from clrun.cli import profile_app
         request, config, folder = profile_app.checked(arguments)
-        with span("import torch"), no_search():
+        with span("import torch"), no_search(tricks=config.tricks):
             from clrun.cli.profile_job import ProfiledRun
     with phase("setup"):
         job = ProfiledRun(config, arguments, clocks)

@@ -47,6 +47,11 @@ class RunConfig:
     def seed(self) -> int:
         return self.root.seed
 
+    @property
+    def tricks(self) -> bool:
+        """Whether what is only for speed is done (`device.tricks`)."""
+        return bool(self.nodes["device"].config.tricks)
+
     def as_dict(self) -> dict[str, Any]:
         """The resolved configuration as it is saved: root keys, then one mapping for each group."""
         groups = {name: {"target": node.target, **node.values} for name, node in self.nodes.items()}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from clrun.config.bounds import Count, Natural
-from clrun.device import fastest, processor, settings
+from clrun.config.bounds import Count, Natural, Switch
+from clrun.device import settings
 from clrun.device.compiling import compiled
-from clrun.device.heap import kept_heap
 from clrun.device.rows import DeviceRows, Rows, hold
 from clrun.device.support import choose, obstacle, slowness
 from clrun.errors import ConfigError
@@ -30,7 +29,8 @@ class Device:
     """The device of a run. Choosing one that is not there is an error, never a silent fallback.
 
     What depends on the model is decided by `settle` (the kind, when `auto` has a choice) and
-    `place` (the memory order, when `channels_last` is null).
+    `place` (the memory order, when `channels_last` is null). `able` are the devices that can do
+    what is asked, the preferred one first.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -42,56 +42,48 @@ class Device:
         compile: bool
         threads: Count | None
         deterministic: bool
+        tricks: Switch
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._able = choose(config.kind, config.index, config.precision, config.compile)
-        self.torch = self._able[0]
+        self.able = choose(config.kind, config.index, config.precision, config.compile)
+        self.torch = self.able[0]
+        self.tricks = config.tricks
         self._dtype = DTYPES.get(config.precision)
         self._is_channels_last = bool(config.channels_last)
-        self._seconds: dict[str, float] = {}
+        self._reasons: list[str] = []
 
     @property
     def name(self) -> str:
         """The device as a person names it."""
-        return _name(self.torch)
+        return device_name(self.torch)
 
-    def settle(
-        self, model: nn.Module, image_shape: Sequence[int], minibatch: int, update_macs: int
-    ) -> None:
-        """Choose for this model on the CPU, of which a copy is measured where there is a choice.
-
-        `update_macs`: multiply-accumulates of one update on `minibatch` images.
+    def settle(self, model: nn.Module) -> None:
+        """Choose the preferred device that can train this model.
 
         Raises:
             ConfigError: the model cannot be trained as asked on any device there is.
         """
-        config, convolves = self.config, _convolves(model)
-        reasons = {d: obstacle(d.type, config.precision, convolves=convolves) for d in self._able}
+        precision, convolves = self.config.precision, _convolves(model)
+        reasons = {d: obstacle(d.type, precision, convolves=convolves) for d in self.able}
         able = [device for device, reason in reasons.items() if reason is None]
         if not able:
             raise ConfigError(reasons[self.torch] or "")
-        self.torch = able[0]
-        if len(able) > 1 and update_macs < fastest.LARGE_UPDATE:
-            key = self._key(model, image_shape, minibatch, able)
-            self.torch, self._seconds = fastest.fastest(
-                able,
-                lambda device: self._seconds_on(device, model, image_shape, minibatch, update_macs),
-                key,
-                fastest.memory_file(),
-            )
+        self.able, self.torch = able, able[0]
+
+    def take(self, device: torch.device, reason: str) -> None:
+        """Choose another one of those that are able, for a reason that a person is shown."""
+        assert device in self.able, device
+        self.torch = device
+        self._reasons.append(reason)
 
     def notes(self) -> list[str]:
         """What a person should know of this choice: a line each."""
-        told = slowness(self.torch, self.config.precision)
-        if self._seconds:
-            seconds = ", ".join(f"{1e3 * s:.2f} ms on {d}" for d, s in self._seconds.items())
-            told = [f"device=auto: {self.torch}. An update takes {seconds}.", *told]
-        return told
+        return [*self._reasons, *slowness(self.torch, self.config.precision)]
 
     @contextmanager
     def applied(self, update_macs: int) -> Iterator[None]:
-        """Thread count, determinism and full precision for a run; put back as they were afterwards.
+        """Set threads, determinism and full precision for a run; put them back afterwards.
 
         `update_macs`: multiply-accumulates of one update, which decide whether threads pay.
         """
@@ -99,8 +91,6 @@ class Device:
             stack.enter_context(settings.threads(self.threads(update_macs)))
             stack.enter_context(settings.determinism(self.config.deterministic))
             stack.enter_context(settings.full_precision())
-            if self.torch.type == "cpu":
-                stack.enter_context(kept_heap())
             if self.torch.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.torch)
             yield
@@ -156,42 +146,9 @@ class Device:
         """Most memory held on an accelerator so far; 0 on the CPU, whose peak is the process's."""
         return torch.cuda.max_memory_allocated(self.torch) if self.torch.type == "cuda" else 0
 
-    def _seconds_on(
-        self,
-        device: torch.device,
-        model: nn.Module,
-        image_shape: Sequence[int],
-        minibatch: int,
-        update_macs: int,
-    ) -> float:
-        """Of one update there, uncompiled."""
-        kind = cast(Kind, device.type)
-        there = Device(replace(self.config, kind=kind, index=device.index or 0, compile=False))
-        with there.applied(update_macs):
-            placed = there.place(fastest.copied(model))
-            x = there.put(torch.zeros(minibatch, *image_shape))
-            return fastest.seconds_of(fastest.an_update(placed, x, there.autocast), device)
 
-    def _key(
-        self,
-        model: nn.Module,
-        image_shape: Sequence[int],
-        minibatch: int,
-        devices: Sequence[torch.device],
-    ) -> dict[str, Any]:
-        """All that the seconds of an update depend on."""
-        c = self.config
-        return {
-            "model": str(model),
-            "learning": sum(p.numel() for p in model.parameters() if p.requires_grad),
-            "rows": [minibatch, *image_shape],
-            "how": [c.precision, c.channels_last, c.deterministic, c.threads],
-            "hardware": [processor.name(), torch.get_num_threads(), *map(_name, devices)],
-            "torch": torch.__version__,
-        }
-
-
-def _name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """The device with its maker's name for it, where that is known."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)

@@ -29,6 +29,23 @@ FIXED = {
 """What the groups of `torch.optim.SGD` have besides; only these values are known here."""
 
 
+def sgd(
+    params: Iterable[Tensor] | Iterable[dict[str, Any]],
+    lr: float,
+    *,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    tricks: bool,
+) -> Optimizer:
+    """Stochastic gradient descent: our `SGD`, or PyTorch's, which has the same states.
+
+    Raises:
+        ValueError: there are no parameters.
+    """
+    kind = SGD if tricks else torch.optim.SGD
+    return kind(params, lr, momentum=momentum, weight_decay=weight_decay)
+
+
 class SGD(Optimizer):
     """b = momentum b + g + weight_decay p, then p = p - lr b, for every parameter with a gradient.
 

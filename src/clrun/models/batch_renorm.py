@@ -65,6 +65,11 @@ class BatchRenorm2D(nn.Module):
         mean, var, r, d = self._observe(x)
         return _Renormalise.apply(x, self.gamma, self.beta, mean, var, r, d, self.eps)
 
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What evaluation multiplies each channel with and then adds, [C] each."""
+        scale = self.gamma / self.running_avg_std
+        return scale, self.beta - self.running_avg_mean * scale
+
     def _observe(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mean, variance, r and d of a minibatch, [C] each; then the running values move on."""
         schedule = (self.r_max, self.d_max, self.momentum, self.r_d_max_inc_step)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import fx, nn
 
 from clrun.errors import ConfigError
-from clrun.models.features import head, layer_names, require_layer
+from clrun.models.features import evaluating, head, layer_names, require_layer
 from clrun.models.shapes import output_shape
 
 FAILED_TO_TRACE = (fx.proxy.TraceError, RuntimeError, TypeError, ValueError, AttributeError)
@@ -94,6 +94,15 @@ def traced(model: nn.Module) -> fx.GraphModule:
     if not isinstance(result, fx.Node):
         raise TypeError(f"{type(model).__name__} does not return a tensor")
     return _part(model, graph, source=start, result=result)
+
+
+def evaluation_graph(model: nn.Module) -> fx.GraphModule | None:
+    """The whole forward pass in evaluation mode as a graph; None where it cannot be traced."""
+    try:
+        with evaluating(model):
+            return traced(model)
+    except FAILED_TO_TRACE:
+        return None
 
 
 class _Rooted(nn.Module):

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, fx, nn
 from torch.nn.functional import interpolate
 
+from clrun.fast.pointwise import Conv2d
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
-from clrun.models.pointwise import Conv2d
 from clrun.models.pytorchcv_weights import imagenet_weights
 from clrun.models.weights import load_pretrained
 from clrun.streams.experience import StreamShape

@@ -16,6 +16,8 @@ from clrun.config.run_config import Node, RunConfig
 from clrun.config.schema import component_class
 from clrun.device.device import Device
 from clrun.errors import ConfigError
+from clrun.fast import fastest
+from clrun.fast.pointwise import set_products
 from clrun.images.download import Progress
 from clrun.metrics import all_metrics
 from clrun.models.features import require_layer
@@ -122,7 +124,9 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
     shape, minibatch = benchmark.shape(), nodes["strategy"].config.train_mb_size
     image_shape = (shape.channels, shape.height, shape.width)
-    device.settle(model, image_shape, minibatch, prepared.update_macs)
+    device.settle(model)
+    set_products(model, tricks=device.tricks)
+    fastest.choose(device, model, image_shape, minibatch, prepared.update_macs)
     return prepared
 
 

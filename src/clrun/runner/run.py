@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clrun.console.display import Display, SilentDisplay
-from clrun.device.garbage import only_new_objects_searched
+from clrun.fast.process import quick_process
 from clrun.profiling.peaks import peak_bytes
 from clrun.profiling.spans import updates
 from clrun.records.raw_log import RawLog
@@ -32,7 +32,6 @@ Pause = Callable[[RunState], None]
 """Called between two updates and between two experiences, where a run can be saved."""
 
 
-@only_new_objects_searched()
 def run(
     prepared: Prepared,
     folder: Path,
@@ -54,6 +53,7 @@ def run(
         _recorded_outcome(RunFolder(folder), prepared) as run_folder,
         closing(RawLog(run_folder.path / "metrics.jsonl")) as raw_log,
         prepared.device.applied(prepared.update_macs),
+        quick_process(prepared.device),
         noted_signals() as signals,
     ):
 

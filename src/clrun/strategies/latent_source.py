@@ -7,20 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx
 
+from clrun.fast.chunks import frozen_rows, learning_rows
+from clrun.fast.folding import folded
 from clrun.memory.row_order import take_rows
 from clrun.models.features import evaluating
-from clrun.models.folding import folded
 from clrun.profiling.spans import span
 from clrun.strategies.latent_cache import LatentCache
 from clrun.strategies.places import Place
 from clrun.strategies.strategy import Parts
-
-FROZEN_ROWS = {"cpu": 16}
-"""Rows the frozen part computes at once: on a CPU, about what stays in its caches."""
-OTHER_FROZEN_ROWS = 128
-LEARNING_ROWS = {"cpu": 30}
-"""Rows a learning lower part computes at once; elsewhere all of them. For larger activations (at
-128 px 32 MiB) glibc fetches fresh pages from the system each time, a sixth of the whole time."""
 
 
 class LatentSource:
@@ -33,8 +27,10 @@ class LatentSource:
 
     def __init__(self, lower: fx.GraphModule, parts: Parts, *, cached: bool, settled: bool) -> None:
         self.lower, self.parts, self.cached, self.settled = lower, parts, cached, settled
-        self._forward: Callable[[Tensor], Tensor] = parts.device.runnable(folded(lower))
-        self._chunk = FROZEN_ROWS.get(parts.device.torch.type, OTHER_FROZEN_ROWS)
+        device = parts.device
+        form = folded(lower, tricks=device.tricks)
+        self._forward: Callable[[Tensor], Tensor] = device.runnable(form)
+        self._chunk = frozen_rows(device.torch, tricks=device.tricks)
         self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
 
@@ -92,9 +88,10 @@ class LatentSource:
 
     def _learning(self, inputs: Tensor) -> Tensor:
         """With gradients. Rows do not meet in the lower part, so they need not go together."""
-        parts = -(-len(inputs) // LEARNING_ROWS.get(inputs.device.type, len(inputs)))
+        device, count = self.parts.device, len(inputs)
+        pieces = -(-count // learning_rows(device.torch, count, tricks=device.tricks))
         return torch.cat(
-            [self._forward(rows) for rows in self.parts.device.put(inputs).chunk(parts)]
+            [self._forward(rows) for rows in self.parts.device.put(inputs).chunk(pieces)]
         )
 
     @torch.no_grad()

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from clrun.device.at_once import at_once
-from clrun.fast.sgd import SGD
+from clrun.fast.folding import evaluating_form
+from clrun.fast.sgd import sgd
+from clrun.models.cut import evaluation_graph
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features, head_inputs
-from clrun.models.folding import EvaluatingForm
 from clrun.profiling.spans import span
 from clrun.strategies.criterion import criterion
 from clrun.strategies.places import Place
@@ -62,7 +63,7 @@ class Learner:
         self._scales = self.scaler.is_enabled()
         self._evaluation = evaluation or self._evaluation_inputs
         self._forward = parts.device.runnable(self.part)
-        self._evaluated = EvaluatingForm(self.part, self._forward, parts.device.runnable)
+        self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
         self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
         self._place: Place | None = None  # of the update in progress
         self._augmentation: torch.Generator | None = None
@@ -87,7 +88,8 @@ class Learner:
         quick = {"params": [p for p in learning if id(p) in marked], "lr": lr * factor}
         trainable = [group for group in (usual, quick) if group["params"]]
         if keys.optimizer == "sgd":
-            self.optimizer = SGD(trainable, lr, momentum=keys.momentum, weight_decay=keys.l2)
+            values = {"momentum": keys.momentum, "weight_decay": keys.l2}
+            self.optimizer = sgd(trainable, lr, **values, tricks=self.parts.device.tricks)
         else:
             kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
             self.optimizer = kind(trainable, lr, weight_decay=keys.l2, fused=True)

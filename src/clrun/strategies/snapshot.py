@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from clrun.device.device import Device
-from clrun.models.folding import EvaluatingForm
+from clrun.fast.folding import evaluating_form
+from clrun.models.cut import evaluation_graph
 from clrun.profiling.spans import span
 
 
@@ -20,7 +21,8 @@ class Snapshot:
         for parameter in self.model.parameters():
             parameter.grad = None
         self._device = device
-        self._forward = EvaluatingForm(self.model, device.runnable(self.model), device.runnable)
+        forward = device.runnable(self.model)
+        self._forward = evaluating_form(self.model, forward, device, evaluation_graph)
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:

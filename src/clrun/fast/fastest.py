@@ -1,7 +1,8 @@
 """`device=auto` on a machine with several kinds of device: the one that is measured faster.
 
-An accelerator loses to the processor where an update is small, since each of its operations takes
-microseconds to start. What was measured is remembered, so that equal runs choose alike.
+Gain: an accelerator loses to the processor where an update is small, since each of its operations
+takes microseconds to start. Cost: which device a run has depends on a file; what was measured is
+remembered there, so that equal runs choose alike.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from clrun.device import processor
+from clrun.device.device import Device, Kind, device_name
 from clrun.disk.files import write_json
 from clrun.disk.folders import user_cache
 from clrun.errors import StorageError
+from clrun.fast.heap import kept_heap
 
 LARGE_UPDATE = 2_000_000_000
 """Multiply-accumulates of an update from which on no accelerator loses, so none is measured: on a
@@ -34,15 +39,40 @@ ENOUGH = 0.2
 """Seconds after which one kind of device was measured long enough."""
 
 Measure = Callable[[torch.device], float]
-"""Seconds of an update on a device."""
+"""A function from a device to the seconds of an update on it."""
+
+
+def choose(
+    device: Device,
+    model: nn.Module,
+    image_shape: Sequence[int],
+    minibatch: int,
+    update_macs: int,
+) -> None:
+    """Let `device` be the kind that is measured faster for this model, where it may be several.
+
+    The model is copied, and stays as it is. `update_macs` are the multiply-accumulates of one
+    update on `minibatch` images of `image_shape` [C, H, W].
+    """
+    if not device.tricks or len(device.able) < 2 or update_macs >= LARGE_UPDATE:
+        return
+    images = (minibatch, *image_shape)
+
+    def measure(kind: torch.device) -> float:
+        return _seconds_on(kind, device.config, model, images, update_macs)
+
+    key = _key(device, model, images)
+    chosen, seconds = fastest(device.able, measure, key, memory_file())
+    shown = ", ".join(f"{1e3 * s:.2f} ms on {d}" for d, s in seconds.items())
+    device.take(chosen, f"device=auto: {chosen}. An update takes {shown}.")
 
 
 def fastest(
     devices: Sequence[torch.device], measure: Measure, key: Mapping[str, Any], memory: Path
 ) -> tuple[torch.device, dict[str, float]]:
-    """The device to take, and what an update takes on each of them, in seconds.
+    """The device to take, and the seconds of an update on each of them.
 
-    `devices` are in order of preference. `key` tells all that the seconds depend on; measurements
+    `devices` are in order of preference. `key` holds all that the seconds depend on; measurements
     are kept in the file `memory` under it.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
@@ -52,11 +82,11 @@ def fastest(
     if list(seconds) != names:
         seconds = {str(device): measure(device) for device in devices}
         _remember(memory, {**remembered, digest: seconds})
-    return devices[names.index(chosen(seconds))], seconds
+    return devices[names.index(preferred(seconds))], seconds
 
 
-def chosen(seconds: Mapping[str, float]) -> str:
-    """The first, unless another is clearly quicker; of those the quickest."""
+def preferred(seconds: Mapping[str, float]) -> str:
+    """The first name, unless another device is clearly quicker; of those the quickest."""
     first, quickest = next(iter(seconds)), min(seconds, key=seconds.__getitem__)
     return quickest if seconds[quickest] <= CLEARLY * seconds[first] else first
 
@@ -67,7 +97,7 @@ def memory_file() -> Path:
 
 
 def seconds_of(update: Callable[[], object], device: torch.device) -> float:
-    """Of the quickest of a few calls, the first left out."""
+    """Seconds of the quickest of a few calls, the first left out."""
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) <= UPDATES and (len(times) < 2 or time.perf_counter() - begin < ENOUGH):
@@ -80,7 +110,7 @@ def seconds_of(update: Callable[[], object], device: torch.device) -> float:
 
 
 def an_update(model: nn.Module, x: Tensor, autocast: Callable[[], Any]) -> Callable[[], None]:
-    """Forward, backward and a step of descent; the model is for measuring alone."""
+    """A function that does forward, backward and a step of descent with a model to be measured."""
     learning = [p for p in model.parameters() if p.requires_grad]
 
     def update() -> None:
@@ -96,12 +126,41 @@ def an_update(model: nn.Module, x: Tensor, autocast: Callable[[], Any]) -> Calla
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A copy to be measured: in evaluation mode, so that it draws nothing at random."""
+    """A copy of the model to be measured, in evaluation mode: it draws nothing at random."""
     return copy.deepcopy(model).eval()
 
 
+def _seconds_on(
+    kind: torch.device,
+    config: Device.Config,
+    model: nn.Module,
+    images: tuple[int, ...],
+    update_macs: int,
+) -> float:
+    """Seconds of one update there, uncompiled."""
+    name, index = cast(Kind, kind.type), kind.index or 0
+    there = Device(replace(config, kind=name, index=index, compile=False))
+    with there.applied(update_macs), kept_heap(tricks=kind.type == "cpu"):
+        placed = there.place(copied(model))
+        x = there.put(torch.zeros(images))
+        return seconds_of(an_update(placed, x, there.autocast), kind)
+
+
+def _key(device: Device, model: nn.Module, images: tuple[int, ...]) -> dict[str, Any]:
+    """All that the seconds of an update depend on."""
+    c = device.config
+    return {
+        "model": str(model),
+        "learning": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "rows": list(images),
+        "how": [c.precision, c.channels_last, c.deterministic, c.threads],
+        "hardware": [processor.name(), torch.get_num_threads(), *map(device_name, device.able)],
+        "torch": torch.__version__,
+    }
+
+
 def _read(memory: Path) -> dict[str, dict[str, float]]:
-    """What was measured before; nothing where the file is not there or not ours."""
+    """The seconds that were measured before; none where the file is not there or not ours."""
     try:
         content = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):

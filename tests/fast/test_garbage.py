@@ -7,8 +7,10 @@ import subprocess
 import sys
 import weakref
 
+import pytest
+
 import clrun
-from clrun.device.garbage import no_search, only_new_objects_searched
+from clrun.fast.garbage import no_search, only_new_objects_searched
 from clrun.records.raw_log import RawLog
 
 PROGRAM = """
@@ -20,8 +22,10 @@ class Noting:
             seen.append(gc.isenabled())
 sys.meta_path.insert(0, Noting())
 from clrun.cli.main import main
-assert main(["strategy=naive", "strategy.train_epochs=1", "device=cpu", "eval.initial=false"]) == 0
-assert seen == [False] and gc.isenabled(), seen
+tricks = sys.argv[1]
+words = ["strategy=naive", "strategy.train_epochs=1", "device=cpu", "eval.initial=false"]
+assert main([*words, f"device.tricks={tricks}"]) == 0
+assert seen == [tricks == "off"] and gc.isenabled(), seen
 """
 
 
@@ -36,18 +40,19 @@ def dropped_cycle() -> weakref.ref[Cycle]:
     return weakref.ref(Cycle())
 
 
-def test_nothing_is_searched_during_imports():
-    with no_search():
+@pytest.mark.parametrize("tricks", [True, False])
+def test_nothing_is_searched_during_imports(tricks):
+    with no_search(tricks=tricks):
         inside = gc.isenabled()
 
-    assert not inside
+    assert inside != tricks
     assert gc.isenabled()
 
 
 def test_a_collector_that_was_off_stays_off():
     gc.disable()
     try:
-        with no_search():
+        with no_search(tricks=True):
             pass
         after = gc.isenabled()
     finally:
@@ -58,7 +63,7 @@ def test_a_collector_that_was_off_stays_off():
 
 def test_a_run_searches_what_it_makes_and_nothing_older():
     older = dropped_cycle()
-    with only_new_objects_searched():
+    with only_new_objects_searched(tricks=True):
         newer = dropped_cycle()
         gc.collect()
 
@@ -69,7 +74,8 @@ def test_a_run_searches_what_it_makes_and_nothing_older():
     assert older() is None
 
 
-def test_a_run_leaves_older_objects_alone_while_it_goes_on_only(tmp_path, monkeypatch):
+@pytest.mark.parametrize("tricks", ["on", "off"])
+def test_a_run_leaves_older_objects_alone_while_it_goes_on_only(tricks, tmp_path, monkeypatch):
     frozen = []
     write = RawLog.write
 
@@ -78,15 +84,18 @@ def test_a_run_leaves_older_objects_alone_while_it_goes_on_only(tmp_path, monkey
         write(self, *args, **values)
 
     monkeypatch.setattr(RawLog, "write", noted)
-    config = clrun.compose(["strategy=naive", "strategy.train_epochs=1", "device=cpu"])
+    words = ["strategy=naive", "strategy.train_epochs=1", "device=cpu", f"device.tricks={tricks}"]
 
-    clrun.run(config, tmp_path / "run")
+    clrun.run(clrun.compose(words), tmp_path / "run")
 
-    assert min(frozen) > 0
+    assert {count > 0 for count in frozen} == {tricks == "on"}
     assert gc.get_freeze_count() == 0
 
 
-def test_the_command_line_searches_nothing_while_torch_is_imported(tmp_path):
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True)
+@pytest.mark.parametrize("tricks", ["on", "off"])
+def test_the_command_line_searches_nothing_while_torch_is_imported(tricks, tmp_path):
+    command = [sys.executable, "-c", PROGRAM, tricks]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
 
     assert done.returncode == 0, done.stderr

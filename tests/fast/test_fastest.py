@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 
-from clrun.device.fastest import (
+from clrun.device.device import Device
+from clrun.fast.fastest import (
     CLEARLY,
+    LARGE_UPDATE,
     an_update,
-    chosen,
+    choose,
     copied,
     fastest,
     memory_file,
+    preferred,
     seconds_of,
 )
 
@@ -23,7 +27,7 @@ KEY = {"model": "mlp", "rows": [32, 1, 8, 8]}
 
 
 class Stopwatch:
-    """Says what it was given, and counts how often it was asked."""
+    """Shows the seconds it was given, and counts its readings."""
 
     def __init__(self, **seconds: float) -> None:
         self.seconds, self.asked = seconds, 0
@@ -46,7 +50,7 @@ class Stopwatch:
     ],
 )
 def test_the_preferred_device_gives_way_to_one_that_is_clearly_quicker(seconds, device):
-    assert chosen(seconds) == device
+    assert preferred(seconds) == device
 
 
 def test_an_equal_run_chooses_alike_without_measuring_again(tmp_path):
@@ -119,3 +123,59 @@ def test_a_slow_update_is_measured_once_after_the_first(monkeypatch):
     seconds = seconds_of(lambda: calls.append(1), CPU)
 
     assert (len(calls), seconds) == (2, 1.0)
+
+
+CONVOLVING = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(48, 2))
+
+
+@pytest.fixture
+def two_devices(tmp_path, monkeypatch):
+    """Makes devices of a machine of one kind, twice, whose measurements lie in a fresh folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    two = [torch.device("cpu", 0), torch.device("cpu")]
+    monkeypatch.setattr("clrun.device.device.choose", lambda *_: two)
+
+    def make(*, tricks: bool = True) -> Device:
+        usual = {"kind": "auto", "index": 0, "precision": "fp32", "channels_last": False}
+        ways = {"compile": False, "threads": None, "deterministic": False}
+        return Device(Device.Config(**usual, **ways, tricks=tricks))
+
+    return make
+
+
+def test_where_there_is_a_choice_an_update_is_measured_shown_and_remembered(two_devices):
+    state = torch.get_rng_state()
+
+    choices = []
+    for _ in range(2):
+        device = two_devices()
+        choose(device, CONVOLVING, (3, 4, 5), 8, update_macs=100_000)
+        choices.append((device.torch, device.notes()))
+
+    assert choices[0] == choices[1]
+    assert re.fullmatch(r"device=auto: cpu\S*\. .* ms on cpu:0, .* ms on cpu\.", choices[0][1][0])
+    assert memory_file().exists()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("tricks", "update_macs"), [(True, LARGE_UPDATE), (False, 100_000)], ids=["large", "off"]
+)
+def test_a_large_update_or_one_without_tricks_goes_to_the_preferred_device_unmeasured(
+    tricks, update_macs, two_devices
+):
+    device = two_devices(tricks=tricks)
+
+    choose(device, CONVOLVING, (3, 4, 5), 8, update_macs=update_macs)
+
+    assert (device.torch, device.notes()) == (device.able[0], [])
+    assert not memory_file().exists()
+
+
+def test_the_only_device_there_is_is_not_measured(two_devices):
+    device = two_devices()
+    device.able = device.able[1:]
+
+    choose(device, CONVOLVING, (3, 4, 5), 8, update_macs=100_000)
+
+    assert not memory_file().exists()

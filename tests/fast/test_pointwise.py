@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from clrun.models import pointwise
+from clrun.fast import pointwise
+from clrun.fast.pointwise import Conv2d, _Pointwise, set_products
 from clrun.models.mobilenet_v1 import MobilenetV1
-from clrun.models.pointwise import Conv2d, _Pointwise
 
 
 def pair(channels: int = 512, wider: int = 512, **options) -> tuple[Conv2d, nn.Conv2d]:
@@ -30,7 +30,7 @@ def own_backward(y: Tensor) -> bool:
 
 
 def gradients(layer: nn.Module, x: Tensor) -> list[Tensor]:
-    """Of images and weights, for something that weighs every output differently."""
+    """The gradients of images and weights, for a loss that weighs each output differently."""
     x = x.clone(memory_format=torch.preserve_format).requires_grad_()
     y = layer(x)
     loss = (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum()
@@ -66,7 +66,7 @@ def test_a_frozen_weight_passes_gradients_on_and_gets_none():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reason"),
     [
         ({"channels": 256}, "few weights"),
         ({"stride": 2}, "a stride"),
@@ -75,11 +75,11 @@ def test_a_frozen_weight_passes_gradients_on_and_gets_none():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_other_convolutions_are_pytorch_s_own(options, told):
+def test_other_convolutions_are_pytorch_s_own(options, reason):
     ours, theirs = pair(**options)
     x = images(options.get("channels", 512))
 
-    assert not own_backward(ours(x)), told
+    assert not own_backward(ours(x)), reason
     assert_close(gradients(ours, x), gradients(theirs, x), rtol=0, atol=0)
 
 
@@ -102,3 +102,16 @@ def test_mobilenet_learns_through_it():
         (512, 1024),
         (1024, 1024),
     ]
+
+
+def test_without_tricks_all_convolutions_are_pytorch_s_own_and_with_them_again_ours():
+    ours, theirs = pair()
+    model = nn.Sequential(ours)
+
+    set_products(model, tricks=False)
+    without = own_backward(ours(images()))
+    same = [gradients(layer, images()) for layer in (ours, theirs)]
+    set_products(model, tricks=True)
+
+    assert (without, own_backward(ours(images()))) == (False, True)
+    assert_close(*same, rtol=0, atol=0)

@@ -4,12 +4,16 @@ In evaluation mode a normalisation multiplies and shifts each channel by values 
 on the minibatch. A convolution with its weights so scaled gives the same numbers, but for rounding,
 in one pass over the image instead of three (one forward, two backward), and keeps no copy of its
 output for the backward pass. Gradients reach weight, gamma and beta through the scaled weights.
+
+Gain: normalisation cost a quarter of AR1's first experience, and as much of every evaluation of a
+network with batch normalisation. Cost: the forward pass is traced, and traced again when what it
+decided on has changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,12 +21,21 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.functional import conv2d, relu_
 
-from clrun.models.batch_renorm import BatchRenorm2D
-from clrun.models.cut import FAILED_TO_TRACE, traced
-from clrun.models.features import evaluating
+from clrun.device.device import Device
 
 Forward = Callable[[Tensor], Tensor]
-Normalisation = BatchRenorm2D | nn.BatchNorm2d
+Trace = Callable[[nn.Module], fx.GraphModule | None]
+"""A model's forward pass in evaluation mode as a graph of its own layers; None if there is none."""
+
+
+@runtime_checkable
+class Normalisation(Protocol):
+    """A layer that in evaluation mode multiplies each channel of its input and adds to it."""
+
+    training: bool
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What evaluation multiplies each channel with and then adds, [C] each."""
 
 
 class FoldedConv(nn.Module):
@@ -33,7 +46,7 @@ class FoldedConv(nn.Module):
     """
 
     def __init__(
-        self, conv: nn.Conv2d, norm: Normalisation, *, relu: bool = False, alone: bool = False
+        self, conv: nn.Conv2d, norm: nn.Module, *, relu: bool = False, alone: bool = False
     ) -> None:
         super().__init__()
         self.conv, self.norm, self.relu, self.alone = conv, norm, relu, alone
@@ -49,7 +62,7 @@ class FoldedConv(nn.Module):
         return relu_(y) if self.relu else y
 
     def _in_one_function(self, x: Tensor) -> bool:
-        """Autograd is at work, in one precision, and nobody else rewrites the operations."""
+        """Whether autograd is at work, in one precision, and nobody else rewrites operations."""
         return (
             torch.is_grad_enabled()
             and not torch.is_autocast_enabled(x.device.type)
@@ -63,7 +76,7 @@ class FoldedConv(nn.Module):
 
 
 class _ConvReLU(torch.autograd.Function):
-    """relu(conv(x)), whose backward pass works in the memory of the gradient that it is given.
+    """The function relu(conv(x)), whose backward pass works in the memory of its own input.
 
     That gradient must be nobody else's. The backward pass of a convolution makes it afresh, so a
     convolution must be all that uses the output.
@@ -92,15 +105,20 @@ class _ConvReLU(torch.autograd.Function):
 class EvaluatingForm:
     """A model's forward pass while it is in evaluation mode, its convolutions folded.
 
-    Made when first called, and again when layers, parameters or plain attributes (a flag, the
+    It is made when first called, and again when layers, parameters or plain attributes (a flag, the
     number of a head) were exchanged for others: a trace takes them for constant. `forward` serves
     where nothing can be folded or traced; `runnable` makes a folded model callable.
     """
 
     def __init__(
-        self, model: nn.Module, forward: Forward, runnable: Callable[..., Forward]
+        self,
+        model: nn.Module,
+        forward: Forward,
+        runnable: Callable[[nn.Module], Forward],
+        trace: Trace,
     ) -> None:
         self._model, self._plain, self._runnable = model, forward, runnable
+        self._trace = trace
         self._constants: list[Any] = []
         self._forward = forward
 
@@ -109,10 +127,19 @@ class EvaluatingForm:
         if len(constants) != len(self._constants) or not all(
             map(_same, constants, self._constants)
         ):
-            form = _evaluating_form(self._model)
             self._constants = constants
-            self._forward = self._plain if form is self._model else self._runnable(form)
+            self._forward = self._made()
         return self._forward(x)
+
+    def _made(self) -> Forward:
+        can_fold = any(map(_is_foldable, self._model.modules()))
+        graph = self._trace(self._model) if can_fold else None
+        return self._plain if graph is None else self._runnable(folded(graph, tricks=True))
+
+
+def evaluating_form(model: nn.Module, forward: Forward, device: Device, trace: Trace) -> Forward:
+    """The model's forward pass in evaluation mode: its `EvaluatingForm`, or `forward` itself."""
+    return EvaluatingForm(model, forward, device.runnable, trace) if device.tricks else forward
 
 
 PLAIN = (bool, int, float, str)
@@ -133,18 +160,6 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, PLAIN) and isinstance(other, PLAIN) and one == other)
 
 
-def _evaluating_form(model: nn.Module) -> nn.Module:
-    """The folded model, or the model itself."""
-    if not any(map(_is_foldable, model.modules())):
-        return model
-    try:
-        with evaluating(model):
-            part = traced(model)
-    except FAILED_TO_TRACE:
-        return model
-    return folded(part)
-
-
 class _Chain(NamedTuple):
     """Layers behind one another, as nodes of a graph."""
 
@@ -158,11 +173,14 @@ class _Chain(NamedTuple):
         return self.relu or self.norm
 
 
-def folded(part: fx.GraphModule) -> fx.GraphModule:
+def folded(part: fx.GraphModule, *, tricks: bool) -> fx.GraphModule:
     """`part` as it is in evaluation mode, each convolution folded with a normalisation behind it.
 
-    The layers are shared with `part`; in the result they must not be in training mode.
+    The layers are shared with `part`; in the result they must not be in training mode. Without
+    `tricks` it is `part` itself.
     """
+    if not tricks:
+        return part
     root, graph = nn.Module(), fx.Graph()
     for name, module in part.named_children():
         root.add_module(name, module)
@@ -209,23 +227,23 @@ def _layer(node: fx.Node, part: fx.GraphModule) -> nn.Module | None:
 
 def _layer_of(chain: _Chain, part: fx.GraphModule) -> FoldedConv:
     conv, norm = _layer(chain.conv, part), _layer(chain.norm, part)
-    assert isinstance(conv, nn.Conv2d) and isinstance(norm, Normalisation)  # noqa: PT018
+    assert isinstance(conv, nn.Conv2d) and norm is not None  # noqa: PT018
     return FoldedConv(conv, norm, relu=chain.relu is not None, alone=chain.alone)
 
 
 def _is_foldable(layer: nn.Module | None) -> bool:
-    """It has running statistics, so its scale is a constant in evaluation mode."""
+    """Whether the layer has running statistics, so that its scale is constant in evaluation."""
     if isinstance(layer, nn.BatchNorm2d):
         return layer.running_mean is not None
-    return isinstance(layer, BatchRenorm2D)
+    return isinstance(layer, Normalisation)
 
 
-def _scale_and_shift(norm: Normalisation) -> tuple[Tensor, Tensor]:
+def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """What evaluation multiplies each channel with and then adds, [C] each."""
     assert not norm.training, "a normalisation in training mode has no constant scale"
-    if isinstance(norm, BatchRenorm2D):
-        scale = norm.gamma / norm.running_avg_std
-        return scale, norm.beta - norm.running_avg_mean * scale
+    if isinstance(norm, Normalisation):
+        return norm.scale_and_shift()
+    assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.weight is not None:

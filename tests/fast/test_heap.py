@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import clrun
-from clrun.device.heap import kept_heap
+from clrun.fast.heap import kept_heap
+from clrun.fast.process import quick_process
 from clrun.runner.prepare import build
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not on glibc")
@@ -26,14 +27,14 @@ def fresh_pages(times: int) -> int:
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm") as told:
-        return int(told.read().split()[1]) * resource.getpagesize()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def test_large_tensors_reuse_the_pages_of_those_before():
     without = fresh_pages(5)
 
-    with kept_heap():
+    with kept_heap(tricks=True):
         fresh_pages(10)  # until there is room for what the first ones left between them
         kept = fresh_pages(5)
 
@@ -44,7 +45,7 @@ def test_large_tensors_reuse_the_pages_of_those_before():
 def test_afterwards_the_system_has_its_memory_back():
     before = resident_bytes()
 
-    with kept_heap():
+    with kept_heap(tricks=True):
         tensors = [torch.ones(LARGE // 4) for _ in range(4)]
         del tensors
         inside = resident_bytes()
@@ -54,11 +55,12 @@ def test_afterwards_the_system_has_its_memory_back():
     assert fresh_pages(5) > 100
 
 
-def test_a_run_on_the_cpu_keeps_its_heap():
-    device = build(clrun.compose(["device=cpu"]).nodes["device"])
+@pytest.mark.parametrize("tricks", ["on", "off"])
+def test_a_run_on_the_cpu_keeps_its_heap(tricks):
+    device = build(clrun.compose(["device=cpu", f"device.tricks={tricks}"]).nodes["device"])
 
-    with device.applied(update_macs=1):
+    with quick_process(device):
         fresh_pages(10)
-        kept = fresh_pages(5)
+        inside = fresh_pages(5)
 
-    assert kept < fresh_pages(5) / 10
+    assert (inside < fresh_pages(5) / 10) == (tricks == "on")

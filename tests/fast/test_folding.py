@@ -9,15 +9,17 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
+import clrun
+from clrun.fast.folding import EvaluatingForm, FoldedConv, evaluating_form, folded
 from clrun.models.batch_renorm import BatchRenorm2D, replace_bn_with_brn
-from clrun.models.cut import cut
-from clrun.models.folding import EvaluatingForm, FoldedConv, _evaluating_form, folded
+from clrun.models.cut import cut, evaluation_graph
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.models.slim_resnet18 import SlimResNet18
+from clrun.runner.prepare import build
 from clrun.streams.experience import StreamShape
 
 TOLERANCE = 1e-5
-"""Of the largest value: scaling the weights instead of the result rounds differently."""
+"""Share of the largest value: scaling weights instead of the result rounds differently."""
 
 
 def lived_in(model: nn.Module) -> nn.Module:
@@ -59,7 +61,7 @@ def test_the_outputs_are_those_of_the_separate_layers(
     part = lower_part(renorm=renorm).to(memory_format=order)
     x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
-    ours, theirs = folded(part)(x), part(x)
+    ours, theirs = folded(part, tricks=True)(x), part(x)
 
     assert_close(ours, theirs)
 
@@ -70,10 +72,10 @@ def test_so_are_the_gradients_of_all_parameters(renorm: bool) -> None:
     x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     theirs = gradients(part, x)
 
-    folded_gradients = gradients(folded(part), x)
+    folded_gradients = gradients(folded(part, tricks=True), x)
 
     layers = dict(part.named_parameters())
-    shared = {id(p): name for name, p in folded(part).named_parameters()}
+    shared = {id(p): name for name, p in folded(part, tricks=True).named_parameters()}
     assert {id(p) for p in layers.values()} == set(shared)
     for name, parameter in layers.items():
         assert_close(folded_gradients[shared[id(parameter)]], theirs[name])
@@ -84,7 +86,7 @@ def test_the_gradient_of_the_images_is_theirs_too() -> None:
     x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1), requires_grad=True)
 
     (theirs,) = torch.autograd.grad(part(x).square().sum(), x)
-    (ours,) = torch.autograd.grad(folded(part)(x).square().sum(), x)
+    (ours,) = torch.autograd.grad(folded(part, tricks=True)(x).square().sum(), x)
 
     assert_close(ours, theirs)
 
@@ -92,7 +94,11 @@ def test_the_gradient_of_the_images_is_theirs_too() -> None:
 def test_no_normalisation_is_left_behind_a_convolution() -> None:
     part = lower_part()
 
-    names = [str(node.target) for node in folded(part).graph.nodes if node.op == "call_module"]
+    names = [
+        str(node.target)
+        for node in folded(part, tricks=True).graph.nodes
+        if node.op == "call_module"
+    ]
 
     assert len(names) == 6  # one for each layer of the part
     assert not [name for name in names if name.endswith((".bn", ".activ"))]
@@ -100,7 +106,7 @@ def test_no_normalisation_is_left_behind_a_convolution() -> None:
 
 def test_the_layers_are_shared_so_that_learning_shows() -> None:
     part = lower_part()
-    fast, x = folded(part), torch.ones(1, 3, 32, 32)
+    fast, x = folded(part, tricks=True), torch.ones(1, 3, 32, 32)
     before = fast(x)
 
     with torch.no_grad():
@@ -117,9 +123,9 @@ def test_a_residual_model_gives_right_gradients_where_branches_share_them() -> N
     x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     theirs = gradients(copy.deepcopy(part), x)
 
-    ours = gradients(folded(part), x)
+    ours = gradients(folded(part, tricks=True), x)
 
-    shared = {id(p): name for name, p in folded(part).named_parameters()}
+    shared = {id(p): name for name, p in folded(part, tricks=True).named_parameters()}
     for name, parameter in part.named_parameters():
         assert_close(ours[shared[id(parameter)]], theirs[name])
 
@@ -151,7 +157,7 @@ def test_a_normalisation_without_running_statistics_stays_as_it_is() -> None:
     model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)).eval()
     part, x = fx.symbolic_trace(model), torch.randn(2, 2, 3, 3)
 
-    fast = folded(part)
+    fast = folded(part, tricks=True)
 
     assert torch.equal(fast(x), part(x))
 
@@ -161,7 +167,7 @@ def test_reduced_precision_is_autocast_s_business() -> None:
     x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        ours = folded(part)(x)
+        ours = folded(part, tricks=True)(x)
         ours.float().square().sum().backward()
 
     assert ours.dtype == torch.bfloat16
@@ -175,7 +181,7 @@ def test_branches_that_meet_in_an_addition_do_not_spoil_each_other_s_gradient() 
     x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     theirs = gradients(copy.deepcopy(part), x)
 
-    fast = folded(part)
+    fast = folded(part, tricks=True)
     ours = gradients(fast, x)
 
     shared = {id(p): name for name, p in fast.named_parameters()}
@@ -205,7 +211,7 @@ def slim() -> SlimResNet18:
     return cast(SlimResNet18, lived_in(model))
 
 
-def evaluating_form(model: nn.Module) -> tuple[EvaluatingForm, list[nn.Module]]:
+def form_of(model: nn.Module) -> tuple[EvaluatingForm, list[nn.Module]]:
     """With the folded models that it made callable."""
     made: list[nn.Module] = []
 
@@ -213,12 +219,12 @@ def evaluating_form(model: nn.Module) -> tuple[EvaluatingForm, list[nn.Module]]:
         made.append(form)
         return form
 
-    return EvaluatingForm(model, model, runnable), made
+    return EvaluatingForm(model, model, runnable, evaluation_graph), made
 
 
 def test_a_residual_network_evaluates_as_its_separate_layers_do() -> None:
     model, x = slim(), images()
-    form, made = evaluating_form(model)
+    form, made = form_of(model)
 
     ours = form(x)
 
@@ -230,7 +236,7 @@ def test_a_residual_network_evaluates_as_its_separate_layers_do() -> None:
 
 def test_evaluation_sees_what_was_learnt_since() -> None:
     model, x = slim(), images()
-    form, made = evaluating_form(model)
+    form, made = form_of(model)
     before = form(x)
 
     model.train()(images())
@@ -246,7 +252,7 @@ def test_evaluation_sees_what_was_learnt_since() -> None:
 
 def test_evaluation_sees_a_layer_that_took_another_s_place() -> None:
     model, x = slim(), images()
-    form, made = evaluating_form(model)
+    form, made = form_of(model)
     form(x)
 
     model.output = nn.Linear(model.output.in_features, 7)
@@ -269,7 +275,7 @@ class Choosy(nn.Module):
 
 @pytest.mark.parametrize("model", [Choosy(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())])
 def test_a_model_that_cannot_be_folded_evaluates_itself(model: nn.Module) -> None:
-    form, made = evaluating_form(model.eval())
+    form, made = form_of(model.eval())
 
     assert torch.equal(form(images()), model(images()))
     assert not made
@@ -292,7 +298,7 @@ class Heads(nn.Module):
 
 def test_evaluation_follows_an_attribute_that_decides() -> None:
     model, x = lived_in(Heads()), images()
-    form, _ = evaluating_form(model)
+    form, _ = form_of(model)
     first = form(x)
 
     model.current = 1
@@ -303,7 +309,7 @@ def test_evaluation_follows_an_attribute_that_decides() -> None:
 
 def test_evaluation_follows_a_parameter_that_was_exchanged() -> None:
     model, x = lived_in(Heads()), images()
-    form, _ = evaluating_form(model)
+    form, _ = form_of(model)
     form(x)
 
     model.scale = nn.Parameter(torch.full((1,), 3.0))
@@ -312,10 +318,20 @@ def test_evaluation_follows_a_parameter_that_was_exchanged() -> None:
 
 
 def test_a_model_is_traced_as_it_evaluates() -> None:
-    model = lived_in(Heads()).train()
-    form = _evaluating_form(model)
+    model, x = lived_in(Heads()).train(), images()
+    graph = evaluation_graph(model)
+    assert graph is not None
 
     model.eval()
 
-    assert_close(form(images()), model(images()))
-    assert form is not model
+    assert_close(folded(graph, tricks=True)(x), model(x))
+
+
+def test_without_tricks_the_layers_stay_as_they_are() -> None:
+    model, part = slim(), lower_part()
+    device = build(clrun.compose(["device=cpu", "device.tricks=off"]).nodes["device"])
+
+    form = evaluating_form(model, model, device, evaluation_graph)
+
+    assert form is model
+    assert folded(part, tricks=False) is part
