@@ -16,6 +16,7 @@ from clrun.models.features import evaluating
 from clrun.strategies.criterion import criterion
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place
+from clrun.strategies.plugin import Learnt, Update
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import Step
 from clrun.streams.experience import Experience
@@ -194,22 +195,22 @@ class Shrinking(nn.Module):
         self.model = model
         self.called.append(f"before experience {experience_index}")
 
-    def penalty(self) -> Tensor | None:
+    def penalty(self, update: Update) -> Tensor | None:
         self.called.append("penalty")
         if self.strength == 0:
             return None
         return self.strength / 2 * sum(p.square().sum() for p in self.model.parameters())
 
-    def before_update(self) -> None:
+    def before_update(self, update: Update) -> None:
         self.gradient = self.model.output.weight.grad.clone()
         self.before = self.model.output.weight.detach().clone()
         self.called.append("before update")
 
-    def after_update(self) -> None:
+    def after_update(self, update: Update) -> None:
         assert not torch.equal(self.before, self.model.output.weight)
         self.called.append("after update")
 
-    def after_experience(self) -> None:
+    def after_experience(self, learnt: Learnt) -> None:
         self.called.append("after experience")
 
 
@@ -378,12 +379,14 @@ def test_gradients_can_be_changed_before_they_are_applied(learner, rows):
     before, gradient = parameters(trained), gradients(trained.model, *rows)
 
     logits = trained.forward(trained.inputs(rows.x, HERE), HERE)
-    trained.gradients(trained.loss(logits, rows.y))
+    update = trained.prepare(logits, rows.y, HERE)
+    loss = trained.gradients(trained.loss(logits, rows.y), update)
     for parameter in trained.model.parameters():
         parameter.grad.mul_(-2)
-    trained.apply()
+    trained.apply(update)
 
     assert_weights(trained, {k: w + 0.4 * gradient[k] for k, w in before.items()})
+    assert update.step(loss)[2:] == (30, 0, 0, 0, 1)
 
 
 def test_features_are_what_the_head_is_given_in_evaluation_mode(learner, parts_of, rows):
@@ -430,8 +433,9 @@ def pulled() -> SimpleNamespace:
 
 def follow(trained: Learner, loss: Tensor) -> float:
     """The loss that was followed, penalties included."""
-    total = trained.gradients(loss)
-    trained.apply()
+    update = trained.prepare(torch.zeros(1, 6), torch.zeros(1, dtype=torch.int64), HERE)
+    total = trained.gradients(loss, update)
+    trained.apply(update)
     return float(total)
 
 

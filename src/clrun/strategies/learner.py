@@ -26,7 +26,7 @@ from clrun.models.features import evaluating, extract_features, head_inputs
 from clrun.profiling.spans import span
 from clrun.strategies.criterion import criterion
 from clrun.strategies.places import Place
-from clrun.strategies.plugin import Plugin
+from clrun.strategies.plugin import Learnt, Plugin, Update
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.snapshot import Snapshot
 from clrun.strategies.step import Step
@@ -66,6 +66,8 @@ class Learner:
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
         self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
         self._place: Place | None = None  # of the update in progress
+        self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
+        self._experience: Experience | None = None
         self._augmentation: torch.Generator | None = None
         if model is None:
             self.start(parts.model.parameters(), keys.lr)
@@ -99,6 +101,7 @@ class Learner:
 
         The model is in training mode afterwards; a part keeps the modes that its owner chose.
         """
+        self._experience = experience
         if self.part is self.model:
             self.model.train()
         with span("plugins"):
@@ -106,10 +109,11 @@ class Learner:
                 plugin.before_experience(self.model, experience.index)
 
     def end(self, experience: Experience) -> None:
-        """The experience is learnt."""
-        with span("plugins"):
+        """Let the plugins read the experience's rows, now that it is learnt."""
+        learnt = Learnt(self.model, experience, self._evaluation, self._logits)
+        with span("plugins"), evaluating(self.model):
             for plugin in self.plugins:
-                plugin.after_experience()
+                plugin.after_experience(learnt)
 
     def inputs(self, x: Tensor, place: Place) -> Tensor:
         """What the model is given of uint8 rows [B, C, H, W] in training: augmented, on device."""
@@ -127,8 +131,10 @@ class Learner:
     def forward(self, inputs: Tensor, place: Place) -> Tensor:
         """Logits [B, num_classes] float32, computed in the precision of the run."""
         self._enter(place)
-        with self.parts.device.autocast(), span("forward"):
-            return self._forward(inputs).float()
+        logits = self._logits(inputs)
+        if self.plugins:
+            self._passes.append((inputs, logits))
+        return logits
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """The mean loss of the configured criterion. [B, C], [B] int64 -> []"""
@@ -139,19 +145,31 @@ class Learner:
         self, loss: Tensor, logits: Tensor, y: Tensor, place: Place, replayed: int = 0
     ) -> Step:
         """Follow the gradient of the loss and all penalties. `logits` [B, C] and `y` [B] are what
-        was learnt from, of which the last `replayed` rows came from memory."""
-        correct = (logits.detach().argmax(1) == y).sum()
-        total = self.gradients(loss)
-        self.apply()
-        epoch, iteration, iterations = place[1:]
-        return Step(total, correct, len(y), replayed, epoch, iteration, iterations)
+        was learnt from, of which the last `replayed` rows came from memory.
 
-    def gradients(self, loss: Tensor) -> Tensor:
+        A method that looks at gradients, or changes them, has the same in three parts:
+
+            update = learner.prepare(logits, y, place, replayed)
+            total = learner.gradients(loss, update)
+            learner.apply(update)                       # after which `update.step(total)` is due
+        """
+        update = self.prepare(logits, y, place, replayed)
+        total = self.gradients(loss, update)
+        self.apply(update)
+        return update.step(total)
+
+    def prepare(self, logits: Tensor, y: Tensor, place: Place, replayed: int = 0) -> Update:
+        """The update that plugins see."""
+        assert self._experience is not None, "begin() comes first"
+        passes = tuple(self._passes)
+        return Update(self.model, self._experience, place, logits, y, replayed, passes)
+
+    def gradients(self, loss: Tensor, update: Update) -> Tensor:
         """Give every parameter the gradient of the loss and all penalties; that sum, detached."""
         assert self.optimizer is not None, "start() comes first"
         with span("plugins"):
             for plugin in self.plugins:
-                penalty = plugin.penalty()
+                penalty = plugin.penalty(update)
                 if penalty is not None:
                     loss = loss + penalty
         with span("backward"):
@@ -161,18 +179,18 @@ class Learner:
                 self.scaler.unscale_(self.optimizer)
         return loss.detach()
 
-    def apply(self) -> None:
+    def apply(self, update: Update) -> None:
         """Move the parameters as the optimizer makes of their gradients."""
         assert self.optimizer is not None, "start() comes first"
         with span("plugins"):
             for plugin in self.plugins:
-                plugin.before_update()
+                plugin.before_update(update)
         with span("optimizer"):
             self._step(self.optimizer)
         with span("plugins"):
             for plugin in self.plugins:
-                plugin.after_update()
-        self._place = None
+                plugin.after_update(update)
+        self._place, self._passes = None, []
 
     def snapshot(self) -> None:
         """Keep a frozen copy of the model as it is: `previous`, which is part of the state."""
@@ -237,15 +255,20 @@ class Learner:
         if state["previous"] is not None:
             self.previous = Snapshot(self.part, self.parts.device)
             self.previous.model.load_state_dict(state["previous"])
-        self._place = None
+        self._place, self._passes = None, []
 
     def _enter(self, place: Place) -> None:
         """Draw what is random in an update from its place alone, once for all its passes."""
         if place == self._place:
             return
-        self._place, self._augmentation = place, None
+        self._place, self._augmentation, self._passes = place, None, []
         if self._has_dropout:
             reseed(self.model, self.parts.seed, place.experience, place.epoch, place.iteration)
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """What the model, or its part, makes of inputs in the precision of the run, as float32."""
+        with self.parts.device.autocast(), span("forward"):
+            return self._forward(inputs).float()
 
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from clrun.config.bounds import NonNegative, Positive
 from clrun.errors import ConfigError, did_you_mean
+from clrun.strategies.plugin import Learnt, Update
 
 
 class SynapticIntelligence:
@@ -32,7 +33,8 @@ class SynapticIntelligence:
     `reference` is theta at the start of the experience, and the gradient is that of the whole
     loss, penalty included, weight decay not. `reference` and `trajectory` are vectors over the
     regularised parameters in the model's order; `cumulative` has a vector for each parameter ever
-    regularised, by name. None of them shares memory with the model.
+    regularised, by name. None of them shares memory with the model. All of it follows from the
+    parameters alone, so it can be called without an update and without rows.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class SynapticIntelligence:
         known = bool(self.cumulative and names)
         self._importance = self._known_importance(theta) if known else None
 
-    def penalty(self) -> Tensor | None:
+    def penalty(self, update: Update | None = None) -> Tensor | None:
         """ewc_lambda / 2 * sum(importance * (theta - reference)^2); None before the second
         experience and where ewc_lambda is 0."""
         if self._importance is None or self.config.ewc_lambda == 0:
@@ -87,13 +89,13 @@ class SynapticIntelligence:
         return self.config.ewc_lambda / 2 * (self._importance * moved.square()).sum()
 
     @torch.no_grad()
-    def before_update(self) -> None:
+    def before_update(self, update: Update | None = None) -> None:
         """Copy gradients and parameters: optimizers change both in place."""
         gradient = _flat(_gradient(parameter) for parameter in self._parameters)
         self._before = gradient, self._theta()
 
     @torch.no_grad()
-    def after_update(self) -> None:
+    def after_update(self, update: Update | None = None) -> None:
         """Add what the update did for the loss, to first order, to each parameter's account."""
         assert self._before is not None, "before_update() comes before each update"
         gradient, before = self._before
@@ -103,7 +105,7 @@ class SynapticIntelligence:
         self._before = None
 
     @torch.no_grad()
-    def after_experience(self) -> None:
+    def after_experience(self, learnt: Learnt | None = None) -> None:
         """Turn this experience's trajectory into importance."""
         theta = self._theta()
         gained = self.trajectory / ((theta - self.reference).square() + self.config.eps)
