@@ -235,12 +235,12 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
     code = main(["device=cpu", *words])
 
-    told = capsys.readouterr().err.splitlines()
-    assert code == 2, told
-    assert len(told) == 1
+    output = capsys.readouterr().err.splitlines()
+    assert code == 2, output
+    assert len(output) == 1
     after = [path for path in Path().rglob("*") if path.parts[0] != "cache"]
     assert sorted(map(str, after)) == before
-    return told[0]
+    return output[0]
 
 
 @pytest.fixture(autouse=True)
@@ -255,10 +255,10 @@ def test_a_malformed_folder_is_refused(
     (workplace / "data").mkdir()
     build(workplace / "data")
 
-    told = refused(["benchmark=folder", "benchmark.data_root=data"], capsys)
+    output = refused(["benchmark=folder", "benchmark.data_root=data"], capsys)
 
-    assert told.startswith(f"clrun: benchmark.data_root={workplace}/data: ")
-    assert named in told
+    assert output.startswith(f"clrun: benchmark.data_root={workplace}/data: ")
+    assert named in output
 
 
 @pytest.mark.parametrize(("text", "named"), TABLES, ids=[named for _, named in TABLES])
@@ -267,10 +267,10 @@ def test_a_malformed_table_is_refused(
 ) -> None:
     table(workplace / "data.csv", text)
 
-    told = refused(["benchmark=csv", "benchmark.data_root=data.csv"], capsys)
+    output = refused(["benchmark=csv", "benchmark.data_root=data.csv"], capsys)
 
-    assert told.startswith(f"clrun: benchmark.data_root={workplace}/data.csv: ")
-    assert named in told
+    assert output.startswith(f"clrun: benchmark.data_root={workplace}/data.csv: ")
+    assert named in output
 
 
 def test_a_table_in_another_encoding_is_refused(
@@ -287,10 +287,10 @@ def test_malformed_arrays_are_refused(
 ) -> None:
     arrays(workplace / "data.npz", **changed)
 
-    told = refused(["benchmark=npz", "benchmark.data_root=data.npz"], capsys)
+    output = refused(["benchmark=npz", "benchmark.data_root=data.npz"], capsys)
 
-    assert told.startswith(f"clrun: benchmark.data_root={workplace}/data.npz: ")
-    assert named in told
+    assert output.startswith(f"clrun: benchmark.data_root={workplace}/data.npz: ")
+    assert named in output
 
 
 class Runs:

@@ -11,7 +11,7 @@ import pytest
 from clrun.cli.main import main
 
 UNKNOWN = [
-    # wrong keys and options: told without torch
+    # wrong keys and options: refused without torch
     ("strategy.mem_sizee=3", "strategy.mem_sizee=3", "Did you mean 'mem_size'?"),
     ("+strategy.foo=1", "strategy.foo=1", "Keys: lr,"),
     ("++strategy.momentun=0", "strategy.momentun=0", "Did you mean 'momentum'?"),
@@ -161,31 +161,33 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("words", "named", "allowed"), UNKNOWN + VALUES + PLACES)
-def test_bad_input_is_told_in_one_line_and_nothing_is_written(
+def test_bad_input_is_shown_in_one_line_and_nothing_is_written(
     words: str, named: str, allowed: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (workplace / "a_file").write_text("in the way")
 
     code = main(_split(words))
 
-    told = capsys.readouterr().err.splitlines()
+    output = capsys.readouterr().err.splitlines()
     assert code == 2
-    assert len(told) == 1
-    assert told[0].startswith("clrun: ")
-    assert named in told[0]
-    assert allowed in told[0]
+    assert len(output) == 1
+    assert output[0].startswith("clrun: ")
+    assert named in output[0]
+    assert allowed in output[0]
     assert [path.name for path in workplace.iterdir()] == ["a_file"]
 
 
-def test_all_problems_are_told_at_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_problems_are_shown_at_once(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["strategy.lr=fast", "strategy.mem_sizee=3", "+foo=1", "seed=-1", "model.hidden=[0]"]
 
     code = main(words)
 
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert code == 2
-    assert len(told.splitlines()) == len(words)
-    assert all(word.lstrip("+").partition("=")[0] in told for word in words)
+    assert len(output.splitlines()) == len(words)
+    assert all(word.lstrip("+").partition("=")[0] in output for word in words)
     assert not list(workplace.iterdir())
 
 

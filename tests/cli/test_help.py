@@ -43,6 +43,6 @@ def test_a_template_that_asks_for_more_is_filled_in_by_hydra(capsys, tmp_path):
     assert any(line.startswith("--multirun") for line in lines)
 
 
-def test_a_key_that_does_not_exist_is_told(capsys):
+def test_a_key_that_does_not_exist_is_refused(capsys):
     assert main(["--help", "strategy.mem_sizee=3"]) == 2
     assert "mem_sizee" in capsys.readouterr().err

@@ -21,12 +21,12 @@ def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
 ) -> None:
     code = main(QUICK)
 
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     folder = (workplace / "outputs" / "latest").resolve()
     assert code == 0
     for phrase in ("after experience 5/5", "Test accuracy", "final accuracy", "forgetting"):
-        assert phrase in told
-    assert f"Results: {folder}" in told
+        assert phrase in output
+    assert f"Results: {folder}" in output
     assert sorted(path.name for path in folder.iterdir()) == [
         ".hydra",
         ".lock",
@@ -129,10 +129,10 @@ def test_a_diverging_run_exits_with_6_and_says_so_in_run_json(
 ) -> None:
     code = main(["strategy=naive", "strategy.lr=1e20"])
 
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert code == 6
-    assert len(told.splitlines()) == 1
-    assert "A smaller strategy.lr may help" in told
+    assert len(output.splitlines()) == 1
+    assert "A smaller strategy.lr may help" in output
     record = json.loads((workplace / "outputs" / "latest" / "run.json").read_text())
     assert record["status"] == "failed"
     assert "NonFiniteLoss" in record["error"]
@@ -150,7 +150,7 @@ def test_a_traceback_is_shown_only_with_debug(
     assert "Traceback" in loud
 
 
-def test_groups_without_effect_are_told(
+def test_groups_without_effect_are_shown(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*QUICK, "storage_policy=reservoir"]) == 0
@@ -165,7 +165,7 @@ def test_help_shows_every_group_and_option(
 ) -> None:
     assert main(["--help"]) == 0
 
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for line in (
         "strategy: ar1, cumulative, joint, naive, replay",
         "storage_policy: class_balanced, experience_balanced, reservoir",
@@ -173,7 +173,7 @@ def test_help_shows_every_group_and_option(
         "device: auto, cpu, cuda, mps",
         "mem_size: 200",
     ):
-        assert line in told
+        assert line in output
 
 
 def test_list_names_the_groups_asked_for(
@@ -181,10 +181,10 @@ def test_list_names_the_groups_asked_for(
 ) -> None:
     assert main(["list", "strategies", "models"]) == 0
 
-    told = capsys.readouterr().out
-    assert "naive" in told
-    assert "slim_resnet18" in told
-    assert "herding" not in told
+    output = capsys.readouterr().out
+    assert "naive" in output
+    assert "slim_resnet18" in output
+    assert "herding" not in output
 
 
 def test_list_has_every_metric(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,10 +17,10 @@ def test_a_table_is_shown_and_nothing_is_written(
 ) -> None:
     code = main(["preview", "strategy=naive"])
 
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert code == 0
-    assert told.startswith("benchmark=digits benchmark.scenario=nc seed=0\n")
-    assert "strategy=naive: 980 updates" in told
+    assert output.startswith("benchmark=digits benchmark.scenario=nc seed=0\n")
+    assert "strategy=naive: 980 updates" in output
     assert not list(workplace.iterdir())
 
 
@@ -29,10 +29,10 @@ def test_json_is_all_there_is_on_standard_output(
 ) -> None:
     code = main(["preview", "--json", "benchmark.scenario=ni", "seed=3", "strategy=naive"])
 
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert (told["seed"], len(told["experiences"]), told["train"]) == (3, 5, 1442)
-    assert set(told["experiences"][0]) >= {"train", "test", "classes", "validation", "bytes"}
+    assert (output["seed"], len(output["experiences"]), output["train"]) == (3, 5, 1442)
+    assert set(output["experiences"][0]) >= {"train", "test", "classes", "validation", "bytes"}
 
 
 def test_the_picture_is_written_where_it_is_asked_for(
@@ -54,9 +54,9 @@ def test_a_recipe_of_ones_own_is_found_through_config_dir(
 
     code = main(["preview", "--config-dir", "mine", "+experiment=mine", "--json"])
 
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert (told["seed"], len(told["experiences"])) == (7, 2)
+    assert (output["seed"], len(output["experiences"])) == (7, 2)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_recipe_of_ones_own_is_found_through_config_dir(
         "benchmark=split_mnist benchmark.download=false benchmark.data_root=nowhere",
     ],
 )
-def test_mistakes_are_told_as_a_run_tells_them(
+def test_mistakes_are_shown_as_a_run_shows_them(
     words: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes = [main(["preview", *words.split()]), 0]
@@ -87,7 +87,7 @@ def test_mistakes_are_told_as_a_run_tells_them(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--jsn", "--jsn: preview has no such option. Did you mean '--json'?"),
         ("--multirun seed=1,2", "--multirun: preview has no such option."),
@@ -99,7 +99,7 @@ def test_mistakes_are_told_as_a_run_tells_them(
     ],
 )
 def test_options_that_mean_nothing_are_refused_in_one_line(
-    words: str, told: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+    words: str, message: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (workplace / "folder.png").mkdir()
 
@@ -107,7 +107,7 @@ def test_options_that_mean_nothing_are_refused_in_one_line(
 
     error = capsys.readouterr().err
     assert code == 2
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) == 1
 
 

@@ -92,7 +92,7 @@ def test_a_piped_run_tells_of_an_epoch_once(often):
     assert "img/s" in lines[0]
 
 
-def test_a_piped_run_is_not_told_more_often_than_every_few_seconds():
+def test_a_piped_run_is_not_shown_more_often_than_every_few_seconds():
     console = piped()
     display = PlainDisplay(console)
 
@@ -190,13 +190,13 @@ def test_speed_and_time_left_follow_from_what_is_done(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", lambda: 110.0)
 
-    told = clock.tell(pace(done=0.25, images=12_340))
+    text = clock.speed(pace(done=0.25, images=12_340))
 
-    assert told == "1,234 img/s, 0:30 left"
+    assert text == "1,234 img/s, 0:30 left"
 
 
-def test_before_anything_is_done_there_is_no_time_left_to_tell():
-    assert Clock().tell(pace(done=0.0, images=0)) == "0 img/s, 0:00 left"
+def test_before_anything_is_done_there_is_no_time_left_to_show():
+    assert Clock().speed(pace(done=0.0, images=0)) == "0 img/s, 0:00 left"
 
 
 def test_a_place_is_counted_from_one():
@@ -214,7 +214,7 @@ def test_a_place_is_counted_from_one():
         ([1.0] * 12 + [0.0] * 12, "mean 0.500  [" + " ".join(["1.000"] * 12) + " ...]"),
     ],
 )
-def test_a_row_of_accuracies_is_told_with_its_mean(row, text):
+def test_a_row_of_accuracies_is_shown_with_its_mean(row, text):
     assert accuracies(row) == text
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 PLAIN_SECONDS = 5.0
-"""A piped run tells of an epoch at most this often."""
+"""Seconds between two lines about epochs of a piped run, at least."""
 
 
 class Pace(NamedTuple):
@@ -30,7 +30,7 @@ class Pace(NamedTuple):
 
 
 class Display(Protocol):
-    """Told by the runner; decides alone how to show it."""
+    """What the runner calls as a run goes on; decides alone how to show it."""
 
     def title(self, text: str) -> None: ...
     def step(self, pace: Pace) -> None: ...
@@ -44,8 +44,8 @@ class Clock:
     def __init__(self) -> None:
         self._start = time.monotonic()
 
-    def tell(self, pace: Pace) -> str:
-        """ "1,234 img/s, 0:12 left" """
+    def speed(self, pace: Pace) -> str:
+        """The images of a second and the time left, e.g. "1,234 img/s, 0:12 left"."""
         seconds = max(time.monotonic() - self._start, 1e-9)
         left = seconds * (1 - pace.done) / pace.done if pace.done > 0 else 0.0
         return f"{pace.images / seconds:,.0f} img/s, {clock_time(left)} left"
@@ -56,17 +56,18 @@ class PlainDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console, self._clock = console, Clock()
-        self._told = (time.monotonic(), (0, 0))
+        self._last_line = (time.monotonic(), (0, 0))
+        """when an epoch was last shown, and which (experience, epoch)"""
 
     def title(self, text: str) -> None:
         self._line(text)
 
     def step(self, pace: Pace) -> None:
-        last, place = self._told
+        last, place = self._last_line
         here = (pace.experience, pace.epoch)
         if here != place and time.monotonic() - last > PLAIN_SECONDS:
-            self._told = (time.monotonic(), here)
-            self._line(f"{described(pace)}, {self._clock.tell(pace)}")
+            self._last_line = (time.monotonic(), here)
+            self._line(f"{described(pace)}, {self._clock.speed(pace)}")
 
     def evaluated(self, experience: int, experiences: int, row: Sequence[float | None]) -> None:
         self._line(f"after experience {experience + 1}/{experiences}: {accuracies(row)}")
@@ -87,11 +88,11 @@ class LiveDisplay:
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            _Told(),
+            _NumbersColumn(),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=1.0, told="")
+        self._task = self._progress.add_task("starting", total=1.0, numbers="")
         self._progress.start()
 
     def title(self, text: str) -> None:
@@ -102,8 +103,8 @@ class LiveDisplay:
         numbers = (
             f"epoch {pace.epoch + 1}/{pace.epochs}  loss {pace.loss:.3f}  acc {pace.accuracy:.3f}"
         )
-        told = f"{numbers}  {self._clock.tell(pace)}"
-        self._progress.update(self._task, description=where, completed=pace.done, told=told)
+        numbers = f"{numbers}  {self._clock.speed(pace)}"
+        self._progress.update(self._task, description=where, completed=pace.done, numbers=numbers)
 
     def evaluated(self, experience: int, experiences: int, row: Sequence[float | None]) -> None:
         text = f"after experience {experience + 1}/{experiences}: {accuracies(row)}"
@@ -113,11 +114,11 @@ class LiveDisplay:
         self._progress.stop()
 
 
-class _Told(ProgressColumn):
+class _NumbersColumn(ProgressColumn):
     """The numbers of the task, cut where the terminal ends."""
 
     def render(self, task: Task) -> Text:
-        return Text(str(task.fields["told"]), no_wrap=True, overflow="ellipsis")
+        return Text(str(task.fields["numbers"]), no_wrap=True, overflow="ellipsis")
 
 
 class SilentDisplay:
@@ -164,7 +165,7 @@ def accuracies(row: Sequence[float | None]) -> str:
 
 
 def clock_time(seconds: float) -> str:
-    """3:05 or 1:02:03."""
+    """A duration as 3:05 or 1:02:03."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
