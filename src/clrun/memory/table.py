@@ -74,6 +74,15 @@ class Table:
         columns = {name: column[start:stop] for name, column in self.columns.items()}
         return replace(table(columns), measures=self.measures)
 
+    def to(self, device: torch.device) -> Table:
+        """The same rows on a device, but for their keys: not every device has float64."""
+        moved = {
+            name: column.to(device, non_blocking=True)
+            for name, column in self.columns.items()
+            if name != "key"
+        }
+        return replace(table({**moved, "key": self.key}), measures=self.measures)
+
     def without_rows(self) -> Table:
         """The same columns, and no rows."""
         columns = {

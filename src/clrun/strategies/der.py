@@ -27,11 +27,11 @@ from torch.nn.functional import mse_loss
 from clrun.config.bounds import Count, NonNegative
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
-from clrun.memory.replay_memory import ReplayMemory
+from clrun.memory.table import Table
 from clrun.strategies.device_patterns import shuffled
 from clrun.strategies.learner import Learner
-from clrun.strategies.measures import measures
 from clrun.strategies.places import Place, places
+from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Parts
@@ -54,13 +54,7 @@ class DER:
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts
         self.learner = Learner(config, parts)
-        self.memory = ReplayMemory(
-            config.mem_size,
-            parts.storage_policy,
-            parts.selection,
-            parts.seed,
-            measures(self.learner),
-        )
+        self.memory = replay_memory(config.mem_size, parts, self.learner)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience, offering its rows to the memory as they pass."""
@@ -72,34 +66,27 @@ class DER:
             loss = learner.loss(logits, rows.y)
             answers, labels = [logits], [rows.y]
             distilled, labelled = self._drawn(place)
-            if distilled:
-                answers.append(learner.forward(learner.inputs(distilled["x"], place), place))
-                labels.append(distilled["y"])
+            if len(distilled):
+                answers.append(learner.forward(learner.inputs(distilled.x, place), place))
+                labels.append(distilled.y)
                 loss = loss + c.alpha * mse_loss(answers[-1], distilled["logits"])
-            if labelled:
-                answers.append(learner.forward(learner.inputs(labelled["x"], place), place))
-                labels.append(labelled["y"])
-                loss = loss + c.beta * learner.loss(answers[-1], labelled["y"])
+            if len(labelled):
+                answers.append(learner.forward(learner.inputs(labelled.x, place), place))
+                labels.append(labelled.y)
+                loss = loss + c.beta * learner.loss(answers[-1], labelled.y)
             seen, y = torch.cat(answers), torch.cat(labels)
             step = learner.update(loss, seen, y, place, replayed=len(y) - len(rows.y))
             self._offer(rows, logits, place)
             yield step
         learner.end(experience)
 
-    def _drawn(self, place: Place) -> list[dict[str, Tensor]]:
-        """Two minibatches of the memory's columns on the device, one for each of the two terms.
-
-        None of them for a term of weight 0, and while the memory is empty.
-        """
-        held, device = self.memory.exemplars, self.parts.device.torch
-        size = min(self.config.memory_mb_size or self.config.train_mb_size, len(held))
+    def _drawn(self, place: Place) -> list[Table]:
+        """A minibatch of the memory for each of the two terms, none for one of weight 0."""
+        held, c = self.memory.exemplars, self.config
+        size = min(c.memory_mb_size or c.train_mb_size, len(held))
         rng = place.generator(self.parts.seed, "replayed rows")
-        drawn: list[dict[str, Tensor]] = []
-        for weight in (self.config.alpha, self.config.beta):
-            index = draw(None, len(held), size, rng)
-            rows = held.select(index).columns if weight and size else {}
-            drawn.append({n: column.to(device, non_blocking=True) for n, column in rows.items()})
-        return drawn
+        draws = [draw(None, len(held), size if w else 0, rng) for w in (c.alpha, c.beta)]
+        return [held.select(rows).to(self.parts.device.torch) for rows in draws]
 
     def _offer(self, rows: Patterns, logits: Tensor, place: Place) -> None:
         """Offer rows as they are, with the logits that they had before the update."""

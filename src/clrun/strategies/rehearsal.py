@@ -15,13 +15,12 @@ from torch import Tensor
 from clrun.images.patterns import Patterns
 from clrun.memory.composition import Composition
 from clrun.memory.minibatches import draw, plan_epoch
-from clrun.memory.replay_memory import ReplayMemory
 from clrun.seeds import generator
 from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches, shuffled_rows
 from clrun.strategies.learner import Learner
-from clrun.strategies.measures import measures
 from clrun.strategies.places import Minibatches, Place
 from clrun.strategies.replay_keys import ReplayKeys
+from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
@@ -47,9 +46,7 @@ class Rehearsal:
 
     def __init__(self, keys: ReplayKeys, parts: Parts, learner: Learner) -> None:
         self.keys, self.parts, self._extract = keys, parts, learner.extract
-        self.memory = ReplayMemory(
-            keys.mem_size, parts.storage_policy, parts.selection, parts.seed, measures(learner)
-        )
+        self.memory = replay_memory(keys.mem_size, parts, learner)
         self.is_online = keys.memory_update == "minibatch"
 
     def plan(self, experience: Experience) -> Callable[[int], Minibatches[Mixed]]:

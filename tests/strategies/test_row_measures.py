@@ -10,8 +10,8 @@ from clrun.memory.storage_policy import Order
 from clrun.memory.table import Table, concatenate
 from clrun.strategies.criterion import criterion, row_losses
 from clrun.strategies.learner import Learner
-from clrun.strategies.measures import measures
 from clrun.strategies.replay import Replay
+from clrun.strategies.row_measures import measures
 
 CRITERIA = pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
 REPLAY_KEYS = {

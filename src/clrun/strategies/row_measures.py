@@ -1,4 +1,4 @@
-"""What a strategy can say of a memory's rows when a storage policy or a selection asks."""
+"""A replay memory for a strategy, and what its policy can ask of the strategy about rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ import torch
 from torch import Tensor
 
 from clrun.device.at_once import at_once
+from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.table import Measure, Table
 from clrun.strategies.criterion import row_losses
 from clrun.strategies.learner import Learner
+from clrun.strategies.strategy import Parts
+
+
+def replay_memory(mem_size: int, parts: Parts, learner: Learner) -> ReplayMemory:
+    """The memory that a run's storage policy and selection strategy describe."""
+    policy, selection = parts.storage_policy, parts.selection
+    return ReplayMemory(mem_size, policy, selection, parts.seed, measures(learner))
 
 
 def measures(learner: Learner) -> Mapping[str, Measure]:
