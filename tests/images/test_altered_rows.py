@@ -7,13 +7,15 @@ from torch.testing import assert_close
 from torchvision.transforms.functional import InterpolationMode, rotate
 
 from clrun.images.altered_rows import (
-    AT_ONCE,
     AlteredRows,
     Permutation,
     Resizing,
     Rotation,
+    altered,
     joined,
+    resized,
 )
+from clrun.images.lazy_rows import AT_ONCE, LazyRows, identity, stores
 from clrun.images.transforms import resize
 from clrun.seeds import generator
 
@@ -138,8 +140,40 @@ def test_joined_rows_are_those_of_the_parts_one_after_another():
     assert torch.equal(
         rows.index_select(0, torch.tensor([12, 0, 5, 4, 5])), whole[[12, 0, 5, 4, 5]]
     )
-    assert len(rows.sources) == 3
+    assert rows.stores() == stores(parts[0]) | parts[1].stores() | parts[2].stores()
+    assert len(rows.stores()) == 3
 
 
 def test_joined_tensors_are_a_tensor():
     assert torch.equal(joined([images(2), images(3)]), torch.cat([images(2), images(3)]))
+
+
+def test_images_in_memory_are_resized_at_once_and_others_when_they_are_read():
+    x = images(5, 3)
+
+    assert torch.equal(resized(x, 12), resize(x, 12))
+    assert resized(x, 8) is x
+    later = resized(permuted(x), 12)
+    assert isinstance(later, LazyRows)
+    assert torch.equal(later.read(), resize(permuted(x).read(), 12))
+
+
+def test_identities_tell_alterations_rows_and_joins_apart():
+    x, order = images(5), torch.randperm(64, generator=generator(1, "permutation"))
+    rows = [
+        x,
+        altered(x, Permutation(order)),
+        altered(x, Permutation(order.flip(0))),
+        altered(x, Rotation(30, 8, 8)),
+        altered(x, Rotation(60, 8, 8)),
+        altered(x, Resizing(4)),
+        altered(x[:4], Resizing(4)),
+        altered(x, Resizing(4))[:4],
+        joined([altered(x, Resizing(4)), x]),
+        joined([x, altered(x, Resizing(4))]),
+    ]
+
+    identities = [identity(some) for some in rows]
+
+    assert len(set(identities)) == len(rows)
+    assert identity(altered(x.clone(), Permutation(order.clone()))) == identities[1]

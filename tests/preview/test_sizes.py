@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor
 
+from clrun.device.rows import Rows
 from clrun.images.altered_rows import Permutation, altered, joined
 from clrun.images.mapped_rows import MappedRows, RowFile
 from clrun.images.patterns import Patterns
@@ -17,7 +16,7 @@ LABELS = 8
 ROW = 16
 
 
-def with_images(stream: Benchmark, *images: Tensor) -> Benchmark:
+def with_images(stream: Benchmark, *images: Rows) -> Benchmark:
     """The stream, experience k with images[k] for training and testing."""
     for experience, x in zip(stream, images, strict=True):
         rows = Patterns(x, experience.train.y)
@@ -47,7 +46,6 @@ def test_rows_of_a_file_take_no_memory(stream_of: Callable[..., Benchmark], tmp_
     path = tmp_path / "rows"
     path.write_bytes(bytes(9 * ROW))
     rows = MappedRows(RowFile(path, 9, (1, 4, 4)))
-    first, second = (cast(Tensor, part) for part in rows.split([4, 5]))
-    stream = with_images(stream_of([[4, 0], [0, 5]]), first, second)
+    stream = with_images(stream_of([[4, 0], [0, 5]]), *rows.split([4, 5]))
 
     assert sizes(stream) == (9 * LABELS, 9 * ROW)

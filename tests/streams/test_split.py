@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from clrun.errors import ConfigError
+from clrun.images.lazy_rows import stores
 from clrun.images.mapped_rows import MappedRows, RowFile
 from clrun.images.patterns import Patterns
 from clrun.sources import NUM_CLASSES
@@ -306,7 +307,7 @@ def test_permuted_experiences_have_the_same_rows_with_the_pixels_elsewhere():
 def test_altered_experiences_share_one_copy_of_the_images():
     first, second, third = load(**PERMUTED)
 
-    assert second.train.x.sources[0] is third.train.x.sources[0] is first.train.x
+    assert stores(second.train.x) == stores(third.train.x) == stores(first.train.x)
 
 
 def test_rotated_experiences_are_turned_in_even_steps_or_as_listed():

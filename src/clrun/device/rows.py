@@ -7,7 +7,7 @@ On the CPU that is where they are. On a CUDA device it is the device's memory wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -30,12 +30,20 @@ class Rows(Protocol):
     """What a tensor [N, ...] and rows that are read from a file when needed have in common."""
 
     @property
-    def shape(self) -> Sequence[int]: ...
+    def shape(self) -> torch.Size: ...
     @property
     def dtype(self) -> torch.dtype: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def nbytes(self) -> int: ...
     def __len__(self) -> int: ...
+    def __getitem__(self, index: Tensor | slice, /) -> Rows: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+    def dim(self) -> int: ...
     def index_select(self, dim: int, index: Tensor, /) -> Tensor: ...
-    def split(self, size: int, /) -> Any: ...
+    def split(self, sizes: Any, /) -> Sequence[Rows]: ...
+    def to(self, device: torch.device | str, /, *, non_blocking: bool = False) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,8 @@ def hold(rows: Rows, device: torch.device) -> DeviceRows:
 
 def _split(rows: Rows, size: int) -> Iterable[Tensor]:
     """Rows on the CPU without a copy, fewer at once where they are large images."""
-    pieces: Iterable[Tensor] = rows.split(at_once(size, rows, torch.device("cpu")))
+    cpu = torch.device("cpu")
+    pieces: Any = rows.split(at_once(size, rows, cpu))  # not read: who looks them up need not
     return pieces
 
 
@@ -95,7 +104,7 @@ def resident(rows: Rows, device: torch.device) -> Tensor:
     row_bytes = max(math.prod(rows.shape[1:]) * rows.dtype.itemsize, 1)
     start = 0
     for piece in rows.split(max(COPIED_AT_ONCE // row_bytes, 1)):
-        copy[start : start + len(piece)] = piece
+        copy[start : start + len(piece)] = piece.to("cpu")
         start += len(piece)
     return copy
 

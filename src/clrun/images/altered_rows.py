@@ -1,24 +1,20 @@
-"""Images that are changed as they are read: many streams over one copy of the data.
-
-Both kinds of rows here behave like a uint8 tensor [N, C, H, W] as far as a stream, a memory and a
-strategy use one, and make no image before `index_select`, `to` or `read` ask for it.
-"""
+"""Images that are changed as they are read: many streams over one copy of the data."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Protocol, cast
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from clrun.device.rows import Rows
+from clrun.images.lazy_rows import AT_ONCE, LazyRows, Store, identity, stores
 from clrun.images.transforms import resize
-
-AT_ONCE = 1024
-"""Rows that are altered together: bounds what is needed besides the result."""
 
 
 class Alteration(Protocol):
@@ -29,6 +25,9 @@ class Alteration(Protocol):
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """H' and W'."""
+
+    def identity(self) -> bytes:
+        """Tells this alteration from any other."""
 
 
 class Permutation:
@@ -45,11 +44,15 @@ class Permutation:
     def shape(self, height: int, width: int) -> tuple[int, int]:
         return height, width
 
+    def identity(self) -> bytes:
+        return b"permutation" + hashlib.blake2b(self.order.numpy().data).digest()
+
 
 class Rotation:
     """Counter-clockwise about the centre, bilinear, black where nothing was."""
 
     def __init__(self, degrees: float, height: int, width: int) -> None:
+        self.degrees = degrees
         c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
         theta = torch.tensor([[c, -s * height / width, 0], [s * width / height, c, 0]])
         self._grid = affine_grid(theta[None], [1, 1, height, width], align_corners=False)
@@ -61,6 +64,9 @@ class Rotation:
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         return height, width
+
+    def identity(self) -> bytes:
+        return f"rotation {self.degrees!r}".encode()
 
 
 class Resizing:
@@ -75,120 +81,79 @@ class Resizing:
     def shape(self, height: int, width: int) -> tuple[int, int]:
         return self.side, self.side
 
+    def identity(self) -> bytes:
+        return f"resizing {self.side}".encode()
 
-class LazyRows(ABC):
-    """Rows chosen from `total` ones that a subclass knows how to make."""
 
-    dtype = torch.uint8
-    device = torch.device("cpu")
-
-    def __init__(self, total: int, image: tuple[int, ...]) -> None:
-        self._index = torch.arange(total)
-        self._image = image
+class MadeRows(LazyRows):
+    """Rows that are made a few at a time, which bounds what is needed besides the result."""
 
     @abstractmethod
     def _made(self, rows: Tensor) -> Tensor:
-        """[n] int64, each below `total` -> [n, C, H, W] uint8"""
+        """[n] int64, each below `total`, n at most AT_ONCE -> [n, C, H, W] uint8"""
 
-    @property
-    @abstractmethod
-    def sources(self) -> tuple[Tensor, ...]:
-        """What the rows are made from."""
-
-    @property
-    def shape(self) -> torch.Size:
-        return torch.Size((len(self), *self._image))
-
-    @property
-    def nbytes(self) -> int:
-        """What a tensor of these rows would take."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def dim(self) -> int:
-        return len(self.shape)
-
-    def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """Rows made. [n] int64 -> [n, C, H, W] uint8"""
-        assert dim == 0, dim
-        rows = self._index.index_select(0, index)
-        made = torch.empty(len(rows), *self._image, dtype=torch.uint8)
-        for some, place in zip(rows.split(AT_ONCE), made.split(AT_ONCE), strict=True):
+    def _gathered(self, rows: Tensor) -> Tensor:
+        gathered = torch.empty(len(rows), *self._row_shape, dtype=torch.uint8)
+        for some, place in zip(rows.split(AT_ONCE), gathered.split(AT_ONCE), strict=True):
             place.copy_(self._made(some))
-        return made
-
-    def __getitem__(self, rows: Tensor | slice) -> LazyRows:
-        """A choice of rows, none of them made yet."""
-        view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        view._index = self._index[rows]
-        return view
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for rows in torch.arange(len(self)).split(AT_ONCE):
-            yield from self.index_select(0, rows)
-
-    def split(self, sizes: int | Sequence[int]) -> list[LazyRows]:
-        """Neighbouring rows, none of them made yet."""
-        places = torch.arange(len(self)).split(cast(int, sizes))
-        return [self[rows] for rows in places]
-
-    def read(self) -> Tensor:
-        """All rows made."""
-        return self.index_select(0, torch.arange(len(self)))
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Tensor:
-        """All rows made, and put on a device."""
-        return self.read().to(device, non_blocking=non_blocking)
+        return gathered
 
 
-class AlteredRows(LazyRows):
-    """Rows of `x` (a tensor, or rows that behave like one), altered."""
+class AlteredRows(MadeRows):
+    """Rows of `x`, altered."""
 
-    def __init__(self, x: Tensor, alteration: Alteration) -> None:
+    def __init__(self, x: Rows, alteration: Alteration) -> None:
         channels, height, width = x.shape[1:]
         super().__init__(len(x), (channels, *alteration.shape(height, width)))
         self._x, self._alteration = x, alteration
 
-    @property
-    def sources(self) -> tuple[Tensor, ...]:
-        return (self._x,)
+    def stores(self) -> frozenset[Store]:
+        return stores(self._x)
 
     def _made(self, rows: Tensor) -> Tensor:
         return self._alteration(self._x.index_select(0, rows))
 
+    def _origin(self) -> bytes:
+        return self._alteration.identity() + identity(self._x)
 
-class JoinedRows(LazyRows):
+
+class JoinedRows(MadeRows):
     """The rows of several parts, one after another."""
 
-    def __init__(self, parts: Sequence[Tensor]) -> None:
+    def __init__(self, parts: Sequence[Rows]) -> None:
         super().__init__(sum(len(part) for part in parts), tuple(parts[0].shape[1:]))
         self._parts = tuple(parts)
         self._ends = torch.tensor([len(part) for part in parts]).cumsum(0)
 
-    @property
-    def sources(self) -> tuple[Tensor, ...]:
-        return self._parts
+    def stores(self) -> frozenset[Store]:
+        return frozenset().union(*(stores(part) for part in self._parts))
 
     def _made(self, rows: Tensor) -> Tensor:
-        made = torch.empty(len(rows), *self._image, dtype=torch.uint8)
-        of = torch.bucketize(rows, self._ends, right=True)
-        for k in of.unique().tolist():
-            here = (of == k).nonzero().flatten()
+        made = torch.empty(len(rows), *self._row_shape, dtype=torch.uint8)
+        part_of = torch.bucketize(rows, self._ends, right=True)
+        for k in part_of.unique().tolist():
+            here = (part_of == k).nonzero().flatten()
             start = int(self._ends[k]) - len(self._parts[k])
             made[here] = self._parts[k].index_select(0, rows[here] - start)
         return made
 
-
-def altered(x: Tensor, alteration: Alteration) -> Tensor:
-    """`x` with every row altered when it is read; called a tensor because it serves as one."""
-    return cast(Tensor, AlteredRows(x, alteration))
+    def _origin(self) -> bytes:
+        return b"".join(identity(part) for part in self._parts)
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
+def altered(x: Rows, alteration: Alteration) -> Rows:
+    """`x` with every row altered when it is read."""
+    return AlteredRows(x, alteration)
+
+
+def resized(x: Rows, side: int) -> Rows:
+    """`x` at side x side pixels: at once if it is in memory, else whenever rows are read."""
+    if x.shape[2:] == (side, side):
+        return x
+    return resize(x, side) if isinstance(x, Tensor) else altered(x, Resizing(side))
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
     """All rows in one: a tensor of tensors, and made on demand of rows that are."""
-    if all(isinstance(part, Tensor) for part in parts):
-        return torch.cat(list(parts))
-    return cast(Tensor, JoinedRows(parts))
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    return torch.cat(tensors) if len(tensors) == len(parts) else JoinedRows(parts)

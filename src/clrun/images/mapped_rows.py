@@ -7,10 +7,8 @@ memory. Rows of 48 KB and more are gathered so at about three quarters of the sp
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from math import prod
@@ -22,6 +20,7 @@ import torch
 from torch import Tensor
 
 from clrun.errors import StorageError
+from clrun.images.lazy_rows import LazyRows, Store
 
 MAPPED_BYTES = 512 << 20
 """Up to this size a file is mapped whole: CORe50 at 32 px is 506 MB."""
@@ -42,83 +41,34 @@ class RowFile:
 
     @property
     def nbytes(self) -> int:
-        """Of all rows."""
+        """Bytes of all rows."""
         return self.count * self.row_bytes
 
 
-class MappedRows:
-    """Some rows of a file in some order; like a uint8 tensor [N, C, H, W] for what a stream needs.
+class MappedRows(LazyRows):
+    """Some rows of a file in some order.
 
-    Choosing rows reads nothing; `index_select`, `to` and `read` do. It may be pickled, copied and
-    used after a fork; the file stays readable while this lives, also when it is deleted.
+    They may be pickled, copied and used after a fork; the file stays readable while they live,
+    also when it is deleted.
     """
 
-    dtype = torch.uint8
-    device = torch.device("cpu")
-
     def __init__(self, file: RowFile) -> None:
+        super().__init__(file.count, file.row_shape)
         self._reader = _Reader(file)
-        self._rows = torch.arange(file.count)
 
     @property
     def file(self) -> RowFile:
+        """The file that the rows are in."""
         return self._reader.file
 
-    @property
-    def rows(self) -> Tensor:
-        """[N] int64: which rows of the file these are."""
-        return self._rows
+    def stores(self) -> frozenset[Store]:
+        return frozenset({Store(True, str(self.file.path), self.file.nbytes)})
 
-    @property
-    def shape(self) -> torch.Size:
-        return torch.Size((len(self._rows), *self.file.row_shape))
+    def _gathered(self, rows: Tensor) -> Tensor:
+        return self._reader.gather(rows)
 
-    @property
-    def nbytes(self) -> int:
-        """What the rows would take in memory."""
-        return len(self._rows) * self.file.row_bytes
-
-    def identity(self) -> bytes:
-        """Tells these rows from any others without reading them; 16 bytes."""
-        told = hashlib.blake2b(str(self.file).encode(), digest_size=16)
-        told.update(self._rows.numpy().data)
-        return told.digest()
-
-    def dim(self) -> int:
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Tensor | slice) -> MappedRows:
-        """The chosen rows, not read: by number ([n] int64), by mask ([N] bool) or by slice."""
-        return self._of(self._rows[index])
-
-    def split(self, sizes: int | Sequence[int]) -> list[MappedRows]:
-        """Pieces of one size (the last may be shorter) or of the given ones, not read."""
-        return [self._of(rows) for rows in self._rows.split(sizes)]
-
-    def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """Read the rows at `index`. [n] int64 -> [n, C, H, W] uint8
-
-        Raises:
-            StorageError: the file cannot be read, or is shorter than it was.
-        """
-        assert dim == 0, dim
-        return self._reader.gather(self._rows.index_select(0, index))
-
-    def read(self) -> Tensor:
-        """All rows, in memory."""
-        return self._reader.gather(self._rows)
-
-    def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """All rows, read and then moved as `Tensor.to` does."""
-        return self.read().to(*args, **kwargs)
-
-    def _of(self, rows: Tensor) -> MappedRows:
-        chosen = object.__new__(MappedRows)
-        chosen._reader, chosen._rows = self._reader, rows
-        return chosen
+    def _origin(self) -> bytes:
+        return str(self.file).encode()
 
 
 class _Reader:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic
 
 import torch
 from torch import Tensor
+from typing_extensions import NamedTuple, TypeVar  # generic and with a default from 3.13 on
 
+from clrun.device.rows import Rows
 from clrun.images.altered_rows import joined
 
+X = TypeVar("X", bound=Rows, default=Rows, covariant=True)
 
-class Patterns(NamedTuple):
-    """Inputs and their labels, always together: x[i] belongs to y[i]."""
 
-    x: Tensor
-    """[N, C, H, W] uint8; or rows that serve as such a tensor and are read or made only when
-    `index_select` asks for them (`mapped_rows`, `altered_rows`)"""
+class Patterns(NamedTuple, Generic[X]):
+    """Inputs and their labels, always together: x[i] belongs to y[i].
+
+    What a stream has is `Patterns`, in memory or not; a minibatch is `Patterns[Tensor]`.
+    """
+
+    x: X
+    """[N, C, H, W] uint8: a tensor, or rows that are read or made when `index_select` asks for them
+    (`lazy_rows`)"""
     y: Tensor
     """[N] int64"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -65,8 +65,10 @@ class ReplayMemory:
         if keys is None:
             rng = generator(self.seed, "memory", experience)
             keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
+        images = cast(Tensor, x)  # where it is not in memory, a table only selects rows of it
         stored = {name: column.detach().cpu() for name, column in (columns or {}).items()}
-        new = self._measured(Table(y, torch.full_like(y, experience), keys, {"x": x, **stored}))
+        named = {"x": images, **stored}
+        new = self._measured(Table(y, torch.full_like(y, experience), keys, named))
 
         def order(pool: Table, k: int) -> Tensor:
             with span("selection"):

@@ -81,8 +81,8 @@ class Preview:
     @property
     def test(self) -> int:
         """Test rows, over all experiences; a test set that several share counts once."""
-        tests = [experience.test for experience in self.stream]
-        return sum({_identity(test.x): len(test.y) for test in tests}.values())
+        tests = {id(experience.test.x): experience.test for experience in self.stream}
+        return sum(len(test.y) for test in tests.values())
 
     def counts(self) -> Tensor:
         """Training rows of each class in each experience. [experiences, classes] int64"""
@@ -162,8 +162,3 @@ def _of(experience: Experience, seen: set[int], steps: int | None) -> Experience
         bytes=experience.train.x.nbytes,
         steps=steps,
     )
-
-
-def _identity(x: Tensor) -> int:
-    """A value that is the same for the same rows."""
-    return x.data_ptr() if isinstance(x, Tensor) else id(x)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from torch import Tensor
-
-from clrun.images.mapped_rows import MappedRows
+from clrun.images.lazy_rows import Store, stores
 from clrun.streams.experience import Benchmark
 
 
@@ -20,24 +18,11 @@ class Sizes(NamedTuple):
 
 
 def sizes(stream: Benchmark) -> Sizes:
-    """What the whole stream takes: training, test and validation rows."""
-    memory: dict[int, int] = {}
-    disk: dict[str, int] = {}
+    """The bytes of the whole stream: training, test and validation rows."""
+    found: set[Store] = set()
     for experience in stream:
         for patterns in (experience.train, experience.test, experience.validation):
             if patterns is not None:
-                _add(patterns.x, memory, disk)
-                _add(patterns.y, memory, disk)
-    return Sizes(sum(memory.values()), sum(disk.values()))
-
-
-def _add(rows: Any, memory: dict[int, int], disk: dict[str, int]) -> None:
-    """Note what `rows` stand on: a tensor's storage, a file, or other rows that they alter."""
-    if isinstance(rows, Tensor):
-        storage = rows.untyped_storage()
-        memory[storage.data_ptr()] = storage.nbytes()
-    elif isinstance(rows, MappedRows):
-        disk[str(rows.file.path)] = rows.file.nbytes
-    else:
-        for source in rows.sources:
-            _add(source, memory, disk)
+                found |= stores(patterns.x) | stores(patterns.y)
+    disk = sum(store.nbytes for store in found if store.on_disk)
+    return Sizes(sum(store.nbytes for store in found) - disk, disk)

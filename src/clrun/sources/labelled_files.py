@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from clrun.images.cache import cached_images
 from clrun.images.download import Progress
@@ -97,8 +96,7 @@ class LabelledFiles:
         """Decode the files into the cache, or find them there."""
         files, rows = self.found
         with told_of(self.root):
-            images = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
-        x = cast(Tensor, images)  # rows of a file, which do what a stream asks of a tensor
+            x = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
         train, test = (~rows.is_test).nonzero().flatten(), rows.is_test.nonzero().flatten()
         if recall(self._facts_key) is None:
             remember(self._facts_key, Facts(*self._shape, *channel_statistics(x[train])))

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from clrun.device.rows import Rows
 from clrun.disk.files import storage_errors, write_json
 from clrun.disk.fingerprints import fingerprint
 from clrun.images.cache import cache_folder
@@ -33,11 +34,11 @@ class Facts:
     std: tuple[float, ...]
 
 
-def channel_statistics(x: Any) -> Statistics:
+def channel_statistics(x: Rows) -> Statistics:
     """Mean and standard deviation of each channel, pixels in [0, 1]; exact sums of integers.
 
     A channel that is the same everywhere gets a deviation of one grey level, to divide by.
-    `x`: [N, C, H, W] uint8, a tensor or rows of a file.
+    `x`: [N, C, H, W] uint8, in memory or not.
     """
     n, channels, height, width = x.shape
     block = max(1, BLOCK_BYTES // (channels * height * width))

@@ -88,7 +88,7 @@ class DER:
         draws = [draw(None, len(held), size if w else 0, rng) for w in (c.alpha, c.beta)]
         return [held.select(rows).to(self.parts.device.torch) for rows in draws]
 
-    def _offer(self, rows: Patterns, logits: Tensor, place: Place) -> None:
+    def _offer(self, rows: Patterns[Tensor], logits: Tensor, place: Place) -> None:
         """Offer rows as they are, with the logits that they had before the update."""
         rng = place.generator(self.parts.seed, "memory")
         keys = torch.rand(len(rows.y), generator=rng, dtype=torch.float64)

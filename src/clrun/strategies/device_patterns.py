@@ -40,7 +40,7 @@ class PatternMinibatches:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, iteration: int) -> Patterns:
+    def __getitem__(self, iteration: int) -> Patterns[Tensor]:
         return Patterns(self._x.take(self._places[iteration]), self._labels[iteration])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,16 +10,17 @@ from math import prod
 import torch
 from torch import Tensor
 
+from clrun.device.rows import Rows
 from clrun.errors import StorageError
+from clrun.images.lazy_rows import identity
 from clrun.memory.row_order import empty_rows, is_channels_last
 
 IN_MEMORY = 2**30
 """Bytes of latents kept in memory; more go to a file that is mapped into it."""
-HASHED_AT_ONCE = 1024
 
 
 class LatentCache:
-    """Latents of the images it was asked for, found again by the images' content.
+    """Latents of the images it was asked for, found again by the images' identity.
 
     They are computed in chunks of one shape, the last one filled up, so that a row gives the same
     bits whatever rows were beside it. `compute` turns [chunk, C, H, W] uint8 into latents.
@@ -36,30 +36,30 @@ class LatentCache:
     def nbytes(self) -> int:
         return sum(latents.nbytes for latents in self._held.values())
 
-    def latents(self, x: Tensor) -> Tensor:
+    def latents(self, x: Rows) -> Tensor:
         """The latents of uint8 images on the CPU, looked up or computed. [N, C, H, W] -> [N, ...]
 
         Raises:
             StorageError: they go to a file, and there is no room for it.
         """
-        key = _fingerprint(x)
+        key = identity(x)
         if key not in self._held:
             self._held[key] = self._computed(x)
         return self._held[key]
 
-    def forget(self, x: Tensor) -> None:
+    def forget(self, x: Rows) -> None:
         """Give the space of these images' latents back."""
-        self._held.pop(_fingerprint(x), None)
+        self._held.pop(identity(x), None)
 
     def clear(self) -> None:
         """The lower part has changed: nothing held is true any more."""
         self._held.clear()
 
-    def compute(self, x: Tensor) -> Tensor:
+    def compute(self, x: Rows) -> Tensor:
         """As `latents`, bit for bit, without keeping any."""
         return torch.cat([self._chunked(rows).cpu() for rows in x.split(self._chunk)])
 
-    def _computed(self, x: Tensor) -> Tensor:
+    def _computed(self, x: Rows) -> Tensor:
         chunks = x.split(self._chunk)
         first = self._chunked(chunks[0])
         found = self._space(len(x), first)
@@ -67,8 +67,8 @@ class LatentCache:
             place.copy_(first if rows is chunks[0] else self._chunked(rows))
         return found
 
-    def _chunked(self, rows: Tensor) -> Tensor:
-        rows, missing = rows.to("cpu"), self._chunk - len(rows)  # made or read now, where lazy
+    def _chunked(self, lazy: Rows) -> Tensor:
+        rows, missing = lazy.to("cpu"), self._chunk - len(lazy)  # made or read now, where lazy
         if missing:
             rows = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
         return self._compute(rows)[: self._chunk - missing]
@@ -82,15 +82,6 @@ class LatentCache:
             return _mapped((count, *shape), like.dtype)
         channels, height, width = shape
         return _mapped((count, height, width, channels), like.dtype).permute(0, 3, 1, 2)
-
-
-def _fingerprint(x: Tensor) -> bytes:
-    """The same for the same images, wherever they lie in memory."""
-    assert x.dtype == torch.uint8, x.dtype
-    told = hashlib.blake2b(str(tuple(x.shape)).encode(), digest_size=16)
-    for rows in x.split(HASHED_AT_ONCE):  # of rows that are not in memory, so many are at a time
-        told.update(rows.to("cpu").contiguous().numpy().data)
-    return told.digest()
 
 
 def _mapped(shape: Sequence[int], dtype: torch.dtype) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx
 
+from clrun.device.rows import Rows
 from clrun.fast.chunks import frozen_rows, learning_rows
 from clrun.fast.folding import folded
 from clrun.memory.row_order import take_rows
@@ -34,7 +35,7 @@ class LatentSource:
         self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
 
-    def begin(self, x: Tensor, *, settled: bool) -> None:
+    def begin(self, x: Rows, *, settled: bool) -> None:
         """An experience with training images `x` starts or is continued."""
         self.settled = settled
         if not settled:
@@ -43,7 +44,7 @@ class LatentSource:
             with span("latents"):
                 self._current = self.cache.latents(x)
 
-    def end(self, x: Tensor) -> None:
+    def end(self, x: Rows) -> None:
         """It is over, and with it the only time that the lower part may learn."""
         if self._current is not None:
             self.cache.forget(x)
@@ -59,21 +60,21 @@ class LatentSource:
         """The current experience's latents were all computed when it began."""
         return self._current is not None
 
-    def training(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
+    def training(self, x: Rows, rows: Tensor, place: Place) -> Tensor:
         """Latents of a minibatch's rows of `x`, augmented, on the device."""
         with span("latents"):
             if self._current is not None:
                 return self.parts.device.put(take_rows(self._current, rows))
             return self._augmented(x, rows, place)
 
-    def _augmented(self, x: Tensor, rows: Tensor, place: Place) -> Tensor:
+    def _augmented(self, x: Rows, rows: Tensor, place: Place) -> Tensor:
         parts = self.parts
         rng = place.generator(parts.seed, "augmentation")
         images = x.index_select(0, rows).to(parts.device.torch)
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
         return self._frozen(inputs) if self.settled else self._learning(inputs)
 
-    def kept(self, x: Tensor, rows: Tensor) -> Tensor:
+    def kept(self, x: Rows, rows: Tensor) -> Tensor:
         """Latents of rows of `x` by the weights of now, without augmentation, on the CPU."""
         if self._current is not None:
             return take_rows(self._current, rows)

@@ -102,10 +102,10 @@ class Rehearsal:
         drawn = self._drawn(experience, epoch)
         return _MixedMinibatches(rows, current.minibatches(rows), drawn)
 
-    def _drawn(self, experience: Experience, epoch: int) -> Callable[[int], Patterns]:
+    def _drawn(self, experience: Experience, epoch: int) -> Callable[[int], Patterns[Tensor]]:
         """Rows drawn from the memory as it is when an update comes; none while it is empty."""
 
-        def drawn(iteration: int) -> Patterns:
+        def drawn(iteration: int) -> Patterns[Tensor]:
             held, device = self.memory.exemplars, self.parts.device.torch
             groups = {"experience": held.experience, "class": held.y, "none": None}
             rng = generator(self.parts.seed, "replayed rows", experience.index, epoch, iteration)
@@ -129,7 +129,7 @@ class _MixedMinibatches:
         self,
         rows: Sequence[Tensor],
         current: PatternMinibatches,
-        remembered: Callable[[int], Patterns],
+        remembered: Callable[[int], Patterns[Tensor]],
     ) -> None:
         self._rows, self._current, self._remembered = rows, current, remembered
 

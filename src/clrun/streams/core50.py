@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -165,7 +165,7 @@ class Core50:
 
 
 def _chosen(x: MappedRows, y: Tensor, rows: Tensor) -> Patterns:
-    return Patterns(cast(Tensor, x[rows]), y[rows])
+    return Patterns(x[rows], y[rows])
 
 
 def first_seen(y: Tensor, train: list[Tensor], num_classes: int) -> Tensor:

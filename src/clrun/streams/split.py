@@ -8,13 +8,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from clrun.device.rows import Rows
 from clrun.errors import ConfigError
-from clrun.images.altered_rows import Alteration, Permutation, Resizing, Rotation, altered
+from clrun.images.altered_rows import Alteration, Permutation, Rotation, altered, resized
 from clrun.images.augment import JITTER, AugmentPolicy, preset
 from clrun.images.download import Progress
 from clrun.images.files import data_folder
 from clrun.images.patterns import Patterns
-from clrun.images.transforms import Transform, resize
+from clrun.images.transforms import Transform
 from clrun.seeds import generator
 from clrun.sources import NUM_CLASSES, SOURCES, SourceName
 from clrun.sources.source import Source
@@ -139,7 +140,7 @@ class Split:
             for k, (ours, theirs) in enumerate(zip(*parts, strict=True))
         ]
 
-    def _alterations(self, x: Tensor, seed: int) -> list[Alteration | None]:
+    def _alterations(self, x: Rows, seed: int) -> list[Alteration | None]:
         """What happens to the images of each experience; None: nothing."""
         config, (height, width) = self.config, x.shape[2:]
         own = config.class_order_seed
@@ -154,12 +155,8 @@ class Split:
         return [None, *(Permutation(torch.randperm(height * width, generator=rng)) for rng in rngs)]
 
     def _resized(self, patterns: Patterns) -> Patterns:
-        side, x = self.config.image_size, patterns.x
-        if side is None or x.shape[2:] == (side, side):
-            return patterns
-        # rows that are not in memory stay out of it: they are resized when they are read
-        smaller = resize(x, side) if isinstance(x, Tensor) else altered(x, Resizing(side))
-        return Patterns(smaller, patterns.y)
+        side = self.config.image_size
+        return patterns if side is None else Patterns(resized(patterns.x, side), patterns.y)
 
     def _transform(self) -> Transform:
         channels = self.source.channels
