@@ -101,6 +101,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     device = build(nodes["device"])
     with isolated(config.seed, "weights"):
         model = build(nodes["model"], benchmark.shape())
+    set_products(model, tricks=device.tricks)
     layer = nodes["selection"].values.get("layer_name")
     if layer is not None:
         require_layer(model, layer, key="selection.layer_name")
@@ -125,7 +126,6 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     shape, minibatch = benchmark.shape(), nodes["strategy"].config.train_mb_size
     image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
-    set_products(model, tricks=device.tricks)
     fastest.choose(device, model, image_shape, minibatch, prepared.update_macs)
     return prepared
 
