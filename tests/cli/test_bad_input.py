@@ -102,6 +102,17 @@ VALUES = [
         "strategy.epoch_length=longest",
         "epoch_length=current",
     ),
+    ("strategy.schedule=step", "strategy.schedule_milestones=[]", "schedule=constant"),
+    (
+        "strategy.schedule=cosine strategy.schedule_milestones=[5]",
+        "strategy.schedule_milestones=[5]",
+        "schedule=step",
+    ),
+    (
+        "strategy.schedule=step strategy.schedule_milestones=[5,20]",
+        "strategy.schedule_milestones=[5, 20]",
+        "train_epochs=20",
+    ),
     ("eval.stream=validation", "eval.stream=validation", "benchmark.validation_fraction"),
     ("storage_policy.adaptive_size=false", "storage_policy.num_experiences", "null"),
     ("storage_policy.num_experiences=5", "storage_policy.num_experiences=5", "adaptive_size"),

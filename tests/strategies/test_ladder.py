@@ -36,6 +36,11 @@ RESUMED = {
     **{f"{name}-sgd": (name, *SMALL, *SGD, *RANDOM) for name in OPTIONS},
     **{f"{name}-adam": (name, *SMALL, *ADAM, *RANDOM) for name in OPTIONS},
     "naive-fp16": ("naive", *SMALL, *SGD, *RANDOM, "device.precision=fp16"),
+    "naive-cosine": ("naive", *SMALL, *ADAM, *RANDOM, "strategy.schedule=cosine"),
+    "ar1-step": (
+        *("ar1", *SMALL, *SGD, *RANDOM, "strategy.head_lr_factor=3"),
+        *("strategy.schedule=step", "strategy.schedule_milestones=[1,2]"),
+    ),
     "replay-online": ("replay", *SMALL, *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
     "replay-herding": (
         "replay",

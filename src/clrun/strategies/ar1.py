@@ -76,6 +76,7 @@ class AR1:
         head: Literal["cwr_star", "plain"]
 
         def __post_init__(self) -> None:
+            super().__post_init__()
             if self.rm_sz > 0 and self.train_mb_size < 2:
                 raise ValueError(
                     f"train_mb_size={self.train_mb_size}: cannot hold a new and a replayed row. "

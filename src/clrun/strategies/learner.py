@@ -27,6 +27,7 @@ from clrun.profiling.spans import span
 from clrun.strategies.criterion import criterion
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
+from clrun.strategies.schedule import rate
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.snapshot import Snapshot
 from clrun.strategies.step import Step
@@ -68,6 +69,7 @@ class Learner:
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
         self._experience: Experience | None = None
+        self._lrs: list[float] = []  # step sizes of the optimizer's groups before the schedule
         self._augmentation: torch.Generator | None = None
         if model is None:
             self.start(parts.model.parameters(), keys.lr)
@@ -95,6 +97,7 @@ class Learner:
         else:
             kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
             self.optimizer = kind(trainable, lr, weight_decay=keys.l2, fused=True)
+        self._lrs = [group["lr"] for group in self.optimizer.param_groups]
 
     def begin(self, experience: Experience) -> None:
         """Start an experience, or go on inside it after `load_state_dict`.
@@ -186,6 +189,9 @@ class Learner:
             for plugin in self.plugins:
                 plugin.before_update(update)
         with span("optimizer"):
+            if self.keys.schedule != "constant":
+                for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
+                    group["lr"] = lr * rate(self.keys, update.place)
             self._step(self.optimizer)
         with span("plugins"):
             for plugin in self.plugins:

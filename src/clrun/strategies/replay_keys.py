@@ -22,6 +22,7 @@ class ReplayKeys(SharedKeys):
     memory_update: Literal["experience", "minibatch"]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Composition.of(self)
         if self.mix == "split" and self.train_mb_size < 2:
             raise ValueError(

@@ -21,6 +21,28 @@ class SharedKeys:
     train_mb_size: Count
     eval_mb_size: Count
     optimizer: Literal["sgd", "adam", "adamw"]
+    schedule: Literal["constant", "cosine", "step"]
+    schedule_milestones: list[Count]
+    schedule_factor: Positive
     criterion: Literal["cross_entropy", "binary_cross_entropy"]
     plugins: list[dict[str, Any]]
     eval_every: Annotated[int, Field(ge=-1)]
+
+    def __post_init__(self) -> None:
+        """Check the schedule; a `Config` with a check of its own calls this first."""
+        milestones, epochs = self.schedule_milestones, self.train_epochs
+        if self.schedule == "step" and not milestones:
+            raise ValueError(
+                "schedule_milestones=[]: strategy.schedule=step has no epoch to change the step "
+                "size after. Name some, or use strategy.schedule=constant."
+            )
+        if self.schedule != "step" and milestones:
+            raise ValueError(
+                f"schedule_milestones={milestones}: strategy.schedule={self.schedule} has none. "
+                "Use strategy.schedule=step, or no milestones."
+            )
+        if any(milestone >= epochs for milestone in milestones):
+            raise ValueError(
+                f"schedule_milestones={milestones}: an experience is over after "
+                f"strategy.train_epochs={epochs}. Use milestones below that."
+            )

@@ -1,0 +1,24 @@
+"""How the step size changes over an experience: a function of an update's place, so of no history.
+
+`step` and `cosine` are those of PyTorch's `MultiStepLR` and `CosineAnnealingLR` (Loshchilov &
+Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts inside an experience), begun afresh
+with each experience; `cosine` goes on at every update, not at every epoch.
+"""
+
+from __future__ import annotations
+
+import math
+
+from clrun.strategies.places import Place
+from clrun.strategies.shared_keys import SharedKeys
+
+
+def rate(keys: SharedKeys, place: Place) -> float:
+    """What the step size is multiplied with at one update; 1 at the first of an experience."""
+    if keys.schedule == "cosine":
+        made = place.epoch * place.iterations + place.iteration
+        return (1 + math.cos(math.pi * made / (keys.train_epochs * place.iterations))) / 2
+    if keys.schedule == "step":
+        passed = sum(milestone <= place.epoch for milestone in keys.schedule_milestones)
+        return keys.schedule_factor**passed
+    return 1.0
