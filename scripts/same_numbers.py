@@ -1,213 +1,356 @@
-"""Compare results.json and all losses of two commits; see scripts/same_numbers."""
+"""Compare this tree's numbers with those of a commit, experiment by experiment.
+
+    python scripts/same_numbers.py REV [--data-root DIR] [--only NAME...] [--fresh] [--list]
+                                       [--keep DIR]
+
+    PYTHONPATH=$PWD/src python scripts/same_numbers.py 8ba4d06 --data-root DIR --only 'replay*'
+
+Each case of same_numbers_cases.yaml runs with REV's code and with the code of the tree this file
+is in. Every field of results.json and of metrics.jsonl (each step's loss among them) must be
+equal, but for times, memory peaks and hashes of keys. A field that one side alone has is
+mentioned, and no difference. A case with keys that REV lacks is skipped. REV's runs are kept in
+the user's temporary folder, by commit: the second comparison takes half as long; --fresh makes
+them again. --only takes names and patterns. --data-root holds FashionMNIST/raw (and core50/, for
+its lists); TORCH_HOME holds torchvision's weights. The exit code is 1 when a case differs or fails
+here alone.
+"""
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import getpass
+import hashlib
 import json
+import math
 import os
+import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-NOT_COMPARED = ("config_hash", "wall_seconds", "peak_rss_bytes", "peak_device_bytes")
-"""Fields that two runs of one commit differ in, and the hash of keys, whose number grows."""
-SHORT = "strategy.train_epochs=3"
-ADAM = "strategy=naive strategy.lr=0.001 strategy.optimizer=adam"
-CNN = f"model=cnn model.channels=[8,16] model.norm=batch {SHORT}"
-AR1 = "experiment=ar1_digits strategy.train_epochs=2"
-AR1_CNN = f"{AR1} model=cnn model.channels=[8,16] model.norm=batch"
-FEW = "benchmark.limit_per_class=200"
-NIC = "benchmark.n_experiences=6 benchmark.limit_per_class=60 strategy.train_epochs=1"
-THREE = f"benchmark.n_experiences=3 {SHORT}"
-ONLINE = "strategy.memory_update=minibatch strategy.train_epochs=1"
-FIXED = {
-    "default": "",
-    "naive": f"strategy=naive {SHORT}",
-    "cumulative": f"strategy=cumulative {SHORT}",
-    "joint": f"strategy=joint {SHORT}",
-    "adam": f"{ADAM} {SHORT}",
-    "adamw bce": f"{ADAM}w strategy.criterion=binary_cross_entropy {SHORT}",
-    "momentum": f"strategy=naive strategy.momentum=0.9 strategy.lr=0.02 strategy.l2=0.001 {SHORT}",
-    "si": f"strategy=naive strategy.plugins=[{{name:si,ewc_lambda:1}}] {SHORT}",
-    "dropout augment": f"model.dropout=0.3 benchmark.augment=crop_flip {SHORT}",
-    "eval every epoch": f"strategy.eval_every=1 eval=seen {SHORT}",
-    "cnn": f"strategy=naive {CNN}",
-    "cnn replay": f"strategy=replay {CNN}",
-    "replay bf16": f"device.precision=bf16 {SHORT}",
-    "slim_resnet18": "model=slim_resnet18 model.width=8 benchmark.limit_per_class=30 "
-    "strategy.train_epochs=1",
-    "online stream": "strategy=naive benchmark.scenario=online "
-    "benchmark.rows_per_experience=200 strategy.train_epochs=1",
-    "blurry": f"benchmark.scenario=blurry benchmark.blur=0.2 {SHORT}",
-    "permuted": f"benchmark.scenario=permuted {THREE}",
-    "rotated": f"benchmark.scenario=rotated {THREE}",
-    "repetition": f"benchmark.scenario=repetition benchmark.repetition_p=0.3 {SHORT}",
-    "long_tailed": f"benchmark.scenario=long_tailed benchmark.imbalance=10 {SHORT}",
-    "ni": f"benchmark.scenario=ni {SHORT}",
-    "validation": f"benchmark.validation_fraction=0.2 eval.stream=validation {SHORT}",
-    "replay add longest": f"strategy.mix=add strategy.epoch_length=longest {SHORT}",
-    "replay by class": f"strategy.balance=class storage_policy=class_balanced {SHORT}",
-    "ar1_digits": "experiment=ar1_digits",
-    "ar1 bn": f"{AR1_CNN} strategy.norm=bn",
-    "ar1 brn": f"{AR1_CNN} strategy.norm=brn",
-    "ar1 uint8": f"{AR1} strategy.latent_dtype=uint8",
-    "ar1 float16": f"{AR1} strategy.latent_dtype=float16",
-    "ar1 si": f"{AR1} strategy.ewc_lambda=1",
-    "ar1 plain head": f"{AR1} strategy.head=plain",
-    "ar1 augmented": f"{AR1} benchmark.augment=crop strategy.latent_cache=off",
-    "ar1 adam": f"{AR1} strategy.optimizer=adam strategy.lr=0.001 strategy.momentum=0",
-    "ar1 mobilenet_v1": "strategy=ar1 benchmark.limit_per_class=16 benchmark.n_experiences=2 "
-    "strategy.train_epochs=1 strategy.train_mb_size=16 strategy.rm_sz=20 "
-    "eval.limit_per_experience=20",
-    "fashion er recipe": f"experiment=er_split_fashion_mnist {FEW}",
-    "fashion online recipe": f"experiment=online_replay_split_fashion_mnist {FEW}",
-    "fashion ar1 recipe": f"experiment=ar1_fashion_mobilenet_v2 {NIC} eval.limit_per_experience=10",
-    "fashion naive recipe": f"experiment=naive_fashion_mobilenet_v2 {NIC} "
-    "eval.limit_per_experience=10",
-    "core50 ar1free recipe": "experiment=core50_nicv2_391_ar1free",
-    "core50 ar1free caffe recipe": "experiment=core50_nicv2_391_ar1free_caffe",
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CASES = Path(__file__).with_name("same_numbers_cases.yaml")
+COMMON = "device=cpu device.threads=1 log_every=1"
+FILES = ("results.json", "metrics.jsonl")
+VARY = {
+    "config_hash",
+    "device_peak_bytes",
+    "peak_device_bytes",
+    "peak_rss_bytes",
+    "rss_peak_bytes",
+    "seconds",
+    "wall_seconds",
 }
-"""Name of each experiment -> its overrides; those of `cases` come on top."""
+BAD_INPUT = 2  # clrun's exit code for a key or a value it does not know
 
 
-def cases() -> dict[str, list[str]]:
-    """Name of each experiment -> its overrides, every policy with every selection among them."""
-    found = dict(FIXED)
-    for policy in ("experience_balanced", "class_balanced", "reservoir"):
-        for selection in ("random", "herding", "closest_to_center"):
-            if policy == "reservoir" and selection != "random":
-                continue  # it keeps rows at random
-            words = f"storage_policy={policy} selection={selection} strategy.mem_size=60"
-            found[f"replay {policy} {selection}"] = f"{words} {SHORT}"
-            found[f"online {policy} {selection}"] = f"{words} {ONLINE}"
-    return {name: words.split() for name, words in found.items()}
+@dataclass(frozen=True)
+class Case:
+    """One experiment: its name and the words after `clrun`."""
+
+    name: str
+    words: tuple[str, ...]
+    missing: str | None  # what the machine lacks to run it
 
 
-def main() -> int:
-    args = _arguments()
-    chosen = {n: w for n, w in cases().items() if not args.only or n in args.only}
-    if args.list:
-        print("\n".join(f"{name}: {' '.join(words)}" for name, words in chosen.items()))
-        return 0
-    if args.side is not None:
-        _run_side(chosen, Path(args.side), args.data_root)
-        return 0
-    if args.rev is None:
-        sys.exit("same_numbers: name a commit to compare with.")
-    commit = _git("rev-parse", f"{args.rev}^{{commit}}")
-    kept = Path(tempfile.gettempdir()) / "clrun-same-numbers" / commit[:12]
-    with tempfile.TemporaryDirectory(prefix="clrun-numbers-") as here:
-        before = {} if args.fresh else _known(kept, chosen)
-        missing = [name for name in chosen if name not in before]
-        if missing:
-            with tempfile.TemporaryDirectory(prefix="clrun-rev-") as tree:
-                _git("worktree", "add", "--detach", "--quiet", tree, commit)
-                try:
-                    _start_side(Path(tree), kept, missing, args.data_root)
-                finally:
-                    _git("worktree", "remove", "--force", tree)
-            before = _known(kept, chosen)
-        _start_side(ROOT, Path(here), list(chosen), args.data_root)
-        return _report(chosen, before, _known(Path(here), chosen), args.rev)
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case on one side: a folder with its files and exit code."""
+
+    folder: Path
+
+    @property
+    def code(self) -> int:
+        return int((self.folder / "code").read_text())
+
+    def last_line(self) -> str:
+        lines = (self.folder / "screen.txt").read_text().strip().splitlines()
+        return lines[-1] if lines else "no output"
+
+
+def cases(made: Path, data_root: Path | None) -> list[Case]:
+    """Every case, with paths filled in."""
+    content = yaml.safe_load(CASES.read_text())
+    places = {
+        "{small}": content["small"],
+        "{tiny}": content["tiny"],
+        "{data}": str(data_root),
+        "{made}": str(made),
+    }
+    found = []
+    for name, text in content["cases"].items():
+        missing = None
+        if "{data}" in text and not (data_root and (data_root / "FashionMNIST").is_dir()):
+            missing = "needs --data-root with FashionMNIST"
+        if "{made}/core50" in text and not _core50_lists(data_root):
+            missing = "needs CORe50's file lists in --data-root"
+        if "mobilenet_v2" in text and "TORCH_HOME" not in os.environ:
+            missing = "needs TORCH_HOME with torchvision's weights"
+        for place, value in places.items():
+            text = text.replace(place, value)
+        found.append(Case(name, (*COMMON.split(), *shlex.split(text)), missing))
+    return found
+
+
+def make_data(made: Path, data_root: Path | None) -> None:
+    """Small data sets of one's own from scikit-learn's digits, and a few of CORe50's names."""
+    if (made / "done").exists():
+        return
+    shutil.rmtree(made, ignore_errors=True)
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x, y = (digits.images[:300] * 15).astype(np.uint8), digits.target[:300]
+    (made / "csv").mkdir(parents=True)
+    np.savez(made / "digits.npz", x=x, y=y)
+    lines = ["path,label"]
+    for number, (pixels, label) in enumerate(zip(x, y, strict=True)):
+        colours = np.stack([pixels, 255 - pixels, np.roll(pixels, 3, axis=1)], axis=-1)
+        (made / "folder" / f"class_{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(made / "folder" / f"class_{label}" / f"{number}.png")
+        Image.fromarray(colours).save(made / "csv" / f"{number}.png")
+        lines.append(f"{number}.png,{label}")
+    (made / "csv" / "labels.csv").write_text("\n".join(lines) + "\n")
+    lists = _core50_lists(data_root)
+    if lists:
+        tree = [Path(sys.executable), ROOT / "scripts" / "core50_tree", lists, made / "core50"]
+        paths = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        subprocess.run([*tree, "--every", "100"], check=True, env=paths, capture_output=True)
+    (made / "done").touch()
+
+
+def _core50_lists(data_root: Path | None) -> Path | None:
+    found = sorted((data_root / "core50").glob("*.tar.xz")) if data_root else []
+    return found[0] if found else None
+
+
+def run_cases(source: Path, selected: list[Case], folders: Mapping[str, Path]) -> None:
+    """Run cases with the code in `source`: one process imports, a fork of it runs each case."""
+    tasks = [(case.words, str(folders[case.name])) for case in selected]
+    if not tasks:
+        return
+    paths = {**os.environ, "PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, __file__, "--worker"],
+        input=json.dumps(tasks),
+        text=True,
+        env=paths,
+        check=True,
+    )
+
+
+def worker() -> None:
+    """Run the tasks on standard input, each in a fork that has nothing left over from another."""
+    for module in ("sklearn.datasets", "torch", "torchvision"):
+        import_module(module)  # once, not in every fork
+
+    tasks = json.load(sys.stdin)
+    for number, (words, folder) in enumerate(tasks, start=1):
+        name = Path(folder).name
+        if sys.stderr.isatty():
+            print(f"\r{number}/{len(tasks)} {name}\033[K", end="", file=sys.stderr, flush=True)
+        child = os.fork()
+        if child == 0:
+            _run_task(words, Path(folder))
+        os.waitpid(child, 0)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+
+
+def _run_task(words: list[str], target: Path) -> None:
+    """Run clrun and keep its files in the target, which appears only when whole; never returns."""
+    work = Path(tempfile.mkdtemp(prefix="clrun_case_"))
+    os.chdir(work)
+    os.environ["CLRUN_CACHE"] = str(work / "cache")  # neither side reads what the other decoded
+    screen = os.open("screen.txt", os.O_WRONLY | os.O_CREAT)
+    os.dup2(screen, 1)
+    os.dup2(screen, 2)
+    code = 1
+    try:
+        from clrun.cli.main import main as clrun
+
+        code = clrun([*words, "output_root=out", "hydra.run.dir=run"])
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for file in FILES:
+        if (work / "run" / file).exists():
+            shutil.copy(work / "run" / file, work / file)
+    for folder in ("run", "out", "cache"):
+        shutil.rmtree(work / folder, ignore_errors=True)
+    (work / "code").write_text(str(code))
+    os.chdir("/")
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(work, target)
+    os._exit(0)
+
+
+def compare(before: Outcome, after: Outcome) -> tuple[bool, str]:
+    """Whether two outcomes agree, and a sentence about it."""
+    if before.code == BAD_INPUT:
+        return True, f"skipped, REV refuses: {before.last_line()}"
+    if before.code != after.code:
+        return False, f"exit code {before.code} | {after.code}: {after.last_line()}"
+    if before.code != 0:
+        return False, f"fails on both sides: {after.last_line()}"
+    mentions: list[str] = []
+    for file in FILES:
+        pair = [_read(outcome.folder / file) for outcome in (before, after)]
+        for path, old, new in differences(pair[0], pair[1], file):
+            if old is MISSING or new is MISSING:
+                mentions.append(f"{path} {'new' if old is MISSING else 'gone'}")
+            else:
+                return False, f"{path}: {_short(old)} | {_short(new)}"
+    few = ", ".join(mentions[:3]) + (f", {len(mentions) - 3} more" if len(mentions) > 3 else "")
+    return True, "equal" + (f" ({few})" if few else "")
+
+
+MISSING = object()
+
+
+def _read(path: Path) -> object:
+    """A JSON file, or JSON lines by kind, so that a new kind of line moves no other."""
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    kinds: dict[str, list[object]] = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        kinds.setdefault(row["kind"], []).append(row)
+    return kinds
+
+
+def differences(old: object, new: object, path: str) -> Iterator[tuple[str, object, object]]:
+    """Each place where two JSON values differ, with both values; MISSING where one has none."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            if key not in VARY:
+                pair = old.get(key, MISSING), new.get(key, MISSING)
+                yield from differences(*pair, f"{path}/{key}")
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            yield f"{path}, length", len(old), len(new)
+        for number, pair in enumerate(zip(old, new, strict=False)):
+            yield from differences(*pair, f"{path}[{number}]")
+    elif old != new and not _both_nan(old, new):
+        yield path, old, new
+
+
+def _both_nan(old: object, new: object) -> bool:
+    floats = isinstance(old, float) and isinstance(new, float)
+    return floats and math.isnan(old) and math.isnan(new)  # type: ignore[arg-type]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def unpack(commit: str, target: Path) -> None:
+    """Write the files of a commit to a folder, once."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=target.parent))
+    git = subprocess.Popen(
+        ["git", "-C", ROOT, "archive", commit, "src", "conf", "pyproject.toml"],
+        stdout=subprocess.PIPE,
+    )
+    with tarfile.open(fileobj=git.stdout, mode="r|") as archive:
+        archive.extractall(work, filter="data")
+    if git.wait() == 0 and not target.exists():
+        work.rename(target)
+
+
+def _commit(revision: str) -> str:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", revision + "^{commit}"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        sys.exit(f"same_numbers: {revision} is no commit of this repository")
+    return found.stdout.strip()
+
+
+def _key(case: Case) -> str:
+    """Names what decides a case's numbers beside the code: its words and the libraries."""
+    versions = [version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")]
+    text = json.dumps([case.words, versions, sys.version_info[:2]])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(";")[0])
-    parser.add_argument("rev", nargs="?", help="the commit to compare this checkout with")
-    parser.add_argument("--data-root", help="folder that holds FashionMNIST/raw")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these cases only")
-    parser.add_argument("--fresh", action="store_true", help="run REV's side again")
-    parser.add_argument("--list", action="store_true", help="print the cases; runs nothing")
-    parser.add_argument("--side", help=argparse.SUPPRESS)  # where a child writes its results
-    return parser.parse_args()
-
-
-def _start_side(tree: Path, folder: Path, names: list[str], data_root: str | None) -> None:
-    """Run the cases with the code of `tree`, in a process of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, __file__, "--side", str(folder), "--only", *names]
-    if data_root:
-        words += ["--data-root", str(Path(data_root).resolve())]
-    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
-    subprocess.run(words, env=environment, check=True, cwd=folder)
-
-
-def _run_side(chosen: dict[str, list[str]], folder: Path, data_root: str | None) -> None:
-    """Run each case and write what it gave, or why it did not run, to a file of its name."""
-    import clrun
-
-    for name, words in chosen.items():
-        print(f"{Path(clrun.__file__).parents[2].name}: {name}", file=sys.stderr, flush=True)
-        words = [*words, "device=cpu", "device.threads=1", f"output_root={folder / 'runs'}"]
-        is_fashion = any("fashion" in word for word in words)
-        if is_fashion and data_root:
-            words.append(f"benchmark.data_root={data_root}")
-        try:
-            config = clrun.compose(words)
-            run = Path(tempfile.mkdtemp(dir=folder)) / "run"
-            clrun.run(config, run)
-            found = json.loads((run / "results.json").read_text())
-            found["losses"] = _losses(run / "metrics.jsonl")
-        except Exception as error:
-            found = {"not run": f"{type(error).__name__}: {error}".splitlines()[0][:110]}
-        (folder / f"{name}.json").write_text(json.dumps(found))
-
-
-def _losses(raw_log: Path) -> list[float]:
-    """Every loss of the raw log: they show a last bit that no accuracy does."""
-    lines = [json.loads(line) for line in raw_log.read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
-
-
-def _known(folder: Path, chosen: dict[str, list[str]]) -> dict[str, Any]:
-    paths = {name: folder / f"{name}.json" for name in chosen}
-    return {n: json.loads(p.read_text()) for n, p in paths.items() if p.is_file()}
-
-
-def _report(
-    chosen: dict[str, list[str]], before: dict[str, Any], after: dict[str, Any], rev: str
-) -> int:
-    """Print a line for each case; 1 if a number moved."""
-    moved = ran = 0
-    for name in chosen:
-        old, new = before[name], after[name]
-        if "not run" in old and "not run" in new:
-            verdict = f"not run: {new['not run']}"
-        else:
-            ran += 1
-            differences = list(_differences(old, new))
-            moved += bool(differences)
-            verdict = "; ".join(differences[:2]) or "equal"
-            added = sorted(set(new) - set(old))
-            verdict += f" (new: {', '.join(added)})" if added and not differences else ""
-        print(f"{name:40} {verdict}")
-    print(f"{ran - moved} of {ran} cases equal {rev}; {len(chosen) - ran} not run.")
-    return int(moved > 0)
-
-
-def _differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
-    """Each value of `old` that `new` has otherwise or lacks."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key, value in old.items():
-            if key not in NOT_COMPARED:
-                yield from _differences(value, new.get(key, "missing"), f"{place}.{key}".strip("."))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, pair in enumerate(zip(old, new, strict=True)):
-            yield from _differences(*pair, f"{place}[{index}]")
-    elif old != new:
-        yield f"{place}: {str(old)[:60]} -> {str(new)[:60]}"
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True
+    parser = argparse.ArgumentParser(
+        prog="same_numbers", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    return done.stdout.strip()
+    parser.add_argument("revision", metavar="REV", nargs="?")
+    parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME")
+    parser.add_argument("--fresh", action="store_true", help="run REV again")
+    parser.add_argument("--list", action="store_true", help="show the cases and stop")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep this tree's files in DIR")
+    args = parser.parse_args()
+    if not args.list and not args.revision:
+        parser.error("REV is missing")
+    return args
+
+
+def main() -> int:
+    """Run both sides, print the table; 1 when a case differs."""
+    args = _arguments()
+    cache = Path(tempfile.gettempdir()) / f"clrun_same_numbers_{getpass.getuser()}"
+    data_root = args.data_root.resolve() if args.data_root else None
+    made = cache / ("made_with_core50" if _core50_lists(data_root) else "made")
+    listed = cases(made, data_root)
+    selected = [case for case in listed if any(fnmatch.fnmatch(case.name, p) for p in args.only)]
+    if args.list:
+        print("\n".join(f"{case.name}: {shlex.join(case.words)}" for case in selected))
+        return 0
+    if not selected:
+        sys.exit(f"same_numbers: no case is called {' or '.join(args.only)}; --list shows them")
+    make_data(made, data_root)
+    commit = _commit(args.revision)
+    unpack(commit, cache / commit / "tree")
+    runnable = [case for case in selected if not case.missing]
+    before = {case.name: cache / commit / "runs" / _key(case) / case.name for case in runnable}
+    stale = [case for case in runnable if args.fresh or not (before[case.name] / "code").exists()]
+    run_cases(cache / commit / "tree", stale, before)
+    with tempfile.TemporaryDirectory() as work:
+        kept = args.keep.resolve() if args.keep else Path(work)
+        after = {case.name: kept / case.name for case in runnable}
+        run_cases(ROOT, runnable, after)
+        return report(selected, before, after)
+
+
+def report(selected: list[Case], before: Mapping[str, Path], after: Mapping[str, Path]) -> int:
+    """Print a line for each case and the count; the exit code."""
+    width = max(len(case.name) for case in selected)
+    different = 0
+    for case in selected:
+        if case.missing:
+            print(f"{case.name:{width}}  not run: {case.missing}")
+            continue
+        same, sentence = compare(Outcome(before[case.name]), Outcome(after[case.name]))
+        different += not same
+        print(f"{case.name:{width}}  {'' if same else 'DIFFERS '}{sentence}")
+    print(f"{len(selected)} cases, {different} of them different.")
+    return int(different > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] == ["--worker"]:
+        worker()
+    else:
+        sys.exit(main())
