@@ -283,13 +283,13 @@ def test_another_way_of_computing_learns_as_well(overrides, matrix_of, fp32_matr
     assert (matrix - fp32_matrix).abs().mean() < 0.04
 
 
-def test_cublas_is_told_to_be_deterministic_before_its_first_use(kept_settings, monkeypatch):
+def test_cublas_is_set_to_be_deterministic_before_its_first_use(kept_settings, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
 
     with device(deterministic=True).applied(0):
-        told = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+        inside = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
 
-    assert told == ":4096:8"
+    assert inside == ":4096:8"
 
 
 @pytest.mark.parametrize("model", ["cnn", "slim_resnet18", "mobilenet_v1"])

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clrun.device.rows import LEFT_FREE, Buffer, fits, hold, resident, size_in_bytes
+from clrun.device.rows import (
+    LEFT_FREE,
+    Buffer,
+    fits,
+    hold,
+    resident,
+    rows_at_once,
+    size_in_bytes,
+)
 
 GIB = 2**30
 CPU = torch.device("cpu")
@@ -125,3 +133,20 @@ def test_rows_in_order_are_views_on_the_cpu_and_fewer_at_once_where_images_are_l
 
     assert [len(piece) for piece in pieces] == [2, 2, 2, 2]
     assert pieces[1].data_ptr() == rows[2:].data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("most", "side", "device", "expected"),
+    [
+        (512, 28, "cpu", 512),
+        (512, 32, "cpu", 512),
+        (512, 128, "cpu", 32),
+        (8, 128, "cpu", 8),
+        (512, 2000, "cpu", 1),
+        (512, 128, "cuda", 512),
+    ],
+)
+def test_large_images_go_together_in_smaller_numbers_on_a_cpu(most, side, device, expected):
+    images = torch.empty(1, 3, side, side, dtype=torch.uint8)
+
+    assert rows_at_once(most, images, torch.device(device)) == expected

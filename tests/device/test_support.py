@@ -39,10 +39,10 @@ def test_half_precision_convolutions_are_refused_on_the_cpu_alone():
 def test_bf16_on_an_old_macos_is_refused(monkeypatch, version, refused):
     monkeypatch.setattr("platform.mac_ver", lambda: (version, ("", "", ""), "arm64"))
 
-    told = obstacle("mps", "bf16")
+    reason = obstacle("mps", "bf16")
 
     assert (
-        told == "device.precision=bf16: mps needs macOS 14 for it. Use fp16, or fp32."
+        reason == "device.precision=bf16: mps needs macOS 14 for it. Use fp16, or fp32."
     ) == refused
     assert obstacle("mps", "fp32") is None
 
@@ -53,10 +53,10 @@ def test_bf16_without_native_arithmetic_is_said_to_be_slower(tmp_path, monkeypat
     cpuinfo.write_text(f"flags : {flags}\n")
     monkeypatch.setattr(processor, "CPUINFO", cpuinfo)
 
-    told = slowness(CPU, "bf16")
+    lines = slowness(CPU, "bf16")
 
-    assert len(told) == notes
-    assert all("bf16: this processor has no bfloat16 arithmetic" in line for line in told)
+    assert len(lines) == notes
+    assert all("bf16: this processor has no bfloat16 arithmetic" in line for line in lines)
 
 
 def test_fp16_on_the_cpu_is_said_to_be_slower_and_fp32_needs_no_words():

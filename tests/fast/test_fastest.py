@@ -30,10 +30,10 @@ class Stopwatch:
     """Shows the seconds it was given, and counts its readings."""
 
     def __init__(self, **seconds: float) -> None:
-        self.seconds, self.asked = seconds, 0
+        self.seconds, self.readings = seconds, 0
 
     def __call__(self, device: torch.device) -> float:
-        self.asked += 1
+        self.readings += 1
         return self.seconds[device.type]
 
 
@@ -60,7 +60,7 @@ def test_an_equal_run_chooses_alike_without_measuring_again(tmp_path):
     choices = [fastest([GPU, CPU], watch, KEY, memory) for watch in (first, later)]
 
     assert choices == [(CPU, {"cuda:0": 2.0, "cpu": 1.0})] * 2
-    assert (first.asked, later.asked) == (2, 0)
+    assert (first.readings, later.readings) == (2, 0)
     assert os.listdir(memory.parent) == ["fastest.json"]
 
 
@@ -71,7 +71,7 @@ def test_another_run_is_measured_for_itself_and_the_first_is_kept(tmp_path, chan
     for key in (KEY, {**KEY, **change}, KEY):
         fastest([GPU, CPU], watch, key, memory)
 
-    assert watch.asked == 4
+    assert watch.readings == 4
     assert len(json.loads(memory.read_text())) == 2
 
 

@@ -16,7 +16,7 @@ import clrun
 import clrun.fast
 
 FAST = str(Path(clrun.fast.__file__).parent)
-ASKED = {
+SWITCHES = {
     ("sgd", "sgd"),
     ("folding", "evaluating_form"),
     ("folding", "folded"),
@@ -30,7 +30,7 @@ ASKED = {
     ("process", "quick_process"),
     ("fastest", "choose"),
 }
-"""Functions that are asked with tricks and without: all that a run without may call."""
+"""Functions that look at the switch: all that a run without tricks may call."""
 USUAL = ("device=cpu", "device.threads=1", "seed=1", "log_every=1", "benchmark.n_experiences=2")
 SMALL = (*USUAL, "strategy.train_epochs=1", "benchmark.limit_per_class=24")
 DESCENT = ("strategy.lr=0.02", "strategy.momentum=0.9", "strategy.l2=0.001")
@@ -108,7 +108,7 @@ def test_so_is_what_is_evaluated_after_each_experience(both):
 def test_without_tricks_nothing_is_called_but_what_looks_at_the_switch(both):
     _, runs = both
 
-    assert runs["off"][1] <= ASKED
+    assert runs["off"][1] <= SWITCHES
 
 
 def test_with_tricks_each_is_used(both):

@@ -96,14 +96,14 @@ class Device:
             yield
 
     def threads(self, update_macs: int) -> int:
-        """CPU threads: as asked for, else one for small updates, else PyTorch's choice."""
+        """The number of CPU threads: as set, else one for small updates, else PyTorch's choice."""
         if self.config.threads is not None:
             return self.config.threads
         is_small = self.torch.type == "cpu" and update_macs < SMALL_UPDATE
         return 1 if is_small else torch.get_num_threads()
 
     def place(self, model: nn.Module) -> nn.Module:
-        """The model on this device, in the memory order asked for; `put` keeps to it from now."""
+        """The model on this device, in the chosen memory order; `put` keeps to it from now."""
         if self.config.channels_last is None:
             self._is_channels_last = _convolves(model) and self._likes_channels_last
         model = model.to(self.torch)
@@ -111,14 +111,14 @@ class Device:
 
     @property
     def _likes_channels_last(self) -> bool:
-        """On the CPU networks train 1.1 to 1.6 times as fast in it (measured: cnn, slim_resnet18,
-        mobilenet_v1 and v2; a wide resnet18 at 224 px, but at 64 px it loses 15 %); tensor cores
-        want it in 16 bits."""
+        """Whether channels last is faster: on the CPU 1.1 to 1.6 times (measured: cnn,
+        slim_resnet18, mobilenet_v1 and v2; a wide resnet18 at 224 px, but at 64 px it loses 15 %);
+        tensor cores want it in 16 bits."""
         half = self.config.precision != "fp32"
         return self.torch.type == "cpu" or (self.torch.type == "cuda" and half)
 
     def runnable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """What to call for a forward pass: the model, or its compiled form."""
+        """The model as a function for forward passes: itself, or its compiled form."""
         return compiled(model, self.torch) if self.config.compile else model
 
     def put(self, x: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class Device:
         return hold(rows, self.torch)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Forward and loss in the chosen precision."""
+        """Compute forward and loss in the chosen precision inside the block."""
         if self._dtype is None:
             return nullcontext()
         return torch.autocast(self.torch.type, dtype=self._dtype)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 CPUINFO = Path("/proc/cpuinfo")
-"""What Linux says of the processor; elsewhere PyTorch is asked."""
+"""Where Linux describes the processor; elsewhere PyTorch does."""
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 """Instructions that multiply bfloat16 numbers, as x86 and Arm processors name them."""
 LISTS = ("flags", "Features")
@@ -23,8 +23,8 @@ def computes_bf16() -> bool:
     """Whether the processor multiplies bfloat16 numbers itself: converting each one is slow."""
     fields = _fields()
     if fields is None:
-        told = torch.cpu.get_capabilities()
-        return any(bool(told.get(flag)) for flag in BF16_FLAGS)
+        abilities = torch.cpu.get_capabilities()
+        return any(bool(abilities.get(flag)) for flag in BF16_FLAGS)
     return any(not BF16_FLAGS.isdisjoint(fields.get(name, "").split()) for name in LISTS)
 
 
@@ -52,10 +52,10 @@ def missing_compiler(kind: str) -> str | None:
 
 
 def _fields() -> dict[str, str] | None:
-    """What is said of the first core; None where there is no such file."""
+    """The entries for the first core; None where there is no such file."""
     try:
         text = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
-    return {key.strip(): told.strip() for key, _, told in lines}
+    return {key.strip(): value.strip() for key, _, value in lines}

@@ -1,4 +1,4 @@
-"""Whether there is room on a disk, asked before anything is written to it."""
+"""Whether there is room on a disk, before anything is written to it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clrun.device.at_once import at_once
+from clrun.device.rows import rows_at_once
 from clrun.fast.folding import evaluating_form
 from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
@@ -235,7 +235,7 @@ class Learner:
                 x,
                 self.parts.transform,
                 layer_name=layer_name,
-                batch_size=at_once(self.keys.eval_mb_size, x, device),
+                batch_size=rows_at_once(self.keys.eval_mb_size, x, device),
                 device=device,
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from clrun.device.at_once import at_once
+from clrun.device.rows import rows_at_once
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.table import Measure, Table
 from clrun.strategies.criterion import row_losses
@@ -28,7 +28,7 @@ def measures(learner: Learner) -> Mapping[str, Measure]:
     """
 
     def loss(rows: Table) -> Tensor:
-        size = at_once(learner.keys.eval_mb_size, rows.x, learner.parts.device.torch)
+        size = rows_at_once(learner.keys.eval_mb_size, rows.x, learner.parts.device.torch)
         pieces = zip(rows.x.split(size), rows.y.split(size), strict=True)
         losses = [_losses(learner, x, y) for x, y in pieces if len(y)]
         return torch.cat([torch.empty(0), *losses])
