@@ -1,17 +1,12 @@
-from pathlib import Path
-
 import pytest
-import yaml
 from pydantic import TypeAdapter
 
+from clrun.config.option_file import read_option
 from clrun.streams.own_keys import OwnKeys
-
-CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"
 
 
 def keys(**changed: object) -> OwnKeys:
-    values = yaml.safe_load((CONF / "npz.yaml").read_text())
-    del values["target"]
+    values = {key.path: key.value for key in read_option("benchmark", "npz").keys.values()}
     return TypeAdapter(OwnKeys).validate_python({**values, **changed})
 
 

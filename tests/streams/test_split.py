@@ -1,14 +1,14 @@
 import struct
-from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
-import yaml
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from clrun.config.option_file import read_option
+from clrun.config.sources import options
 from clrun.errors import ConfigError
 from clrun.images.lazy_rows import stores
 from clrun.images.mapped_rows import MappedRows, RowFile
@@ -19,9 +19,11 @@ from clrun.sources.source import Source, SourceData
 from clrun.streams.experience import Benchmark, StreamShape
 from clrun.streams.split import Split
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"
-TARGET = "target: clrun.streams.split:Split"
-OPTIONS = sorted(path for path in CONF.glob("*.yaml") if f"{TARGET}\n" in path.read_text())
+OPTIONS = [
+    option.name
+    for option in options("benchmark")
+    if read_option("benchmark", option.name).target == "clrun.streams.split:Split"
+]
 NIC = {"scenario": "nic", "first_experience_classes": 2, "n_experiences": 39}  # 4 sessions
 ONLINE = {"scenario": "online", "rows_per_experience": 100}
 BLURRY = {"scenario": "blurry", "blur": 0.1}
@@ -33,10 +35,9 @@ ROTATED = {"scenario": "rotated", "n_experiences": 3}
 SCENARIOS = [*PARTITIONS, LONG_TAILED, PERMUTED, ROTATED]
 
 
-def config(path: Path = CONF / "digits.yaml", **changed: object) -> Split.Config:
-    """An option's YAML, checked as clrun checks it."""
-    values = yaml.safe_load(path.read_text())
-    del values["target"]
+def config(option: str = "digits", **changed: object) -> Split.Config:
+    """An option's keys, checked as clrun checks them."""
+    values = {key.path: key.value for key in read_option("benchmark", option).keys.values()}
     return TypeAdapter(Split.Config).validate_python({**values, **changed})
 
 
@@ -355,9 +356,7 @@ def test_images_in_a_file_stay_there_and_make_the_same_stream(keys, side, tmp_pa
 
 
 def test_auto_is_the_augmentation_that_suits_the_source():
-    digits, cifar = (
-        Split(config(CONF / f"{name}.yaml", augment="auto")) for name in ("digits", "split_cifar10")
-    )
+    digits, cifar = (Split(config(name, augment="auto")) for name in ("digits", "split_cifar10"))
 
     assert digits._augment() == "none"
     assert cifar._augment() == "crop_flip"
@@ -466,7 +465,7 @@ def test_data_without_a_class_are_refused(tmp_path):
 
 
 def test_checking_names_the_folder_and_reads_no_data(tmp_path):
-    split = Split(config(CONF / "split_mnist.yaml", data_root=str(tmp_path), download=False))
+    split = Split(config("split_mnist", data_root=str(tmp_path), download=False))
 
     with pytest.raises(ConfigError, match=rf"^benchmark\.data_root={tmp_path}: MNIST/raw/"):
         split.check()
@@ -474,26 +473,16 @@ def test_checking_names_the_folder_and_reads_no_data(tmp_path):
 
 def test_the_folder_is_the_one_that_was_meant_at_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    split = Split(config(CONF / "split_mnist.yaml", data_root="data"))
+    split = Split(config("split_mnist", data_root="data"))
 
     monkeypatch.chdir("/")
 
     assert split.root == tmp_path / "data"
 
 
-@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
-def test_an_option_has_the_keys_of_its_config_each_with_a_comment(path):
-    first, target, *keys = path.read_text().splitlines()
-
-    assert first.startswith("# ")
-    assert target == TARGET
-    assert {line.partition(":")[0] for line in keys} == {f.name for f in fields(Split.Config)}
-    assert all("  # " in line for line in keys)
-
-
-@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
-def test_an_options_shape_is_known_without_its_data(path):
-    checked = config(path)
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_options_shape_is_known_without_its_data(option):
+    checked = config(option)
 
     shape = Split(checked).shape()
 

@@ -1,18 +1,13 @@
-from pathlib import Path
-
 import pytest
 import torch
-import yaml
 from pydantic import TypeAdapter
 
+from clrun.config.option_file import read_option
 from clrun.streams.torchvision_split import TorchvisionSplit
-
-CONF = Path(__file__).resolve().parents[2] / "conf" / "benchmark"
 
 
 def split(**changed: object) -> TorchvisionSplit:
-    values = yaml.safe_load((CONF / "torchvision.yaml").read_text())
-    del values["target"]
+    values = {key.path: key.value for key in read_option("benchmark", "torchvision").keys.values()}
     config = TypeAdapter(TorchvisionSplit.Config).validate_python({**values, **changed})
     return TorchvisionSplit(config)
 

@@ -27,7 +27,7 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
 
 def _unknown_option(error: MissingConfigException) -> str:
     group, _, name = str(error.missing_cfg_file or "").rpartition("/")
-    names = sorted(name for name in error.options or [] if not name.startswith("_"))
+    names = sorted(error.options or [])
     return (
         f"{group}={name}: there is no such option.{did_you_mean(name, names)} "
         f"Options: {', '.join(names)}."

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
@@ -25,11 +28,24 @@ class ClrunSearchPath(SearchPathPlugin):
             search_path.append(provider=package, path=f"file://{folder}")
 
 
+class OptionFiles(FileConfigSource):
+    """A folder's YAML files. What options are based on (`_split`) is read, and is no option.
+
+    Hydra lists the options of a group for completion, `--info` and its errors.
+    """
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        names = super().list(config_path, results_filter)
+        return [name for name in names if not name.startswith("_")]
+
+
 def register() -> None:
-    """Make Hydra use the search path; doing it again changes nothing."""
-    plugins = Plugins.instance()
+    """Make Hydra use the search path and `OptionFiles`; doing it again changes nothing."""
+    plugins = Plugins.instance()  # before the sources, which it registers
     if ClrunSearchPath not in plugins.discover(SearchPathPlugin):
         plugins.register(ClrunSearchPath)
+    # Hydra has no way to replace a source, and keeps the first one registered for a scheme
+    SourcesRegistry.instance().types[OptionFiles.scheme()] = OptionFiles
 
 
 @contextmanager
