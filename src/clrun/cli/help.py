@@ -28,7 +28,7 @@ def help_text(request: Request) -> str | None:
         HydraException: an override that Hydra would refuse.
     """
     where = request.where()
-    tree = compose_tree(request.overrides, force=False, **where)
+    tree = compose_tree(request.overrides, **where)
     template = str(OmegaConf.select(tree, "hydra.help.template"))
     places = re.findall(r"\$(?:([A-Z_]+)|\{([A-Z_]+)\})", template)
     if not {named or braced for named, braced in places} <= OURS:

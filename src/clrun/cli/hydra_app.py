@@ -1,8 +1,7 @@
-"""The Hydra side of the command: everything is checked before Hydra makes a folder.
+"""The Hydra side of the command: everything is checked before a folder is made.
 
-Hydra composes twice: once here, to check, and once in its own main, which makes the run folder,
-saves `.hydra/`, sets up logging and calls the job. The second time costs a tenth of a second and
-keeps every habit of a Hydra user working: --cfg, --info, completion, launchers, hydra.run.dir.
+A single run is parsed and composed once, here, and handed over. What only shows something
+(--cfg, --info, completion) and sweeps go through Hydra's own main, with its launchers and sweepers.
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from clrun.cli.help import help_text
-from clrun.cli.hydra_errors import explained
-from clrun.cli.request import Request, parse
-from clrun.config.compose import compose_tree, version_base
+from clrun.cli.hydra_errors import explained_errors
+from clrun.cli.request import Request, names, parse
+from clrun.config.compose import Composed, compose_checked, compose_tree, version_base
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run Hydra on these words; the exit code.
+    """Do what these words ask for; the exit code.
 
     Raises:
         ClrunError: bad input, or a run that failed.
@@ -46,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     request = parse(argv)
     register()
     register_resolvers()
-    try:
+    with explained_errors():
         text = help_text(request) if request.arguments.help else None
         if text is not None:
             print(text)
@@ -55,48 +52,39 @@ def main(argv: Sequence[str]) -> int:
             return _hydra(request, _nothing_to_run)
         if request.arguments.multirun:
             return _sweep(request)
-        from clrun.config.check import check  # with pydantic, which a help text does without
-
-        tree = compose_tree(request.overrides, **request.where())
-        if OmegaConf.select(tree, "hydra.mode") == RunMode.MULTIRUN:
+        composed = compose_checked(request.overrides, **request.where())
+        if composed.tree.hydra.mode == RunMode.MULTIRUN:
             return _sweep(request)
-        return _run(request, check(tree, request.overrides), tree)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explained(error)) from error
+        _single_run(request, composed)
+        return 0
 
 
-def _run(request: Request, config: RunConfig, tree: DictConfig) -> int:
-    """One run: what can be wrong is found before the folder is made."""
-    with no_search(tricks=config.tricks):
-        from clrun.cli.job import SingleRun  # torch: only now that the configuration is right
+def _single_run(request: Request, composed: Composed) -> None:
+    with no_search(tricks=composed.config.tricks):
+        from clrun.cli.job import ready, run_in_folder  # torch: not before the input is right
 
-    job = SingleRun(config)
-    folder = _given(request, tree, "hydra.run.dir")
-    if folder is None:
-        folder = fresh_folder(Path(config.root.output_root))
-    _hydra(request, job, f"hydra.run.dir={_quoted(folder)}")
-    job.raise_failure()
-    return 0
+    prepared = ready(composed.config)
+    if composed.tree.hydra.verbose:  # Hydra shows how it composed
+        compose_tree(request.overrides, announce=True, **request.where())
+    run_in_folder(prepared, composed.tree)
 
 
 def _sweep(request: Request) -> int:
     """A sweep through Hydra's launcher; every job is checked before the first one starts."""
-    from clrun.config.check import check
-
-    jobs, trees = [], []
-    for overrides in points(request.overrides):
-        trees.append(compose_tree(overrides, **request.where()))
-        jobs.append(check(trees[-1], overrides))
-    _refuse_twins(jobs)
-    with no_search(tricks=all(job.tricks for job in jobs)):
+    jobs = [
+        compose_checked(overrides, **request.where()) for overrides in points(request.overrides)
+    ]
+    _refuse_twins([job.config for job in jobs])
+    with no_search(tricks=all(job.config.tricks for job in jobs)):
         from clrun.cli.job import job_of_a_sweep
         from clrun.runner.prepare import prepare
 
-    for config in jobs:
-        prepare(config)
-    folder = _given(request, trees[0], "hydra.sweep.dir")
-    if folder is None:
-        folder = fresh_folder(Path(jobs[0].root.output_root), "multirun")
+    for job in jobs:
+        prepare(job.config)
+    if names(request.overrides, "hydra.sweep.dir"):
+        folder = _sweep_folder(jobs[0].tree)
+    else:
+        folder = fresh_folder(Path(jobs[0].config.root.output_root), "multirun")
     code = _hydra(request, job_of_a_sweep, f"hydra.sweep.dir={_quoted(folder)}")
     print(f"{len(jobs)} jobs. Results: {folder.absolute()}")
     return code
@@ -110,14 +98,12 @@ def _refuse_twins(jobs: Sequence[RunConfig]) -> None:
         seen.add(config.hash())
 
 
-def _given(request: Request, tree: DictConfig, key: str) -> Path | None:
-    """A folder that the command line names: used exactly as given."""
-    if not request.named(key):
-        return None
+def _sweep_folder(tree: DictConfig) -> Path:
+    """The folder that the command line names, used exactly as given."""
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(tree)  # its value may contain ${hydra:...}
     try:
-        return Path(str(OmegaConf.select(tree, key)))
+        return Path(str(OmegaConf.select(tree, "hydra.sweep.dir")))
     finally:
         HydraConfig.instance().cfg = before
 
@@ -131,7 +117,11 @@ def _quoted(path: Path) -> str:
 def _hydra(request: Request, job: Callable[[DictConfig], Any], *extra: str) -> int:
     """Hydra's own main on the request's words; what the job raises comes out as it was raised."""
     decorated = hydra.main(config_path=str(conf_root()), config_name="config", **version_base())
-    name = [] if request.only_shows or request.named("hydra.job.name") else ["hydra.job.name=clrun"]
+    name = (
+        []
+        if request.only_shows or names(request.overrides, "hydra.job.name")
+        else ["hydra.job.name=clrun"]
+    )
     with _process_as_hydra_wants_it(["clrun", *request.words, *name, *extra]):
         try:
             decorated(job)()

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from clrun.errors import did_you_mean
+from clrun.errors import ConfigError, did_you_mean
+
+
+@contextmanager
+def explained_errors() -> Iterator[None]:
+    """Raise Hydra's errors from inside as a ConfigError of one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explained(error)) from error
 
 
 def explained(error: HydraException | OmegaConfBaseException) -> str:

@@ -1,60 +1,78 @@
-"""The job Hydra calls: one run in the folder Hydra made, told on the screen as it goes."""
+"""A run from the command line: prepared with its data, then shown as it goes in its folder."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from clrun.cli.hydra_job import call_as_job
+from clrun.cli.request import names
 from clrun.config.check import check
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
 from clrun.console.tables import print_results
+from clrun.errors import ClrunError
+from clrun.records.run_folder import fresh_folder
 from clrun.runner.prepare import Prepared, notes, prepare
 from clrun.runner.run import run
 
 
-class SingleRun:
-    """The job of one run. Built before the run folder: all that can be wrong is told until then."""
+def ready(config: RunConfig) -> Prepared:
+    """A run with its data read: all that can be wrong is reported before there is a folder."""
+    with Downloads(make_console()) as downloads:
+        prepared = prepare(config, downloads)
+        _ = prepared.data
+    return prepared
 
-    def __init__(self, config: RunConfig) -> None:
-        with Downloads(make_console()) as downloads:
-            self._prepared = prepare(config, downloads)
-            _ = self._prepared.data
-        self._failure: BaseException | None = None
 
-    def __call__(self, _: DictConfig) -> float | None:
-        """Called by Hydra, which would tell a failure in its own words: kept for afterwards."""
-        try:
-            return _run(self._prepared)
-        except BaseException as error:
-            self._failure = error
-            return None
+def run_in_folder(prepared: Prepared, tree: DictConfig) -> Path:
+    """Run in the folder that an override of `hydra.run.dir` names, or else in a fresh one."""
+    overrides = cast(list[str], OmegaConf.to_container(tree.hydra.overrides.hydra))  # unresolved
+    is_named = names(overrides, "hydra.run.dir")
+    fresh = None if is_named else fresh_folder(Path(prepared.config.root.output_root))
 
-    def raise_failure(self) -> None:
-        """Raise what stopped the run, if anything did."""
-        if self._failure is not None:
-            raise self._failure
+    def work(folder: Path) -> Path:
+        with _logged_traceback(folder / f"{tree.hydra.job.name}.log"):
+            _shown(prepared, folder)
+        return folder
+
+    return call_as_job(tree, fresh, work)
+
+
+@contextmanager
+def _logged_traceback(log: Path) -> Iterator[None]:
+    """Say of an error that nobody expected where its traceback is."""
+    try:
+        yield
+    except ClrunError:
+        raise
+    except Exception as error:
+        hint = f" (the traceback is in {log})" if log.is_file() else ""
+        raise ClrunError(f"{type(error).__name__}: {error}{hint}") from error
 
 
 def job_of_a_sweep(tree: DictConfig) -> float | None:
     """One job of a sweep, in whatever process the launcher chose; returns the final accuracy."""
     hydra_node = HydraConfig.get()
     whole = cast(DictConfig, OmegaConf.merge({"hydra": hydra_node}, cast(Any, tree)))
-    return _run(prepare(check(whole, list(hydra_node.overrides.task))))
+    prepared = prepare(check(whole, list(hydra_node.overrides.task)))
+    return _shown(prepared, Path(hydra_node.runtime.output_dir))
 
 
-def _run(prepared: Prepared) -> float | None:
+def _shown(prepared: Prepared, folder: Path) -> float | None:
+    """Run in this folder, showing how it goes and what came out; the final accuracy."""
     start = time.monotonic()
     config, console = prepared.config, make_console()
     for note in [*notes(config), *prepared.device.notes()]:
         print(f"clrun: note: {note}", file=sys.stderr)
-    folder = Path(HydraConfig.get().runtime.output_dir)
     display = make_display(console)
     display.title(f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}")
     try:

@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted.", 130, debug)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader left (clrun list | head): nobody to tell
+        sys.stderr.close()  # the reader left (clrun list | head): nobody to answer
         return 1
     except Exception as error:
-        hint = "" if debug else " (--debug shows the traceback; clrun.log in the run folder has it)"
+        hint = "" if debug else " (--debug shows the traceback)"
         return _failed(f"{type(error).__name__}: {error}{hint}", 1, debug)
 
 

@@ -53,13 +53,9 @@ def _parser() -> OneLineParser:
 
 def _composed(words: Sequence[str]) -> RunConfig:
     """The checked configuration, its mistakes told as those of a run are."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from clrun.cli.hydra_errors import explained
+    from clrun.cli.hydra_errors import explained_errors
     from clrun.cli.request import parse
-    from clrun.config.check import check
-    from clrun.config.compose import compose_tree
+    from clrun.config.compose import compose
 
     for word in words:
         name = word.partition("=")[0]
@@ -68,12 +64,9 @@ def _composed(words: Sequence[str]) -> RunConfig:
             raise ConfigError(
                 f"{word}: preview has no such option.{guess} See clrun preview --help."
             )
-    try:
+    with explained_errors():
         request = parse(words)
-        tree = compose_tree(request.overrides, **request.where())
-        return check(tree, request.overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explained(error)) from error
+        return compose(request.overrides, **request.where())
 
 
 def _preview(config: RunConfig) -> Preview:

@@ -51,13 +51,13 @@ def _run(arguments: argparse.Namespace, clocks: Clocks, sampler: Sampler) -> Pro
     with phase("start-up"):
         with span("import hydra"):
             from clrun.cli import profile_app
-        request, config, folder = profile_app.checked(arguments)
-        with span("import torch"), no_search(tricks=config.tricks):
+        composed = profile_app.composed(arguments)
+        with span("import torch"), no_search(tricks=composed.config.tricks):
             from clrun.cli.profile_job import ProfiledRun
     with phase("setup"):
-        job = ProfiledRun(config, arguments, clocks)
+        job = ProfiledRun(composed, arguments, clocks)
     job.watch_device(sampler)
-    profile_app.run(request, config, job, folder)
+    job.run()
     return job
 
 

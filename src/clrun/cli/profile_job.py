@@ -1,4 +1,4 @@
-"""The job of a profiled run, which Hydra calls like any other, and the files it leaves."""
+"""A run under measurement, and the files it leaves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
-from clrun.cli.job import SingleRun
-from clrun.config.run_config import RunConfig
+from clrun.cli.job import ready, run_in_folder
+from clrun.config.compose import Composed
 from clrun.config.schema import component_class
 from clrun.disk.files import storage_errors, write_json, write_text
 from clrun.errors import ConfigError
@@ -24,24 +22,25 @@ from clrun.profiling.window import Tracer, Window
 from clrun.runner.prepare import Prepared
 
 
-class ProfiledRun(SingleRun):
+class ProfiledRun:
     """A single run with its measurements. They change none of its numbers.
 
     Raises:
         ConfigError: as for any run; or --experience names one that the stream does not have.
     """
 
-    def __init__(self, config: RunConfig, arguments: argparse.Namespace, clocks: Clocks) -> None:
-        super().__init__(config)
+    def __init__(self, composed: Composed, arguments: argparse.Namespace, clocks: Clocks) -> None:
+        self._tree, config = composed
+        self._prepared = ready(config)
         window, device = _window(arguments, self._prepared), self._prepared.device.torch
         epochs = config.nodes["strategy"].config.train_epochs
         self.clocks, self.tracer = clocks, Tracer(window, clocks, device, epochs)
         clocks.trace = self.tracer.updates
         self.folder = Path()
 
-    def __call__(self, tree: DictConfig) -> float | None:
-        self.folder = Path(HydraConfig.get().runtime.output_dir)
-        return super().__call__(tree)
+    def run(self) -> None:
+        """Run as any other run."""
+        self.folder = run_in_folder(self._prepared, self._tree)
 
     def watch_device(self, sampler: Sampler) -> None:
         """Have the accelerator's memory sampled too, if the run has one."""

@@ -47,11 +47,6 @@ class Request:
             "config_name": a.config_name or "config",
         }
 
-    def named(self, key: str) -> bool:
-        """Whether the command line sets this key."""
-        parsed = OverridesParser.create().parse_overrides(list(self.overrides))
-        return any(override.key_or_group == key for override in parsed)
-
 
 def parse(argv: Sequence[str]) -> Request:
     """The words as Hydra reads them; `+experiment=NAME` means `experiment=NAME`.
@@ -82,19 +77,25 @@ def parse(argv: Sequence[str]) -> Request:
     return Request(arguments=arguments, overrides=tuple(overrides), words=(*rest, *overrides))
 
 
+def names(overrides: Sequence[str], key: str) -> bool:
+    """Whether one of these overrides sets this key."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return any(override.key_or_group == key for override in parsed)
+
+
 def _absolute(words: Sequence[str]) -> list[str]:
     """The --config-* folders as seen from here: Hydra takes them from where its code is."""
     folders = ("--config-path", "-cp", "--config-dir", "-cd")
-    told: list[str] = []
+    absolute: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
-        if told and told[-1] in folders:
-            told.append(str(Path(word).absolute()))
+        if absolute and absolute[-1] in folders:
+            absolute.append(str(Path(word).absolute()))
         elif name in folders and equals:
-            told.append(f"{name}={Path(value).absolute()}")
+            absolute.append(f"{name}={Path(value).absolute()}")
         else:
-            told.append(word)
-    return told
+            absolute.append(word)
+    return absolute
 
 
 def _refuse(message: str) -> NoReturn:

@@ -6,12 +6,15 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from clrun.config.resolvers import register_resolvers
@@ -29,17 +32,26 @@ def version_base() -> dict[str, str]:
     return {"version_base": "1.3"} if needed is not None and is_13 else {}
 
 
+class Composed(NamedTuple):
+    """A configuration as Hydra composes it, with its own node, and as clrun reads it."""
+
+    tree: DictConfig
+    config: RunConfig
+
+
 def compose_tree(
     overrides: Sequence[str],
     *,
     config_dirs: Sequence[Path] = (),
     config_path: Path | None = None,
     config_name: str = "config",
-    force: bool = True,
+    force: bool = False,
+    announce: bool = False,
 ) -> DictConfig:
-    """The composed tree with Hydra's own node, as a run of the same overrides would get it.
+    """The composed tree with Hydra's own node.
 
-    `force` lets through keys that do not exist, for `check` to name them all.
+    `force` lets through keys that do not exist, for `check` to name them all; `announce` sets up
+    Hydra's logging, which shows how it composed if `hydra.verbose` asks for that.
     """
     register()
     register_resolvers()
@@ -50,7 +62,29 @@ def compose_tree(
         hydra.initialize_config_dir(where, job_name="clrun", **version_base()),
     ):
         words = _forced(overrides) if force else list(overrides)
-        return hydra.compose(config_name, words, return_hydra_config=True)
+        app = GlobalHydra.instance().hydra
+        assert app is not None, "initialize_config_dir makes it"
+        # as hydra.compose calls it, which cannot announce
+        return app.compose_config(
+            config_name, words, RunMode.RUN, with_log_configuration=announce, from_shell=False
+        )
+
+
+def compose_checked(overrides: Sequence[str] = (), **where: Any) -> Composed:
+    """The composed tree of a run, and its checked configuration.
+
+    Raises:
+        ConfigError: with one line for each problem.
+        HydraException: an override cannot be parsed or names an option that does not exist.
+    """
+    from clrun.config.check import check  # with pydantic, which a help text does without
+
+    try:
+        tree = compose_tree(overrides, **where)
+    except ConfigCompositionException:  # names the first key that does not exist
+        check(compose_tree(overrides, force=True, **where), overrides)
+        raise
+    return Composed(tree, check(tree, overrides))
 
 
 def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
@@ -60,9 +94,7 @@ def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
         ConfigError: with one line for each problem.
         HydraException: an override cannot be parsed or names an option that does not exist.
     """
-    from clrun.config.check import check  # with pydantic, which a help text does without
-
-    return check(compose_tree(overrides, **where), overrides)
+    return compose_checked(overrides, **where).config
 
 
 def _forced(overrides: Sequence[str]) -> list[str]:
@@ -80,9 +112,9 @@ def _forced(overrides: Sequence[str]) -> list[str]:
 @contextmanager
 def _fresh_hydra() -> Iterator[None]:
     """Hydra keeps one global state; put a caller's aside and back (notebooks, tests, jobs)."""
-    before = GlobalHydra.instance().hydra
+    before = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
     try:
         yield
     finally:
-        GlobalHydra.instance().hydra = before
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before

@@ -23,7 +23,7 @@ class ClrunSearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in self.extra:
-            search_path.prepend(provider="command line", path=f"file://{folder}")
+            search_path.prepend(provider="command-line", path=f"file://{folder}")
         for package, folder in package_folders():
             search_path.append(provider=package, path=f"file://{folder}")
 

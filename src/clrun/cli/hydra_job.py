@@ -1,0 +1,52 @@
+"""Calling a function as Hydra's main calls a job, with a configuration that is composed already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import configure_log, run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+Result = TypeVar("Result")
+
+
+def call_as_job(tree: DictConfig, folder: Path | None, work: Callable[[Path], Result]) -> Result:
+    """Call `work` with the run folder, which Hydra makes or finds, and return what it returns.
+
+    The folder is this one or, if None, the one that `hydra.run.dir` names. As in every Hydra app it
+    gets `.hydra/` and its log, and `hydra.job.chdir`, `hydra.job.env_set` and callbacks have their
+    effect. What `work` raises comes out as it was raised.
+    """
+    failures: list[Exception] = []
+
+    def task(_: DictConfig) -> Result:
+        try:
+            return work(Path(HydraConfig.get().runtime.output_dir))
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    _set(tree, folder)
+    hydra_node, name = tree.hydra, tree.hydra.job.config_name
+    configure_log(hydra_node.hydra_logging, hydra_node.verbose)
+    callbacks = Callbacks(tree)
+    callbacks.on_run_start(config=tree, config_name=name)
+    context = HydraContext(config_loader=cast(Any, None), callbacks=callbacks)  # only sweeps load
+    returned = run_job(task, tree, "hydra.run.dir", None, context)
+    callbacks.on_run_end(config=tree, config_name=name, job_return=returned)
+    if failures:  # asking Hydra for the value would print its own words first
+        raise failures[0]
+    return cast(Result, returned.return_value)
+
+
+def _set(tree: DictConfig, folder: Path | None) -> None:
+    """Complete Hydra's node as its main does."""
+    with read_write(tree), open_dict(tree):
+        tree.hydra.mode = RunMode.RUN
+        if folder is not None:
+            OmegaConf.update(tree, "hydra.run.dir", str(folder.absolute()))
