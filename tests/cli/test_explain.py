@@ -83,7 +83,7 @@ def test_keys_of_the_file_that_an_option_is_based_on_are_explained_from_there(ca
         "  strategy.l2=0.25  (number, at least 0)",
         "      decay",
         "",
-        "Keys of descent.",
+        "Shared keys (strategy/_mine.yaml). Keys of descent.",
         "  strategy.lr=0.5  (number, above 0)",
         "      step size",
         "  strategy.momentum=0.0  (number, at least 0, below 1)",

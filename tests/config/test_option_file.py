@@ -75,9 +75,9 @@ def test_a_base_of_a_base_is_read_too_and_the_nearest_value_holds(option):
     )
 
     assert {k.path: (k.value, k.comment, k.section) for k in found.keys.values()} == {
-        "a": (1, "of far", "Far."),
-        "c": (3, "of far", "Far."),
-        "b": (2, "of near", "Near."),
+        "a": (1, "of far", "Shared keys (model/_far.yaml). Far."),
+        "c": (3, "of far", "Shared keys (model/_far.yaml). Far."),
+        "b": (2, "of near", "Shared keys (model/_near.yaml). Near."),
     }
     assert found.target == "a.b:C"
 

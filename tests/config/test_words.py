@@ -21,6 +21,7 @@ from clrun.config.words import in_words
         (str | None, "text | null"),
         (Literal["a", "b"], "a | b"),
         (Literal["auto"] | Literal[1, 2], "auto | 1 | 2"),
+        (Literal["auto"] | Literal["a", "auto"], "auto | a"),
         (Literal["fixed"] | list[int], "fixed | list of: whole number"),
         (
             Annotated[list[Count], Field(min_length=1)],

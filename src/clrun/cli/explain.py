@@ -110,7 +110,8 @@ def _option(group: str, name: str, folders: Sequence[Path]) -> Iterator[str]:
     else:
         keys = _keys_of_an_option(option, "" if group == PLUGINS else f"{group}.")
     for section in sorted({key.section for key in keys}, key=lambda section: section != ""):
-        yield from ("", section) if section else ("",)
+        yield ""
+        yield from wrapped(section, 0)
         yield from _lines(key for key in keys if key.section == section)
 
 

@@ -26,7 +26,7 @@ class Key:
     value: Any
     comment: str
     section: str = ""
-    """what the file that explains it says it is; empty for the option's own file"""
+    """the file that explains it, and what that says it is; empty for the option's own file"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def _read(place: str, extra: Sequence[Path]) -> OptionFile:
     for base_place in document.bases:
         base = _read(base_place, extra)
         target, choices = target or base.target, {**base.choices, **choices}
-        section = base.header.partition("\n")[0]
+        section = f"Shared keys ({base_place}.yaml). {_first_line(base.header)}"
         keys |= {p: replace(key, section=key.section or section) for p, key in base.keys.items()}
     for path, key in document.keys.items():
         if path in keys and not key.comment:  # another value for what the base explains
@@ -86,6 +86,10 @@ def _read(place: str, extra: Sequence[Path]) -> OptionFile:
         keys=keys,
         provider=document.provider,
     )
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

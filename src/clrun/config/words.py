@@ -35,12 +35,18 @@ def in_words(hint: Any) -> str:
     if origin is Literal:
         return " | ".join(str(value) for value in arguments)
     if origin in (Union, UnionType):
-        kinds = [in_words(argument) for argument in arguments]
-        return (", or " if any("," in kind for kind in kinds) else " | ").join(kinds)
+        return _either([in_words(argument) for argument in arguments])
     if origin is list:
         return f"list of: {in_words(arguments[0])}"
     kind = origin or hint
     return KINDS.get(kind) or str(getattr(kind, "__name__", kind))
+
+
+def _either(kinds: list[str]) -> str:
+    """Alternatives; names that more than one of them allows are there once."""
+    if any("," in kind for kind in kinds):
+        return ", or ".join(kinds)
+    return " | ".join(dict.fromkeys(" | ".join(kinds).split(" | ")))
 
 
 def _bounds(metadata: tuple[Any, ...]) -> Iterator[str]:
