@@ -84,6 +84,7 @@ def trial() -> Callable[..., Trial]:
             storage_policy=prepared.storage_policy,
             selection=prepared.selection,
             plugins=tuple(build(node) for node in prepared.config.plugins),
+            pattern_macs=prepared.pattern_macs,
         )
         strategy = build(prepared.config.nodes["strategy"], parts)
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from clrun.cli.job import ready, run_in_folder
+from clrun.config.component import component
 from clrun.config.compose import Composed
-from clrun.config.schema import component_class
 from clrun.disk.files import storage_errors, write_json, write_text
 from clrun.errors import ConfigError
 from clrun.profiling.clocks import Clocks
@@ -33,7 +33,7 @@ class ProfiledRun:
         self._tree, config = composed
         self._prepared = ready(config)
         window, device = _window(arguments, self._prepared), self._prepared.device.torch
-        epochs = config.nodes["strategy"].config.train_epochs
+        epochs = self._prepared.keys.train_epochs
         self.clocks, self.tracer = clocks, Tracer(window, clocks, device, epochs)
         clocks.trace = self.tracer.updates
         self.folder = Path()
@@ -86,7 +86,7 @@ class ProfiledRun:
 
 
 def _window(arguments: argparse.Namespace, prepared: Prepared) -> Window:
-    learnt_at_once = component_class(prepared.config.nodes["strategy"].target).whole_stream
+    learnt_at_once = component(prepared.config.nodes["strategy"]).whole_stream
     last = (1 if learnt_at_once else len(prepared.data)) - 1
     experience = last if arguments.experience is None else arguments.experience
     if experience > last:

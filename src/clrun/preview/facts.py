@@ -50,8 +50,9 @@ class Preview:
     """what else was typed of the stream, as `benchmark.blur=0.2`"""
     strategy: str
     seed: int
-    epochs: int
-    minibatch: int
+    epochs: int | None
+    """None for a strategy that has no such key"""
+    minibatch: int | None
     stream: Benchmark
     sizes: Sizes
     updates: Updates
@@ -117,7 +118,7 @@ class Preview:
 
 def preview(config: RunConfig, stream: Benchmark) -> Preview:
     """Count what is in a stream and what a strategy would do with it; trains nothing."""
-    keys = config.nodes["strategy"].config
+    keys = config.nodes["strategy"].values
     updates = foretold(config, stream)
     return Preview(
         benchmark=config.nodes["benchmark"].option,
@@ -125,8 +126,8 @@ def preview(config: RunConfig, stream: Benchmark) -> Preview:
         said=_said(config.overrides),
         strategy=config.nodes["strategy"].option,
         seed=config.seed,
-        epochs=keys.train_epochs,
-        minibatch=keys.train_mb_size,
+        epochs=keys.get("train_epochs"),
+        minibatch=keys.get("train_mb_size"),
         stream=stream,
         sizes=sizes(stream),
         updates=updates,

@@ -92,9 +92,10 @@ def update_line(preview: Preview) -> str:
     total, _, note = preview.updates
     if total is None:
         return f"strategy={preview.strategy}: {note}"
-    how = f"{plural(preview.epochs, 'epoch')}, minibatches of {preview.minibatch}"
-    noted = f"; {note}" if note else ""
-    return f"strategy={preview.strategy}: {plural(total, 'update')} ({how}{noted})"
+    passes = [] if preview.epochs is None else [plural(preview.epochs, "epoch")]
+    sizes = [] if preview.minibatch is None else [f"minibatches of {preview.minibatch}"]
+    how = "; ".join(filter(None, [", ".join(passes + sizes), note]))
+    return f"strategy={preview.strategy}: {plural(total, 'update')}{how and f' ({how})'}"
 
 
 def _fixed(preview: Preview) -> list[str]:

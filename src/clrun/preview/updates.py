@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from clrun.config.component import component
 from clrun.config.run_config import RunConfig
-from clrun.config.schema import component_class
 from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns
 from clrun.memory.composition import Composition, proportional_shares
@@ -50,7 +50,7 @@ class _Question(NamedTuple):
 
 def foretold(config: RunConfig, stream: Benchmark) -> Updates:
     """The updates that a run of `config` on `stream` makes, or why there is no such number."""
-    strategy = component_class(config.nodes["strategy"].target)
+    strategy = component(config.nodes["strategy"])
     plan = PLANS.get(f"{strategy.learn.__module__}:{strategy.learn.__qualname__}")
     if plan is None:
         return Updates(None, None, "this strategy does not say how many updates it makes")
@@ -68,8 +68,8 @@ def foretold(config: RunConfig, stream: Benchmark) -> Updates:
 
 def _chooses_at_random(asked: _Question) -> bool:
     """Whether what is in the memory depends on no model."""
-    strategy = component_class(asked.config.nodes["strategy"].target)
-    random = component_class(asked.config.nodes["selection"].target)
+    strategy = component(asked.config.nodes["strategy"])
+    random = component(asked.config.nodes["selection"])
     return not strategy.uses_memory or random is RandomExemplarsSelectionStrategy
 
 

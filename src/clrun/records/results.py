@@ -32,7 +32,7 @@ class Results:
     """Of the untrained model on each experience; None where eval.initial is off."""
     metrics: dict[str, float | None]
     notes: dict[str, str] = field(default_factory=dict)
-    """Why a metric is None."""
+    """Why a metric or a cost is None."""
     cost: dict[str, Any]
     memory: dict[str, Any]
 

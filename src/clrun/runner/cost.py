@@ -79,7 +79,9 @@ class Cost:
         for name in COUNTS:
             setattr(self, name, state[name])
 
-    def summary(self, train_macs: int, memory_bytes: int, peak_device_bytes: int) -> dict[str, Any]:
+    def summary(
+        self, train_macs: int | None, memory_bytes: int, peak_device_bytes: int
+    ) -> dict[str, Any]:
         """The `cost` of results.json."""
         return {
             "wall_seconds": {name: round(value, 3) for name, value in self.wall_seconds.items()},

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from clrun.config.component import component
 from clrun.config.rules import too_many_experiences
 from clrun.config.run_config import Node, RunConfig
-from clrun.config.schema import component_class
 from clrun.device.device import Device
 from clrun.errors import ConfigError
 from clrun.fast import fastest
@@ -25,6 +25,7 @@ from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase, span
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
+from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, StreamShape
 
 
@@ -50,6 +51,11 @@ class Prepared:
     on_progress: Progress | None = None
     """told of downloads"""
 
+    @property
+    def keys(self) -> RunKeys:
+        """What the runner reads of the strategy's keys."""
+        return RunKeys.of(self.config.nodes["strategy"].config)
+
     @cached_property
     def pattern_macs(self) -> int:
         """Multiply-accumulates of training on one pattern, forward and backward."""
@@ -59,7 +65,7 @@ class Prepared:
     @cached_property
     def update_macs(self) -> int:
         """Multiply-accumulates of one update, memory rows that come on top left out."""
-        return self.pattern_macs * self.config.nodes["strategy"].config.train_mb_size
+        return self.pattern_macs * self.keys.train_mb_size
 
     @property
     def hardware(self) -> tuple[str, int]:
@@ -105,9 +111,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     layer = nodes["selection"].values.get("layer_name")
     if layer is not None:
         require_layer(model, layer, key="selection.layer_name")
-    check = getattr(component_class(nodes["strategy"].target), "check", None)
-    if check is not None:  # of the strategy's keys against the model and the images
-        check(nodes["strategy"].config, model, benchmark.shape())
+    component(nodes["strategy"]).check(nodes["strategy"].config, model, benchmark.shape())
     _require_room_for_classes(nodes, benchmark.shape())
     _require_room_for_experiences(nodes, benchmark.shape().num_experiences)
     _require_writable(config.root.output_root)
@@ -123,7 +127,7 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
         on_progress=on_progress,
     )
     _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
-    shape, minibatch = benchmark.shape(), nodes["strategy"].config.train_mb_size
+    shape, minibatch = benchmark.shape(), prepared.keys.train_mb_size
     image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
     fastest.choose(device, model, image_shape, minibatch, prepared.update_macs)
@@ -133,13 +137,13 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
 def build(node: Node, *runtime: Any) -> Any:
     """The component a node describes: its class, called with its `Config` and what it needs."""
     with span("import components"):  # of torchvision's models, for one, seconds
-        cls = component_class(node.target)
+        cls = component(node)
     return cls(cls.Config(**vars(node.config)), *runtime)
 
 
 def notes(config: RunConfig) -> list[str]:
     """Overrides that are valid and have no effect here: worth a line, not an error."""
-    strategy = component_class(config.nodes["strategy"].target)
+    strategy = component(config.nodes["strategy"])
     if strategy.uses_memory:
         return []
     named = {

@@ -23,6 +23,7 @@ from clrun.runner.prepare import Prepared, build
 from clrun.runner.recorder import Recorder
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, nothing, summary
+from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
 
@@ -85,7 +86,7 @@ def _begun(
         display,
         cost,
         experiences=len(stream),
-        epochs=prepared.config.nodes["strategy"].config.train_epochs,
+        epochs=prepared.keys.train_epochs,
         log_every=prepared.config.root.log_every,
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
@@ -94,7 +95,7 @@ def _begun(
 def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause: Pause) -> Results:
     """Learn the stream from where the state is, and score and record it on the way."""
     strategy, recorder, scored = state.strategy, state.recorder, state.scored
-    keys, benchmark = prepared.config.nodes["strategy"].config, prepared.data
+    keys, benchmark = prepared.keys, prepared.data
     if prepared.evaluation.config.initial and scored.initial is None:
         scored.initial = _evaluated(prepared, state, None)
 
@@ -130,7 +131,7 @@ def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause
     return summary(prepared, state)
 
 
-def _is_scored_after(epoch: int, keys: Any) -> bool:
+def _is_scored_after(epoch: int, keys: RunKeys) -> bool:
     """Whether the run is scored in the middle of an experience; at its end it is anyway."""
     every = keys.eval_every
     return every > 0 and (epoch + 1) % every == 0 and epoch + 1 < keys.train_epochs
@@ -147,7 +148,7 @@ def _evaluated(
             strategy,
             benchmark,
             seen=seen,
-            minibatch=prepared.config.nodes["strategy"].config.eval_mb_size,
+            minibatch=prepared.keys.eval_mb_size,
             hold=prepared.device.hold,
         )
     if experience is not None:
@@ -175,6 +176,7 @@ def _strategy(prepared: Prepared) -> Strategy:
         storage_policy=prepared.storage_policy,
         selection=prepared.selection,
         plugins=tuple(build(node) for node in prepared.config.plugins),
+        pattern_macs=prepared.pattern_macs,
     )
     return build(prepared.config.nodes["strategy"], parts)
 

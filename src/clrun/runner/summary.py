@@ -8,7 +8,6 @@ import numpy as np
 
 from clrun.metrics import Measurements, computed
 from clrun.records.results import Results
-from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.prepare import Prepared
 from clrun.runner.state import RunState
@@ -42,18 +41,17 @@ def summary(prepared: Prepared, state: RunState) -> Results:
         class_accuracy=[scores.classes for scores in scored.matrix],
         initial_accuracy=initial,
         metrics=metrics,
-        notes=notes,
-        cost=cost.summary(
-            _train_macs(prepared, cost, strategy), memory["bytes"], prepared.device.peak_bytes()
-        ),
+        notes=notes | _unknown_costs(strategy),
+        cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes()),
         memory=memory,
     )
 
 
-def _train_macs(prepared: Prepared, cost: Cost, strategy: Strategy) -> int:
-    """What the strategy counted; where it counts nothing, the whole model for every pattern."""
-    counted = getattr(strategy, "train_macs", None)
-    return prepared.pattern_macs * cost.patterns_seen if counted is None else int(counted)
+def _unknown_costs(strategy: Strategy) -> dict[str, str]:
+    """Why a cost is None."""
+    if strategy.train_macs is not None:
+        return {}
+    return {"train_macs": "this strategy does not count its multiply-accumulates"}
 
 
 def nothing(benchmark: Benchmark) -> Scores:

@@ -34,7 +34,7 @@ from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts
+from clrun.strategies.strategy import Parts, Strategy
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 from clrun.streams.experience import Experience, StreamShape
 
@@ -58,10 +58,9 @@ class PatternMacs(NamedTuple):
         return cls(forward_macs(halves.cut.lower, image_shape), upper)
 
 
-class AR1:
+class AR1(Strategy):
     """Latent replay below, CWR* on top, Synaptic Intelligence and BatchReNorm in between."""
 
-    whole_stream: ClassVar[bool] = False
     uses_memory: ClassVar[bool] = False  # not that of storage_policy and selection
 
     @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ class AR1:
         )
         self._experience: int | None = None  # the one in progress
         self._known_macs: dict[bool, PatternMacs] = {}  # by whether the lower part is frozen
-        self.train_macs = 0
+        self.train_macs: int = 0
         """Multiply-accumulates spent on learning: nothing below the cut for what is looked up."""
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:

@@ -28,6 +28,7 @@ from clrun.config.bounds import Count, NonNegative
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
+from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.device_patterns import shuffled
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, places
@@ -38,10 +39,9 @@ from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
 
-class DER:
+class DER(DescentStrategy):
     """Descent on current rows, on the logits of some past rows and on the labels of others."""
 
-    whole_stream: ClassVar[bool] = False
     uses_memory: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
@@ -95,17 +95,13 @@ class DER:
         patterns, columns = Patterns(rows.x.cpu(), rows.y.cpu()), {"logits": logits}
         self.memory.offer(patterns, place.experience, self.learner.extract, keys, columns)
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
-        return self.learner.predict(x)
-
     def memory_rows(self) -> dict[str, Any]:
         """How much is stored; bytes count the logits."""
         return self.memory.summary()
 
     def state_dict(self) -> dict[str, Any]:
-        return {**self.learner.state_dict(), "memory": self.memory.state_dict()}
+        return {**super().state_dict(), "memory": self.memory.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.memory.load_state_dict(state["memory"])
-        self.learner.load_state_dict(state)
+        super().load_state_dict(state)

@@ -60,6 +60,9 @@ class Learner:
         self.previous: Snapshot | None = None
         """The model as it was when `snapshot` was last called."""
         self.optimizer: torch.optim.Optimizer | None = None
+        whole = self.part is parts.model
+        self.train_macs = 0 if whole and parts.pattern_macs is not None else None
+        """Multiply-accumulates of all passes of the whole model; None where nobody counts them."""
         self.scaler = parts.device.scaler()
         self._scales = self.scaler.is_enabled()
         self._evaluation = evaluation or self._evaluation_inputs
@@ -135,6 +138,8 @@ class Learner:
         """Logits [B, num_classes] float32, computed in the precision of the run."""
         self._enter(place)
         logits = self._logits(inputs)
+        if self.train_macs is not None and self.parts.pattern_macs is not None:
+            self.train_macs += len(inputs) * self.parts.pattern_macs
         if self.plugins:
             self._passes.append((inputs, logits))
         return logits
@@ -247,6 +252,7 @@ class Learner:
             "scaler": self.scaler.state_dict(),
             "plugins": [plugin.state_dict() for plugin in self.plugins],
             "previous": None if self.previous is None else self.previous.model.state_dict(),
+            "train_macs": self.train_macs,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -261,6 +267,7 @@ class Learner:
         if state["previous"] is not None:
             self.previous = Snapshot(self.part, self.parts.device)
             self.previous.model.load_state_dict(state["previous"])
+        self.train_macs = state["train_macs"]
         self._place, self._passes = None, []
 
     def _enter(self, place: Place) -> None:

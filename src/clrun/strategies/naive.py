@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from torch import Tensor
-
+from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.device_patterns import shuffled
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
@@ -17,11 +15,8 @@ from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
 
-class Naive:
+class Naive(DescentStrategy):
     """Minibatch descent on the current experience alone."""
-
-    whole_stream: ClassVar[bool] = False
-    uses_memory: ClassVar[bool] = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SharedKeys):
@@ -42,17 +37,3 @@ class Naive:
             loss = learner.loss(logits, rows.y)
             yield learner.update(loss, logits, rows.y, place)
         learner.end(experience)
-
-    def predict(self, x: Tensor) -> Tensor:
-        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
-        return self.learner.predict(x)
-
-    def memory_rows(self) -> dict[str, Any]:
-        """Nothing is stored."""
-        return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.learner.load_state_dict(state)

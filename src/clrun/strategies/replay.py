@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor
-
+from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
 from clrun.strategies.rehearsal import Rehearsal
@@ -25,10 +24,9 @@ from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
 
-class Replay:
+class Replay(DescentStrategy):
     """Minibatch descent on current and remembered rows together."""
 
-    whole_stream: ClassVar[bool] = False
     uses_memory: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
@@ -55,16 +53,12 @@ class Replay:
         learner.end(experience)
         rehearsal.after_experience(experience)
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
-        return self.learner.predict(x)
-
     def memory_rows(self) -> dict[str, Any]:
         return self.memory.summary()
 
     def state_dict(self) -> dict[str, Any]:
-        return {**self.learner.state_dict(), "memory": self.memory.state_dict()}
+        return {**super().state_dict(), "memory": self.memory.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.memory.load_state_dict(state["memory"])
-        self.learner.load_state_dict(state)
+        super().load_state_dict(state)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -13,8 +14,8 @@ from clrun.images.transforms import Transform
 from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.strategies.plugin import Plugin
-from clrun.strategies.step import Position, Step
-from clrun.streams.experience import Experience
+from clrun.strategies.step import START, Position, Step
+from clrun.streams.experience import Experience, StreamShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,30 +30,83 @@ class Parts:
     storage_policy: StoragePolicy
     selection: ClassExemplarsSelectionStrategy
     plugins: tuple[Plugin, ...]
+    pattern_macs: int | None = None
+    """Multiply-accumulates of training the model on one pattern, where they were counted."""
 
 
-class Strategy(Protocol):
-    """A way to learn from a stream, constructed as `Class(config, parts)`.
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """What is known of a stream before any of it is learnt: updates are counted from this."""
 
-    Nothing to inherit from: any class with these members and a `Config` dataclass is a strategy.
+    labels: Sequence[Tensor]
+    """of the training rows of each experience that the strategy will be given, [N] int64"""
+    image_shape: tuple[int, int, int]
+    seed: int
+    storage_policy: StoragePolicy
+    model: Callable[[], nn.Module]
+    """builds the model, which takes its time"""
+
+
+class Strategy(ABC):
+    """A way to learn from a stream, constructed as `Class(config, parts)`, with a `Config`.
+
+    A class need not inherit from this one: what it does not declare comes from here where it is
+    resolved (`config.component`). It must have `learn` and `predict`.
     """
 
-    whole_stream: ClassVar[bool]
+    whole_stream: ClassVar[bool] = False
     """True: the experiences are merged and learnt as one (the joint upper bound)."""
-    uses_memory: ClassVar[bool]
+    uses_memory: ClassVar[bool] = False
     """True: storage_policy and selection have an effect."""
+    train_macs: int | None = None
+    """Multiply-accumulates spent on learning so far; None where nobody counts them."""
 
-    def learn(self, experience: Experience, start: Position = ...) -> Iterator[Step]:
+    @staticmethod  # noqa: B027 - there is nothing to refuse unless a strategy has a reason
+    def check(config: Any, model: nn.Module, shape: StreamShape) -> None:
+        """Refuse what cannot work with this model and these images; both stay as they are.
+
+        Raises:
+            ConfigError: naming key, value and what is allowed.
+        """
+
+    @classmethod
+    def updates(cls, config: Any, ahead: Ahead) -> Sequence[int] | None:
+        """How many updates `learn` makes in each experience; None where that is not known.
+
+        A class that has another `learn` than the class this comes from says it anew.
+
+        Raises:
+            ConfigError: minibatches cannot be made up as the keys have it.
+        """
+        return None
+
+    @abstractmethod
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on one experience, yielding after each update; from `start` on when resumed."""
 
+    @abstractmethod
     def predict(self, x: Tensor) -> Tensor:
         """Logits of uint8 rows, in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
 
     def memory_rows(self) -> dict[str, Any]:
-        """`rows`, `bytes`, `per_class` and `per_experience` of what is stored."""
+        """`rows`, `bytes`, `per_class` and `per_experience` of what is stored: here, nothing."""
+        return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on."""
+        raise NotImplementedError(f"{type(self).__name__} has no state_dict: it cannot be resumed")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from such a state."""
+        raise NotImplementedError(f"{type(self).__name__} has no state_dict: it cannot be resumed")
+
+
+def expected_updates(strategy: type[Strategy], config: Any, ahead: Ahead) -> Sequence[int] | None:
+    """`strategy.updates`; None too where it inherits the count and has a loop of its own."""
+    loop, count = _place(strategy, "learn"), _place(strategy, "updates")
+    return strategy.updates(config, ahead) if count <= loop else None
+
+
+def _place(strategy: type[Strategy], member: str) -> int:
+    """How far up among the class's ancestors a member is defined."""
+    return next(n for n, cls in enumerate(strategy.__mro__) if member in vars(cls))
