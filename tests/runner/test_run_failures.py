@@ -6,10 +6,14 @@ import json
 import resource
 
 import pytest
+import torch
 
 import clrun
 from clrun.errors import FolderError, NonFiniteLoss, StorageError
 from clrun.records.raw_log import read_raw_log
+from clrun.runner.prepare import prepare
+from clrun.runner.run import run
+from clrun.runner.state import RunState
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_is_told(config_of, tmp_path):
@@ -26,6 +30,35 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_told(config_of, tmp_path):
     assert not (folder / "results.json").exists()
     assert (folder / ".hydra" / "config.yaml").exists()
     assert read_raw_log(folder / "metrics.jsonl")[-1]["kind"] == "eval"
+
+
+DIVERGING = {
+    "naive": ("strategy=naive",),
+    "replay": ("strategy.optimizer=adam",),
+    "ar1": ("strategy=ar1", "model=mlp", "strategy.latent_layer=features.relu0"),
+    "joint": ("strategy=joint", "log_every=1000"),
+}
+
+
+@pytest.mark.parametrize("name", DIVERGING)
+def test_weights_after_a_bad_loss_are_those_before_it(name, config_of, tmp_path):
+    prepared = prepare(config_of(*DIVERGING[name], "strategy.lr=1e20", "strategy.train_mb_size=16"))
+    weights: list[dict[str, torch.Tensor]] = []
+    places: list[tuple[int, int, int]] = []
+
+    def keep(state: RunState) -> None:
+        places.append((state.experience, *state.start))
+        weights.append({k: v.clone() for k, v in prepared.model.named_parameters()})
+
+    with pytest.raises(NonFiniteLoss) as failed:
+        run(prepared, tmp_path / "run", at_pause=keep)
+
+    after = dict(prepared.model.named_parameters())
+    assert all(torch.equal(after[k], value) for k, value in weights[-1].items())
+    assert not all(torch.equal(weights[0][k], value) for k, value in weights[-1].items())
+    experience, epoch, iteration = places[-1]
+    bad = f"experience {experience}, epoch {epoch}, iteration {iteration}."
+    assert bad in str(failed.value)
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_is_told(config_of, tmp_path):

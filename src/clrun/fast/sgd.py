@@ -60,6 +60,8 @@ class SGD(Optimizer):
 
     _step_supports_amp_scaling = True
     """GradScaler reads it, and sets `grad_scale` and `found_inf` for the time of a step."""
+    halted: Tensor | None = None
+    """[] float32, on the device: while it is 1 no parameter changes, though velocities fade."""
 
     # the methods themselves, without the wrapper that imports torch._dynamo when first called
     add_param_group = unwrap(Optimizer.add_param_group)
@@ -138,7 +140,7 @@ class SGD(Optimizer):
             maximize=False,
             is_first_step=False,
             grad_scale=getattr(self, "grad_scale", None),
-            found_inf=found_inf,
+            found_inf=self.halted if found_inf is None else found_inf,
         )
 
     def _velocity(self, parameter: Tensor) -> Tensor:

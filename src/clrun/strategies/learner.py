@@ -25,6 +25,7 @@ from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features, head_inputs
 from clrun.profiling.spans import span
 from clrun.strategies.criterion import criterion
+from clrun.strategies.loss_guard import LossGuard
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
 from clrun.strategies.schedule import rate
@@ -65,6 +66,7 @@ class Learner:
         """Multiply-accumulates of all passes of the whole model; None where nobody counts them."""
         self.scaler = parts.device.scaler()
         self._scales = self.scaler.is_enabled()
+        self._guard = LossGuard(parts.device.torch)
         self._evaluation = evaluation or self._evaluation_inputs
         self._forward = parts.device.runnable(self.part)
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
@@ -101,6 +103,7 @@ class Learner:
             kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
             self.optimizer = kind(trainable, lr, weight_decay=keys.l2, fused=True)
         self._lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self._guard.watch(self.optimizer, scaled=self._scales)
 
     def begin(self, experience: Experience) -> None:
         """Start an experience, or go on inside it after `load_state_dict`.
@@ -173,7 +176,12 @@ class Learner:
         return Update(self.model, self._experience, place, logits, y, replayed, passes)
 
     def gradients(self, loss: Tensor, update: Update) -> Tensor:
-        """Give every parameter the gradient of the loss and all penalties; that sum, detached."""
+        """Give every parameter the gradient of the loss and all penalties; that sum, detached.
+
+        Raises:
+            NonFiniteLoss: it is NaN or infinite. On a CUDA device, which is not waited for, `apply`
+                changes nothing instead, from then on.
+        """
         assert self.optimizer is not None, "start() comes first"
         with span("plugins"):
             for plugin in self.plugins:
@@ -185,7 +193,9 @@ class Learner:
             (self.scaler.scale(loss) if self._scales else loss).backward()
             if self._scales:
                 self.scaler.unscale_(self.optimizer)
-        return loss.detach()
+        total = loss.detach()
+        self._guard.check(total, update.place)
+        return total
 
     def apply(self, update: Update) -> None:
         """Move the parameters as the optimizer makes of their gradients."""
