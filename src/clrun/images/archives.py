@@ -1,7 +1,9 @@
 """Unpack archives from other people: every name stays in the folder, and only files come out.
 
-The whole list of contents is checked before a byte is written. What was unpacked is put in place by
-renaming, one top-level entry after another, so an entry that is there is complete.
+The whole list of contents is checked before a byte is written. `tarfile`'s own data filter is for
+tar alone, keeps links that stay inside and takes a leading slash away; here all these are refused.
+What was unpacked is put in place by renaming, one top-level entry after another, so an entry that
+is there is complete.
 """
 
 from __future__ import annotations
