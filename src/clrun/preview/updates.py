@@ -156,6 +156,8 @@ Plan = Callable[[_Question], list[int]]
 PLANS: dict[str, Plan] = {
     "clrun.strategies.naive:Naive.learn": _naive,
     "clrun.strategies.der:DER.learn": _naive,
+    "clrun.strategies.lwf:LwF.learn": _naive,
+    "clrun.strategies.er_ace:ERACE.learn": _replay,
     "clrun.strategies.cumulative:Cumulative.learn": _cumulative,
     "clrun.strategies.replay:Replay.learn": _replay,
     "clrun.strategies.ar1:AR1.learn": _ar1,

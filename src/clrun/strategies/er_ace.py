@@ -1,0 +1,62 @@
+"""ER-ACE: replay whose current rows compete only among the classes beside them in the minibatch.
+
+Caccia et al. 2022, "New Insights on Reducing Abrupt Representation Change in Online Continual
+Learning", https://arxiv.org/abs/2104.05025. The loss of an update is the criterion on current rows
+with the logits of all other classes masked, plus the criterion on remembered rows with all logits.
+Current rows thus never push the head's rows of past classes down.
+
+Current rows know the classes of the current minibatch, as in the paper. The authors' code adds the
+outputs from the largest class seen so far on, which means classes to come only where classes come
+in the order of their numbers. Both means have weight 1, as in the authors' code (Avalanche halves
+the sum), and masking begins with the first update. The authors' head has cosine logits; here it is
+the model's own. Memory, mixing and their keys are those of `replay`: by default, as published,
+rows are offered as they pass to a reservoir, and as many uniformly drawn ones come on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clrun.strategies.places import places
+from clrun.strategies.replay import Replay
+from clrun.strategies.replay_keys import ReplayKeys
+from clrun.strategies.step import START, Position, Step
+from clrun.streams.experience import Experience
+
+MASKED = -1e9
+"""A logit that no softmax sees; finite, so that a yes-or-no question about it has loss 0."""
+
+
+class ERACE(Replay):
+    """Replay with an asymmetric loss for current and remembered rows."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(ReplayKeys):
+        pass
+
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
+        """Train on the experience mixed with the memory, and let the memory choose from it."""
+        learner, rehearsal = self.learner, self.rehearsal
+        learner.begin(experience)
+        for place, rows in places(experience, self.config, rehearsal.plan(experience), start):
+            logits = learner.forward(learner.inputs(rows.x, place), place)
+            new = len(rows.y) - rows.replayed
+            loss = learner.loss(_among_themselves(logits[:new], rows.y[:new]), rows.y[:new])
+            if rows.replayed:
+                loss = loss + learner.loss(logits[new:], rows.y[new:])
+            step = learner.update(loss, logits, rows.y, place, rows.replayed)
+            rehearsal.after_update(experience, place, rows)
+            yield step
+        learner.end(experience)
+        rehearsal.after_experience(experience)
+
+
+def _among_themselves(logits: Tensor, y: Tensor) -> Tensor:
+    """The logits of classes that occur in y, all others masked. [B, C], [B] -> [B, C]"""
+    present = torch.zeros(logits.shape[1], dtype=torch.bool, device=y.device)
+    present[y] = True
+    return logits.masked_fill(~present, MASKED)

@@ -1,0 +1,102 @@
+"""LwF: on new rows the model keeps the answers that it gave before the experience.
+
+Li & Hoiem 2017, "Learning without Forgetting", https://arxiv.org/abs/1606.09282, in its form for
+one head (LwF.MC in Rebuffi et al. 2017, https://arxiv.org/abs/1611.07725). No row is stored; a
+frozen copy of the model from the end of the previous experience is. From the second one on
+
+    loss = w_new * criterion(f(x), y) + w_old * lwf_lambda * KD
+    KD   = mean over rows of -sum over old classes of softmax(f_old(x) / T) * log softmax(f(x) / T)
+
+with softmaxes over the classes of all earlier experiences and the criterion over all outputs.
+`weighting: constant` has both weights 1 (the paper, Avalanche, FACIL); `experience` has w_new = 1/k
+and w_old = 1 - 1/k in the k-th experience (GMvandeVen/continual-learning, for class-incremental
+learning).
+
+KD is not multiplied by T squared, as in those three. The copy sees the augmented inputs that the
+model sees, in evaluation mode; Mammoth takes its answers once, to images without augmentation, and
+trains a new head alone first. The paper distils each old task's outputs apart, which needs heads
+that are told apart; with one softmax over all of them this is the class-incremental form alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, softmax
+
+from clrun.config.bounds import NonNegative, Positive
+from clrun.strategies.device_patterns import shuffled
+from clrun.strategies.learner import Learner
+from clrun.strategies.places import places
+from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.step import START, Position, Step
+from clrun.strategies.strategy import Parts
+from clrun.streams.experience import Experience
+
+
+class LwF:
+    """Minibatch descent on current rows, held to the answers of the model before them."""
+
+    whole_stream: ClassVar[bool] = False
+    uses_memory: ClassVar[bool] = False
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(SharedKeys):
+        lwf_lambda: NonNegative
+        temperature: Positive
+        weighting: Literal["constant", "experience"]
+
+    def __init__(self, config: Config, parts: Parts) -> None:
+        self.config, self.parts = config, parts
+        self.learner = Learner(config, parts)
+        self.old_classes: list[int] = []
+        """Classes of the experiences that are over, ascending."""
+
+    def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
+        """Train on the experience's rows in a fresh order each epoch, then keep the model."""
+        learner, size = self.learner, self.config.train_mb_size
+        plan = shuffled(experience, size, self.parts.device, self.parts.seed)
+        learner.begin(experience)
+        for place, rows in places(experience, self.config, plan, start):
+            inputs = learner.inputs(rows.x, place)
+            logits = learner.forward(inputs, place)
+            loss = self._loss(inputs, logits, rows.y, experience.index)
+            yield learner.update(loss, logits, rows.y, place)
+        learner.end(experience)
+        learner.snapshot()
+        self.old_classes = sorted({*self.old_classes, *experience.classes})
+
+    def _loss(self, inputs: Tensor, logits: Tensor, y: Tensor, experience: int) -> Tensor:
+        """The criterion on the labels, and the distance from the old answers."""
+        c, loss, old = self.config, self.learner.loss(logits, y), self.learner.previous
+        if old is None:
+            return loss
+        kept = 1.0
+        if c.weighting == "experience":
+            new = 1 / (experience + 1)
+            loss, kept = new * loss, 1 - new
+        if c.lwf_lambda == 0:
+            return loss
+        index = torch.tensor(self.old_classes, device=logits.device)
+        answers, before = (z[:, index] / c.temperature for z in (logits, old(inputs)))
+        distance = -(softmax(before, 1) * log_softmax(answers, 1)).sum(1).mean()
+        return loss + kept * c.lwf_lambda * distance
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
+        return self.learner.predict(x)
+
+    def memory_rows(self) -> dict[str, Any]:
+        """No row is stored."""
+        return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**self.learner.state_dict(), "old_classes": list(self.old_classes)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.old_classes = list(state["old_classes"])
+        self.learner.load_state_dict(state)
