@@ -49,7 +49,7 @@ def profiled(config, folder: Path, display=None, clocks: Clocks | None = None, *
     clocks = clocks or Clocks()
     with recorded_by(clocks), clocks.phase("other"):
         prepared = prepare(config)
-        epochs = config.nodes["strategy"].config.train_epochs
+        epochs = prepared.keys.train_epochs
         tracer = Tracer(window(**changed), clocks, prepared.device.torch, epochs)
         clocks.trace = tracer.updates
         run_prepared(prepared, folder, display)
