@@ -11,7 +11,7 @@ def test_members_are_the_rows_of_each_group_in_their_order():
     assert list(found) == [2, 7]
 
 
-def test_runs_are_told_in_the_order_they_lie():
+def test_runs_come_in_the_order_they_lie():
     assert list(runs(torch.tensor([7, 7, 2])).items()) == [(7, (0, 2)), (2, (2, 3))]
 
 

@@ -81,6 +81,20 @@ def test_a_table_without_rows_has_the_same_columns():
     assert nothing.x.dtype == torch.uint8
 
 
+def test_rows_go_to_a_device_without_their_keys():
+    elsewhere = rows(8, 9).to(torch.device("meta"))
+
+    devices = {name: column.device.type for name, column in elsewhere.columns.items()}
+    assert devices == {
+        "y": "meta",
+        "experience": "meta",
+        "key": "cpu",
+        "x": "meta",
+        "logits": "meta",
+    }
+    assert elsewhere.key.tolist() == rows(8, 9).key.tolist()
+
+
 def test_bytes_are_those_of_all_columns():
     assert rows(1, 2).nbytes == 2 * (1 + 8 + 8 + 8 + 2 * 4)
 

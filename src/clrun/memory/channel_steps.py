@@ -59,5 +59,5 @@ def no_steps(channels: int) -> ChannelSteps:
 
 
 def _beside(parameter: Tensor, rows: Tensor) -> Tensor:
-    """[C] as [1, C, 1, ...]"""
+    """A value for each channel [C], in the shape of rows: [1, C, 1, ...]."""
     return parameter.view(1, -1, *[1] * (rows.dim() - 2))

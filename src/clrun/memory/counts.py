@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def counts(ids: Tensor) -> dict[int, int]:
-    """id -> how often it occurs, by id. [N] int64"""
+    """A map from each id, in order, to how often it occurs. [N] int64"""
     found, occurrences = ids.unique(return_counts=True)
     return dict(zip(found.tolist(), occurrences.tolist(), strict=True))
 

@@ -8,7 +8,7 @@ from clrun.errors import ConfigError
 
 
 def shares(available: Sequence[int], mem_size: int) -> list[int]:
-    """As equal as the groups' rows allow, and min(mem_size, sum(available)) in all.
+    """Shares as equal as the groups' rows allow, min(mem_size, sum(available)) in all.
 
     The places are poured like water: a group with fewer rows than the common level keeps them all,
     and the level of the others rises. What is left over below one more place for everybody goes
@@ -33,7 +33,7 @@ def shares(available: Sequence[int], mem_size: int) -> list[int]:
 def fixed_shares(
     available: Sequence[int], mem_size: int, total: int, *, key: str = "total"
 ) -> list[int]:
-    """At most mem_size // total for each group, however many there are so far.
+    """Shares of at most mem_size // total for each group, however many there are so far.
 
     Raises:
         ConfigError: there are more groups than `total`, the value of the configuration key `key`.
@@ -47,7 +47,7 @@ def fixed_shares(
 
 
 def check_total(key: str, total: int | None, adaptive_size: bool) -> None:
-    """The rule that ties a total number of groups to `adaptive_size`.
+    """Check the rule that ties a total number of groups to `adaptive_size`.
 
     Raises:
         ValueError: fixed quotas without the total, or a total that adaptive quotas would ignore.

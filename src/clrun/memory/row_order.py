@@ -20,7 +20,7 @@ def take_rows(x: Tensor, index: Tensor) -> Tensor:
 
 
 def put_rows(x: Tensor, index: Tensor, rows: Tensor) -> None:
-    """x[index] = rows"""
+    """Write `rows` [n, ...] to the places `index` [n] of `x`, in the order of x."""
     if is_channels_last(x):
         x.permute(0, 2, 3, 1).index_copy_(0, index, rows.permute(0, 2, 3, 1))
     else:

@@ -169,8 +169,9 @@ class _Groups:
 
 def _spans(spans: Sequence[tuple[int, int]]) -> Tensor:
     """The numbers from `first` on, `rows` of them, for each (first, rows) after the other."""
-    table = torch.tensor(spans, dtype=torch.int64).view(-1, 2)
-    first, rows = table.unbind(1)
+    if not spans:  # between most groups of an online offer: not worth six operations
+        return torch.empty(0, dtype=torch.int64)
+    first, rows = torch.tensor(spans, dtype=torch.int64).unbind(1)
     ends = rows.cumsum(0)
     return torch.arange(int(rows.sum())) + (first - ends + rows).repeat_interleave(rows)
 

@@ -66,40 +66,37 @@ class Table:
 
     def select(self, index: Tensor) -> Table:
         """Copies of the rows at `index` [k] int64, in that order."""
-        columns = {name: column.index_select(0, index) for name, column in self.columns.items()}
-        return replace(table(columns), measures=self.measures)
+        return self._each(lambda column: column.index_select(0, index))
 
     def span(self, start: int, stop: int) -> Table:
         """Views of the rows from `start` up to `stop`."""
-        columns = {name: column[start:stop] for name, column in self.columns.items()}
-        return replace(table(columns), measures=self.measures)
+        return self._each(lambda column: column[start:stop])
 
     def to(self, device: torch.device) -> Table:
         """The same rows on a device, but for their keys: not every device has float64."""
-        moved = {
-            name: column.to(device, non_blocking=True)
-            for name, column in self.columns.items()
-            if name != "key"
-        }
-        return replace(table({**moved, "key": self.key}), measures=self.measures)
+        moved = replace(self, key=self.y)._each(lambda c: c.to(device, non_blocking=True))
+        return replace(moved, key=self.key)
 
     def without_rows(self) -> Table:
         """The same columns, and no rows."""
-        columns = {
-            name: torch.empty((0, *column.shape[1:]), dtype=column.dtype)
-            for name, column in self.columns.items()
-        }
-        return replace(table(columns), measures=self.measures)
+        return self._each(lambda column: torch.empty((0, *column.shape[1:]), dtype=column.dtype))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Table:
+        """The table of all columns changed in the same way."""
+        named = {name: change(column) for name, column in self.named.items()}
+        own = change(self.y), change(self.experience), change(self.key)
+        return Table(*own, named, self.measures)
 
 
 Measure = Callable[[Table], Tensor]
 """A function of rows (perhaps none), [N, ...] with an entry for each: their loss just now, say."""
 
 
-def table(columns: Mapping[str, Tensor]) -> Table:
+def table(columns: Mapping[str, Tensor], measures: Mapping[str, Measure] | None = None) -> Table:
     """The table of these columns, as `Table.columns` gives them."""
     named = dict(columns)
-    return Table(named.pop("y"), named.pop("experience"), named.pop("key"), named)
+    own = named.pop("y"), named.pop("experience"), named.pop("key")
+    return Table(*own, named, measures or {})
 
 
 def concatenate(parts: Sequence[Table]) -> Table:
@@ -108,7 +105,7 @@ def concatenate(parts: Sequence[Table]) -> Table:
     columns = [part.columns for part in filled]
     assert all(found.keys() == columns[0].keys() for found in columns), "parts of one table"
     joined = {name: torch.cat([found[name] for found in columns]) for name in columns[0]}
-    return replace(table(joined), measures=filled[0].measures)
+    return table(joined, filled[0].measures)
 
 
 def select_from_both(held: Table, new: Table, index: Tensor) -> Table:
@@ -124,7 +121,7 @@ def select_from_both(held: Table, new: Table, index: Tensor) -> Table:
     for name, column in old.items():
         rows = fresh[name].index_select(0, from_new)
         chosen[name] = column.index_select(0, from_held).index_copy_(0, arrivals, rows)
-    return replace(table(chosen), measures=held.measures)
+    return table(chosen, held.measures)
 
 
 def empty(**named: Tensor) -> Table:
