@@ -9,6 +9,7 @@ import pytest
 
 from clrun.cli.main import main
 from clrun.cli.verbs import VERBS
+from clrun.config.nodes import part_schemas
 from clrun.config.option_file import read_option
 from clrun.config.schema import config_class
 from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
@@ -57,7 +58,12 @@ def test_every_option_is_explained_key_by_key_within_80_columns(word, capsys):
         [line] = [line for line in lines if line.startswith(f"  {prefix}{path}=")]
         assert "(" in line or lines[lines.index(line) + 1].startswith("      ("), line
     if option.target is not None:
-        assert set(option.keys) == {field.name for field in fields(config_class(option.target))}
+        schema, values = (
+            config_class(option.target),
+            {k.path: k.value for k in option.keys.values()},
+        )
+        schemas = (schema, *part_schemas(schema, values))
+        assert set(option.keys) == {field.name for some in schemas for field in fields(some)}
 
 
 def test_keys_of_the_file_that_an_option_is_based_on_are_explained_from_there(capsys, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from clrun.cli.main import main
 from clrun.config.compose import compose
+from clrun.config.nodes import part_schemas
 from clrun.config.option_file import read_option
 from clrun.config.schema import component_class, config_class
 from clrun.config.sources import GROUPS, PLUGINS, RECIPES, conf_root, options
@@ -34,7 +36,10 @@ def test_keys_are_the_fields_of_its_config(group: str, name: str) -> None:
     option = read_option(group, name)
 
     assert option.target is not None
-    assert sorted(option.keys) == sorted(config_class(option.target).__dataclass_fields__)
+    schema = config_class(option.target)
+    values = {key.path: key.value for key in option.keys.values()}
+    schemas = (schema, *part_schemas(schema, values))
+    assert set(option.keys) == {field.name for some in schemas for field in fields(some)}
 
 
 @pytest.mark.parametrize(("group", "name"), COMPONENTS)

@@ -11,7 +11,8 @@ from clrun.images.transforms import Transform
 from clrun.models.features import extract_features
 from clrun.runner.prepare import prepare
 from clrun.seeds import generator, isolated
-from clrun.sources import SOURCES
+from clrun.sources.cifar import Cifar10
+from clrun.sources.mnist import FashionMnist
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.places import Place
 from clrun.strategies.strategy import Parts
@@ -26,8 +27,8 @@ def test_digits_are_never_mirrored_and_unknown_images_left_alone():
 
 
 def test_presets_are_for_sources_by_the_names_they_have():
-    assert preset(SOURCES["cifar10"]().name) == "crop_flip"
-    assert preset(SOURCES["fashion_mnist"]().name) == "flip"
+    assert preset(Cifar10().name) == "crop_flip"
+    assert preset(FashionMnist().name) == "flip"
 
 
 def test_reading_a_streams_keys_imports_no_torch():

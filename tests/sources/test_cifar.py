@@ -3,7 +3,6 @@ import io
 import os
 import pickle
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from clrun.errors import ConfigError
 from clrun.images.files import DamagedFile, Remote
-from clrun.sources.cifar import CifarImages, cifar10, cifar100, cifar100_coarse, unpack
+from clrun.sources.cifar import Cifar10, Cifar100, Cifar100Coarse, CifarImages, unpack
 
 FOLDER = "cifar-10-batches-py"
 
@@ -35,8 +34,11 @@ def source_of(files: dict[str, bytes], archive: bytes = b"") -> CifarImages:
     """CIFAR-10 whose published checksums are those of `files`."""
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
     test = {"test_batch": md5.pop("test_batch")}
-    remote = Remote(cifar10().archive.url, hashlib.sha256(archive).hexdigest(), len(archive))
-    return replace(cifar10(), train_md5=md5, test_md5=test, archive=remote)
+    source = Cifar10()
+    source.train_md5, source.test_md5 = md5, test
+    digest = hashlib.sha256(archive).hexdigest()
+    source.archive = Remote(source.archive.url, digest, len(archive))
+    return source
 
 
 FILES = {"data_batch_1": batch(0, 6), "data_batch_2": batch(6, 4), "test_batch": batch(20, 5)}
@@ -78,10 +80,8 @@ def test_batches_are_read_in_order_with_their_planes_as_channels(tmp_path, layou
     assert data.test.y.tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("published", "labels"), [(cifar100(), [99, 3]), (cifar100_coarse(), [19, 2])]
-)
-def test_fine_or_coarse_labels_are_read_of_cifar_100(tmp_path, published, labels):
+@pytest.mark.parametrize(("source", "labels"), [(Cifar100(), [99, 3]), (Cifar100Coarse(), [19, 2])])
+def test_fine_or_coarse_labels_are_read_of_cifar_100(tmp_path, source, labels):
     content = pickle.dumps(
         {
             b"data": np.zeros((2, 3072), np.uint8),
@@ -92,7 +92,7 @@ def test_fine_or_coarse_labels_are_read_of_cifar_100(tmp_path, published, labels
     md5 = hashlib.md5(content).hexdigest()
     write(tmp_path / "cifar-100-python", {"train": content, "test": content})
 
-    source = replace(published, train_md5={"train": md5}, test_md5={"test": md5})
+    source.train_md5, source.test_md5 = {"train": md5}, {"test": md5}
     data = source.load(tmp_path, download=False)
 
     assert data.train.y.tolist() == labels
@@ -222,7 +222,7 @@ def test_a_broken_archive_is_refused(tmp_path, content):
         unpack(tmp_path / "a.tar.gz", {f"{FOLDER}/{name}": tmp_path / name for name in FILES})
 
 
-@pytest.mark.parametrize(("source", "name"), [(cifar10(), "CIFAR10"), (cifar100(), "CIFAR100")])
+@pytest.mark.parametrize(("source", "name"), [(Cifar10(), "CIFAR10"), (Cifar100(), "CIFAR100")])
 def test_addresses_and_checksums_are_torchvisions(source, name):
     published = getattr(pytest.importorskip("torchvision").datasets, name)
 

@@ -10,7 +10,7 @@ from clrun.sources.labelled_rows import (
     LabelledRows,
     numbered_classes,
     numbered_experiences,
-    told_of,
+    one_line_errors,
     with_test_rows,
 )
 
@@ -107,7 +107,7 @@ def test_rows_that_cannot_be_trained_on_and_tested_are_refused(table, told):
     "error", [BadRows("x is bad. Mend it"), DamagedFile("x is bad"), PermissionError(13, "no", "x")]
 )
 def test_what_is_wrong_is_told_in_one_line_with_its_place(tmp_path, error):
-    with pytest.raises(ConfigError) as caught, told_of(tmp_path):
+    with pytest.raises(ConfigError) as caught, one_line_errors(tmp_path):
         raise error
 
     assert str(caught.value).startswith(f"benchmark.data_root={tmp_path}: x ")

@@ -4,7 +4,6 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from clrun.errors import ConfigError
 from clrun.images.download import DownloadError
 from clrun.images.files import Remote
 from clrun.seeds import generator
-from clrun.sources.mnist import fashion_mnist, mnist
+from clrun.sources.mnist import FashionMnist, Mnist
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -50,7 +49,7 @@ def write(folder: Path, *, gzipped: bool = False) -> None:
 @pytest.mark.parametrize("layout", ["MNIST/raw", "MNIST", "raw", "."])
 def test_the_files_are_found_in_every_layout(tmp_path, layout, gzipped):
     write(tmp_path / layout, gzipped=gzipped)
-    source = mnist()
+    source = Mnist()
 
     source.check(tmp_path, download=False)
     data = source.load(tmp_path, download=False)
@@ -64,7 +63,7 @@ def test_nothing_is_written_beside_the_users_files(tmp_path):
     write(tmp_path / "FashionMNIST" / "raw", gzipped=True)
     before = sorted(tmp_path.rglob("*"))
 
-    fashion_mnist().load(tmp_path, download=True)
+    FashionMnist().load(tmp_path, download=True)
 
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -74,7 +73,7 @@ def test_the_files_of_the_other_set_are_not_mistaken_for_ours(tmp_path, folder):
     write(tmp_path / folder)
 
     with pytest.raises(ConfigError, match="holds FashionMNIST, not MNIST"):
-        mnist().check(tmp_path / folder, download=False)
+        Mnist().check(tmp_path / folder, download=False)
 
 
 def no_folder(root: Path) -> None:
@@ -134,7 +133,7 @@ def test_malformed_data_are_told_in_one_line_before_they_are_read(tmp_path, make
     make(root)
 
     with pytest.raises(ConfigError, match=message) as caught:
-        mnist().check(root, download=False)
+        Mnist().check(root, download=False)
 
     assert str(caught.value).startswith(f"benchmark.data_root={root}: ")
     assert "\n" not in str(caught.value)
@@ -144,7 +143,7 @@ def test_a_label_that_is_no_class_is_refused(tmp_path):
     spoilt(LABELS, idx(labels(20) + 1))(tmp_path)
 
     with pytest.raises(ConfigError, match=f"{LABELS} holds a label 10"):
-        mnist().load(tmp_path, download=False)
+        Mnist().load(tmp_path, download=False)
 
 
 @contextmanager
@@ -168,16 +167,16 @@ def test_what_may_not_be_read_is_named(tmp_path, part):
         permissions(tmp_path / "data" / part, 0),
         pytest.raises(ConfigError, match="may not be read"),
     ):
-        mnist().check(tmp_path / "data", download=False)
+        Mnist().check(tmp_path / "data", download=False)
 
 
 def test_a_folder_that_a_download_cannot_be_put_into_is_refused_before_it(tmp_path):
     with permissions(tmp_path, 0o555), pytest.raises(ConfigError, match="may not be written to"):
-        mnist().check(tmp_path / "data", download=True)
+        Mnist().check(tmp_path / "data", download=True)
 
 
 def test_checking_fetches_and_writes_nothing(tmp_path):
-    mnist().check(tmp_path / "data", download=True)
+    Mnist().check(tmp_path / "data", download=True)
 
     assert not (tmp_path / "data").exists()
 
@@ -186,7 +185,8 @@ def test_offline_the_message_says_which_file_goes_where(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/train-images-idx3-ubyte.gz"
-        source = replace(mnist(), remotes=(Remote(address, "0" * 64, 1), *mnist().remotes[1:]))
+        source = Mnist()
+        source.remotes = (Remote(address, "0" * 64, 1), *source.remotes[1:])
 
         with pytest.raises(DownloadError) as caught:
             source.load(tmp_path, download=True)
@@ -203,7 +203,7 @@ def test_offline_the_message_says_which_file_goes_where(tmp_path):
 @pytest.mark.skipif(not (SHARED / "FashionMNIST").is_dir(), reason="../shared/data is not here")
 @pytest.mark.parametrize("folder", [".", "FashionMNIST", "FashionMNIST/raw"])
 def test_the_real_fashion_mnist_has_the_published_mean_and_deviation(folder):
-    source = fashion_mnist()
+    source = FashionMnist()
 
     data = source.load(SHARED / folder, download=False)
 

@@ -10,7 +10,8 @@ from clrun.sources.source import SourceData
 
 def source(folder: Path, save=np.savez, **arrays: np.ndarray) -> NpzArrays:
     save(folder / "data.npz", **arrays)
-    return NpzArrays(folder / "data.npz", None)
+    path = str(folder / "data.npz")
+    return NpzArrays(NpzArrays.Config(data_root=path, test_fraction=None))
 
 
 def load(source: NpzArrays) -> SourceData:

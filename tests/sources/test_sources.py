@@ -1,18 +1,26 @@
-from typing import get_args
-
 import pytest
 
-from clrun.sources import NUM_CLASSES, SOURCES, SourceName
+from clrun.config.schema import component_class, config_class
+from clrun.sources import OWN_SOURCES, SOURCES
+
+PUBLISHED = {name: target for name, target in SOURCES.items() if name != "torchvision"}
 
 
-def test_every_named_source_can_be_made_and_nothing_else():
-    assert set(SOURCES) == set(NUM_CLASSES) == set(get_args(SourceName))
-
-
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_what_is_known_without_the_data_fits_together(name):
-    source = SOURCES[name]()
+    cls = component_class(PUBLISHED[name])
+    source = cls(cls.Config())
 
     assert source.name == name
-    assert len(source.class_names) == len(set(source.class_names)) == NUM_CLASSES[name]
+    assert len(source.class_names) == len(set(source.class_names))
+    assert len(source.class_names) == config_class(PUBLISHED[name])().num_classes
     assert len(source.mean) == len(source.std) == source.channels
+
+
+@pytest.mark.parametrize("target", [*SOURCES.values(), *OWN_SOURCES.values()])
+def test_the_config_read_without_torch_is_the_real_one(target):
+    read, real = config_class(target), component_class(target).Config
+
+    assert {f: str(v.type) for f, v in read.__dataclass_fields__.items()} == {
+        f: str(v.type) for f, v in real.__dataclass_fields__.items()
+    }

@@ -1,6 +1,5 @@
 import hashlib
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,15 @@ from clrun.errors import ConfigError
 from clrun.images.files import Remote
 from clrun.sources.tiny_imagenet import ARCHIVE, TinyImagenet
 
-SMALL = replace(TinyImagenet(), num_classes=2, per_class=3, num_test=2, _names=[])
+
+class Small(TinyImagenet):
+    """Laid out as the published set, with few images."""
+
+    num_classes = 2
+    per_class = 3
+    num_test = 2
+
+
 NAMES = ("n01443537", "n01629819")
 
 
@@ -48,27 +55,31 @@ def packed(root: Path, folder: Path) -> Remote:
     return Remote(ARCHIVE.url, digest, place.stat().st_size)
 
 
-def check_and_load(root: Path, source: TinyImagenet = SMALL):
+def check_and_load(root: Path, source: TinyImagenet | None = None):
+    source = source or Small()
     source.check(root, download=False)
     return source.load(root, download=False)
 
 
 def test_validation_images_are_the_test_set_and_have_the_annotated_classes(tmp_path):
-    train, test = check_and_load(tree(tmp_path / "data"))
+    source = Small()
+
+    train, test = check_and_load(tree(tmp_path / "data"), source)
 
     greys = train.x.index_select(0, torch.arange(6))[:, 0].float().mean((1, 2)).round()
     assert train.x.shape == (6, 3, 64, 64)
     assert greys.tolist() == [0, 10, 20, 100, 110, 120]
     assert train.y.tolist() == [0, 0, 0, 1, 1, 1]
     assert test.y.tolist() == [1, 0]
-    assert SMALL.class_names == NAMES
+    assert source.class_names == NAMES
 
 
 def test_an_archive_in_the_folder_is_unpacked_without_the_network(tmp_path):
     (tmp_path / "data").mkdir()
-    remote = packed(tree(tmp_path / "made"), tmp_path / "data")
+    source = Small()
+    source.archive = packed(tree(tmp_path / "made"), tmp_path / "data")
 
-    train, _ = check_and_load(tmp_path / "data", replace(SMALL, archive=remote))
+    train, _ = check_and_load(tmp_path / "data", source)
 
     assert len(train.y) == 6
 

@@ -33,8 +33,12 @@ def image(path: Path, grey: int) -> None:
     Image.new("RGB", (6, 5), (grey, grey, grey)).save(path)
 
 
-def load(name: str, root: Path, image_size: int | None = None) -> SourceData:
-    source = TorchvisionImages(name, image_size)
+def source_of(name: TorchvisionName, image_size: int | None = None) -> TorchvisionImages:
+    return TorchvisionImages(TorchvisionImages.Config(dataset=name, image_size=image_size))
+
+
+def load(name: TorchvisionName, root: Path, image_size: int | None = None) -> SourceData:
+    source = source_of(name, image_size)
     source.check(root, download=False)
     return source.load(root, download=False)
 
@@ -78,9 +82,7 @@ def test_arrays_with_channels_last_get_them_first(tmp_path):
         data = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
         targets = (1, 0)
 
-    patterns = TorchvisionImages("CIFAR10", None)._in_memory(
-        [WithChannelsLast(), WithChannelsLast()]
-    )
+    patterns = source_of("CIFAR10")._in_memory([WithChannelsLast(), WithChannelsLast()])
 
     assert patterns.x.shape == (4, 3, 4, 5)
     assert patterns.x[0, 1].tolist() == WithChannelsLast.data[0, :, :, 1].tolist()
@@ -150,7 +152,7 @@ def test_no_network_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", unreachable)
 
     with pytest.raises(DownloadError, match="could not fetch it") as caught:
-        TorchvisionImages("SVHN", None).load(tmp_path, download=True)
+        source_of("SVHN").load(tmp_path, download=True)
 
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"benchmark.data_root={tmp_path}: SVHN ")
@@ -158,4 +160,4 @@ def test_no_network_is_told_in_one_line(tmp_path, monkeypatch):
 
 def test_a_set_that_is_not_there_is_told_before_torchvision_is_asked(tmp_path):
     with pytest.raises(ConfigError, match="stl10_binary is missing"):
-        TorchvisionImages("STL10", None).check(tmp_path, download=False)
+        source_of("STL10").check(tmp_path, download=False)

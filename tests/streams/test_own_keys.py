@@ -7,6 +7,7 @@ from clrun.streams.own_keys import OwnKeys
 
 def keys(**changed: object) -> OwnKeys:
     values = {key.path: key.value for key in read_option("benchmark", "npz").keys.values()}
+    del values["source"], values["test_fraction"]  # keys of the source
     return TypeAdapter(OwnKeys).validate_python({**values, **changed})
 
 

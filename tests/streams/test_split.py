@@ -4,25 +4,26 @@ from typing import ClassVar
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
+from clrun.config.nodes import read_node
 from clrun.config.option_file import read_option
 from clrun.config.sources import options
 from clrun.errors import ConfigError
 from clrun.images.lazy_rows import stores
 from clrun.images.mapped_rows import MappedRows, RowFile
 from clrun.images.patterns import Patterns
-from clrun.sources import NUM_CLASSES
+from clrun.runner.prepare import build
 from clrun.sources.digits import Digits
-from clrun.sources.source import Source, SourceData
+from clrun.sources.source import SourceData
 from clrun.streams.experience import Benchmark, StreamShape
 from clrun.streams.split import Split
 
+TARGET = "clrun.streams.split:Split"
 OPTIONS = [
     option.name
     for option in options("benchmark")
-    if read_option("benchmark", option.name).target == "clrun.streams.split:Split"
+    if read_option("benchmark", option.name).target == TARGET
 ]
 NIC = {"scenario": "nic", "first_experience_classes": 2, "n_experiences": 39}  # 4 sessions
 ONLINE = {"scenario": "online", "rows_per_experience": 100}
@@ -35,14 +36,17 @@ ROTATED = {"scenario": "rotated", "n_experiences": 3}
 SCENARIOS = [*PARTITIONS, LONG_TAILED, PERMUTED, ROTATED]
 
 
-def config(option: str = "digits", **changed: object) -> Split.Config:
-    """An option's keys, checked as clrun checks them."""
+def split(option: str = "digits", **changed: object) -> Split:
+    """An option's benchmark, its keys checked as clrun checks them."""
     values = {key.path: key.value for key in read_option("benchmark", option).keys.values()}
-    return TypeAdapter(Split.Config).validate_python({**values, **changed})
+    node, problems = read_node("benchmark", option, TARGET, {**values, **changed})
+    if node is None:
+        raise ConfigError(problems)
+    return build(node)
 
 
 def load(seed: int = 0, **changed: object) -> Benchmark:
-    return Split(config(**changed)).load(seed)
+    return split(**changed).load(seed)
 
 
 def rows(x: Tensor) -> list[bytes]:
@@ -322,14 +326,9 @@ def test_rotated_experiences_are_turned_in_even_steps_or_as_listed():
     assert torch.equal(pixels(listed.experiences[1].train), upright)
 
 
-class Mapped(Split):
+class MappedDigits(Digits):
     """The digits, lying in a file."""
 
-    def _source(self) -> Source:
-        return MappedDigits()
-
-
-class MappedDigits(Digits):
     folder: ClassVar[Path]
 
     def load(self, root: Path, **how: object) -> SourceData:
@@ -348,7 +347,7 @@ def test_images_in_a_file_stay_there_and_make_the_same_stream(keys, side, tmp_pa
     monkeypatch.setattr(MappedDigits, "folder", tmp_path, raising=False)
     keys = {"limit_per_class": 90, "validation_fraction": 0.3, "image_size": side, **keys}
 
-    benchmark = Mapped(config(**keys)).load(3)
+    benchmark = Split(split(**keys).config, MappedDigits()).load(3)
 
     assert same(benchmark, load(3, **keys))
     assert all(not isinstance(e.train.x, Tensor) for e in benchmark)
@@ -356,7 +355,7 @@ def test_images_in_a_file_stay_there_and_make_the_same_stream(keys, side, tmp_pa
 
 
 def test_auto_is_the_augmentation_that_suits_the_source():
-    digits, cifar = (Split(config(name, augment="auto")) for name in ("digits", "split_cifar10"))
+    digits, cifar = (split(name, augment="auto") for name in ("digits", "split_cifar10"))
 
     assert digits._augment() == "none"
     assert cifar._augment() == "crop_flip"
@@ -465,29 +464,29 @@ def test_data_without_a_class_are_refused(tmp_path):
 
 
 def test_checking_names_the_folder_and_reads_no_data(tmp_path):
-    split = Split(config("split_mnist", data_root=str(tmp_path), download=False))
+    mnist = split("split_mnist", data_root=str(tmp_path), download=False)
 
     with pytest.raises(ConfigError, match=rf"^benchmark\.data_root={tmp_path}: MNIST/raw/"):
-        split.check()
+        mnist.check()
 
 
 def test_the_folder_is_the_one_that_was_meant_at_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    split = Split(config("split_mnist", data_root="data"))
+    mnist = split("split_mnist", data_root="data")
 
     monkeypatch.chdir("/")
 
-    assert split.root == tmp_path / "data"
+    assert mnist.root == tmp_path / "data"
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_options_shape_is_known_without_its_data(option):
-    checked = config(option)
+    made = split(option)
 
-    shape = Split(checked).shape()
+    shape = made.shape()
 
-    assert shape.num_classes == NUM_CLASSES[checked.source]
-    assert shape.num_experiences == checked.n_experiences
+    assert shape.num_classes == len(made.source.class_names)
+    assert shape.num_experiences == made.config.n_experiences
 
 
 @pytest.mark.parametrize(
@@ -507,10 +506,10 @@ def test_an_options_shape_is_known_without_its_data(option):
         ({"scenario": "blurry"}, r"blur=null: scenario=blurry needs it\. Use e\.g\. blur=0\.1"),
         ({"scenario": "long_tailed"}, "imbalance=null: scenario=long_tailed needs it"),
         ({"scenario": "repetition"}, "repetition_p=null: scenario=repetition needs it"),
-        ({"scenario": "blurry", "blur": 1.0}, "less than 1"),
+        ({"scenario": "blurry", "blur": 1.0}, "must be below 1"),
         ({"scenario": "blurry", "blur": 0.1, "n_experiences": 1}, "n_experiences=1: .* leak into"),
-        ({"scenario": "repetition", "repetition_p": 1.5}, "less than or equal to 1"),
-        ({"scenario": "long_tailed", "imbalance": 0.5}, "greater than or equal to 1"),
+        ({"scenario": "repetition", "repetition_p": 1.5}, "must be at most 1"),
+        ({"scenario": "long_tailed", "imbalance": 0.5}, "must be at least 1"),
         ({"scenario": "rotated", "angles": [0, 9]}, r"angles=\[0,9\]: has 2 entries for n_exp"),
         ({"scenario": "permuted", "class_order": "shuffled"}, "with scenario=permuted every exp"),
         ({"scenario": "rotated", "class_order_seed": 1}, "class_order_seed=1: class_order=shuf"),
@@ -518,13 +517,44 @@ def test_an_options_shape_is_known_without_its_data(option):
         ({"augment": "jitter", "jitter": [0.1]}, r"jitter=\[0\.1\]: must be four numbers"),
         ({"augment": "jitter", "jitter": [0, 0, 0, 0.6]}, "hue at most 0.5"),
         ({"data_root": " "}, "data_root='': names no folder"),
-        ({"validation_fraction": 1.0}, "less than 1"),
-        ({"image_size": 0}, "greater than or equal to 1"),
-        ({"limit_per_class": 0}, "greater than or equal to 1"),
-        ({"augment": "flop"}, "'auto', 'none', 'flip', 'crop', .* or 'crop_flip_jitter'"),
-        ({"source": "mnst"}, "'digits', 'mnist', 'fashion_mnist', 'cifar10'"),
+        ({"validation_fraction": 1.0}, "must be below 1"),
+        ({"image_size": 0}, "must be at least 1"),
+        ({"limit_per_class": 0}, "must be at least 1"),
+        ({"augment": "flop"}, "must be one of auto, none, flip, crop, .*crop_flip_jitter"),
+        ({"source": "mnst"}, r"source=mnst: must be one of digits, mnist, .*mean 'mnist'\?"),
+        ({"source": "a.b:C"}, r"source=a\.b: there is no module of that name"),
+        ({"source": "clrun.sources.mnist:Mnst"}, "source=clrun.*: no class Mnst with a Config"),
+        ({"dataset": "SVHN"}, "dataset=SVHN: there is no such key"),
+        ({"source": "torchvision"}, "dataset: a value is needed"),
     ],
 )
 def test_a_contradiction_or_a_bad_value_is_found_without_data(changed, message):
-    with pytest.raises(ValueError, match=message):
-        config(**changed)
+    with pytest.raises(ConfigError, match=message):
+        split(**changed)
+
+
+def test_a_set_of_torchvisions_becomes_a_stream():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    fake = split("torchvision", dataset="FakeData")
+
+    fake.check()
+    benchmark = fake.load(seed=0)
+
+    assert torch.equal(torch.get_rng_state(), before)
+    assert benchmark.shape == fake.shape()
+    assert [e.classes for e in benchmark] == [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]
+    assert sum(len(e.train.y) for e in benchmark) == 200
+    assert benchmark.experiences[0].train.x.shape[1:] == (3, 32, 32)
+    assert benchmark.transform.mean == pytest.approx((0.5, 0.5, 0.5), abs=0.02)
+
+
+def test_keys_are_checked_against_a_torchvision_sets_classes_before_anything_is_read():
+    with pytest.raises(ConfigError, match="n_experiences=5: does not divide 43 classes"):
+        split("torchvision", dataset="GTSRB", image_size=32)
+
+
+def test_images_of_many_sizes_need_one():
+    message = r"benchmark\.image_size=null: the images of dataset=Food101 differ"
+    with pytest.raises(ConfigError, match=message):
+        split("torchvision", dataset="Food101", n_experiences=101)

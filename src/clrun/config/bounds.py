@@ -14,6 +14,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 """In [0, 1)."""
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+"""In (0, 1)."""
 
 
 def _on_or_off(value: Any) -> Any:

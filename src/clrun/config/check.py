@@ -9,11 +9,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import read, shown, unknown_keys
 from clrun.config.rules import contradictions
 from clrun.config.run_config import Node, Root, RunConfig
-from clrun.config.schema import config_class
 from clrun.config.sources import GROUPS, folders, options
 from clrun.errors import ConfigError, did_you_mean
 
@@ -92,13 +92,5 @@ def _node(group: str, given: Any, choice: str | None) -> tuple[Node | None, list
     if "target" not in given:
         return None, [f"{group}.target: the option's YAML must say target: package.module:Class."]
     target = str(given["target"])
-    try:
-        schema = config_class(target)
-    except ConfigError as error:
-        return None, [f"{group}.{problem}" for problem in error.problems]
     values = {str(key): value for key, value in given.items() if key != "target"}
-    config, problems = read(f"{group}.", values, schema)
-    if config is None:
-        return None, problems
-    name = choice or target.rpartition(":")[2]
-    return Node(group=group, option=name, target=target, values=values, config=config), problems
+    return read_node(group, choice or target.rpartition(":")[2], target, values)

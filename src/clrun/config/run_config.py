@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clrun.config.bounds import Count, Natural
@@ -21,7 +21,7 @@ class Root:
     log_every: Count
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Node:
     """One option of one group: a component's class and the values of its `Config`."""
 
@@ -31,6 +31,8 @@ class Node:
     values: Mapping[str, Any]
     config: Any
     """The values as the component's own `Config` dataclass, bounds checked."""
+    parts: Mapping[str, Node] = field(default_factory=dict)
+    """components that some of the keys name (`config.nodes.Part`), by that key"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 
@@ -26,15 +26,7 @@ from clrun.profiling.spans import phase, span
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
-from clrun.streams.experience import Benchmark, StreamShape
-
-
-class BenchmarkSource(Protocol):
-    """What a benchmark component offers; its data are read by `load` alone."""
-
-    def shape(self) -> StreamShape: ...
-    def check(self) -> None: ...
-    def load(self, seed: int, on_progress: Progress | None = None) -> Benchmark: ...
+from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +127,12 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
 
 
 def build(node: Node, *runtime: Any) -> Any:
-    """The component a node describes: its class, called with its `Config` and what it needs."""
+    """The component a node describes: its class, called with its `Config`, its parts and what else
+    it needs."""
     with span("import components"):  # of torchvision's models, for one, seconds
         cls = component(node)
-    return cls(cls.Config(**vars(node.config)), *runtime)
+    parts = [build(part) for part in node.parts.values()]
+    return cls(cls.Config(**vars(node.config)), *parts, *runtime)
 
 
 def notes(config: RunConfig) -> list[str]:

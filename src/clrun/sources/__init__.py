@@ -1,77 +1,23 @@
-"""Where the images come from. Importing this imports neither torch nor any source."""
+"""Where the images come from: each source a class, named as `package.module:Class`.
 
-from __future__ import annotations
+Importing this imports neither torch nor any source.
+"""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from clrun.sources.source import Source
-
-SourceName = Literal[
-    "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "cifar100_coarse", "tiny_imagenet"
-]
-
-NUM_CLASSES: dict[str, int] = {
-    "digits": 10,
-    "mnist": 10,
-    "fashion_mnist": 10,
-    "cifar10": 10,
-    "cifar100": 100,
-    "cifar100_coarse": 20,
-    "tiny_imagenet": 200,
+SOURCES = {
+    "digits": "clrun.sources.digits:Digits",
+    "mnist": "clrun.sources.mnist:Mnist",
+    "fashion_mnist": "clrun.sources.mnist:FashionMnist",
+    "cifar10": "clrun.sources.cifar:Cifar10",
+    "cifar100": "clrun.sources.cifar:Cifar100",
+    "cifar100_coarse": "clrun.sources.cifar:Cifar100Coarse",
+    "tiny_imagenet": "clrun.sources.tiny_imagenet:TinyImagenet",
+    "torchvision": "clrun.sources.torchvision_source:TorchvisionImages",
 }
-"""Known without importing the sources, to check a configuration quickly."""
+"""The short names of those that `benchmark.source` may call by one."""
 
-
-def _digits() -> Source:
-    from clrun.sources.digits import Digits
-
-    return Digits()
-
-
-def _mnist() -> Source:
-    from clrun.sources.mnist import mnist
-
-    return mnist()
-
-
-def _fashion_mnist() -> Source:
-    from clrun.sources.mnist import fashion_mnist
-
-    return fashion_mnist()
-
-
-def _cifar10() -> Source:
-    from clrun.sources.cifar import cifar10
-
-    return cifar10()
-
-
-def _cifar100() -> Source:
-    from clrun.sources.cifar import cifar100
-
-    return cifar100()
-
-
-def _cifar100_coarse() -> Source:
-    from clrun.sources.cifar import cifar100_coarse
-
-    return cifar100_coarse()
-
-
-def _tiny_imagenet() -> Source:
-    from clrun.sources.tiny_imagenet import TinyImagenet
-
-    return TinyImagenet()
-
-
-SOURCES: dict[str, Callable[[], Source]] = {
-    "digits": _digits,
-    "mnist": _mnist,
-    "fashion_mnist": _fashion_mnist,
-    "cifar10": _cifar10,
-    "cifar100": _cifar100,
-    "cifar100_coarse": _cifar100_coarse,
-    "tiny_imagenet": _tiny_imagenet,
+OWN_SOURCES = {
+    "folder": "clrun.sources.folder:Folder",
+    "csv": "clrun.sources.csv_table:Csv",
+    "npz": "clrun.sources.npz:NpzArrays",
 }
+"""The short names of those that read a user's own data, which may say their experiences too."""

@@ -13,10 +13,10 @@ import gzip
 import pickle
 import tarfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,11 +36,10 @@ from clrun.images.files import (
 )
 from clrun.images.patterns import Patterns
 from clrun.sources.cifar_names import CIFAR10_NAMES, CIFAR100_COARSE_NAMES, CIFAR100_NAMES
-from clrun.sources.source import SourceData
+from clrun.sources.source import Keyless, SourceData
 
 
-@dataclass(frozen=True)
-class CifarImages:
+class CifarImages(Keyless):
     """32x32 colour images in pickled batches, laid out as torchvision does or in `root` itself."""
 
     name: str
@@ -49,13 +48,11 @@ class CifarImages:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     label_key: bytes
-    train_md5: dict[str, str]
-    """MD5 of each training file, in the order in which they are read"""
-    test_md5: dict[str, str]
+    train_md5: Mapping[str, str]
+    """the MD5 of each training file, in the order in which they are read"""
+    test_md5: Mapping[str, str]
     archive: Remote
-    channels: int = 3
-    height: int = 32
-    width: int = 32
+    channels, height, width = 3, 32, 32
 
     def check(self, root: Path, *, download: bool) -> None:
         """Raise ConfigError if files are missing and cannot be fetched, or are empty."""
@@ -98,7 +95,7 @@ class CifarImages:
         except OSError as error:
             raise StorageError(f"{folder}: cannot be written ({error.strerror}).") from error
 
-    def _read(self, folder: Path, md5: dict[str, str]) -> Patterns:
+    def _read(self, folder: Path, md5: Mapping[str, str]) -> Patterns:
         batches = [_read_batch(folder / name, md5[name], self.label_key) for name in md5]
         x = torch.from_numpy(np.concatenate([images for images, _ in batches]))
         y = torch.from_numpy(np.concatenate([labels for _, labels in batches]))
@@ -155,55 +152,63 @@ class _ArraysOnly(pickle.Unpickler):
         return allowed[name]
 
 
-def cifar10() -> CifarImages:
+class Cifar10(CifarImages):
     """Ten classes, five training files."""
-    return CifarImages(
-        name="cifar10",
-        folder="cifar-10-batches-py",
-        class_names=CIFAR10_NAMES,
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.2470, 0.2435, 0.2616),
-        label_key=b"labels",
-        train_md5={
-            "data_batch_1": "c99cafc152244af753f735de768cd75f",
-            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-            "data_batch_4": "634d18415352ddfa80567beed471001a",
-            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-        },
-        test_md5={"test_batch": "40351d587109b95175f43aff81a1287e"},
-        archive=Remote(
-            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-            170_498_071,
-        ),
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 10
+
+    name = "cifar10"
+    folder = "cifar-10-batches-py"
+    class_names = CIFAR10_NAMES
+    mean = (0.4914, 0.4822, 0.4465)
+    std = (0.2470, 0.2435, 0.2616)
+    label_key = b"labels"
+    train_md5: Mapping[str, str] = {
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    }
+    test_md5: Mapping[str, str] = {"test_batch": "40351d587109b95175f43aff81a1287e"}
+    archive = Remote(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        170_498_071,
     )
 
 
-def cifar100() -> CifarImages:
+class Cifar100(CifarImages):
     """A hundred classes."""
-    return CifarImages(
-        name="cifar100",
-        folder="cifar-100-python",
-        class_names=CIFAR100_NAMES,
-        mean=(0.5071, 0.4865, 0.4409),
-        std=(0.2673, 0.2564, 0.2762),
-        label_key=b"fine_labels",
-        train_md5={"train": "16019d7e3df5f24257cddd939b257f8d"},
-        test_md5={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
-        archive=Remote(
-            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-            169_001_437,
-        ),
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 100
+
+    name = "cifar100"
+    folder = "cifar-100-python"
+    class_names = CIFAR100_NAMES
+    mean = (0.5071, 0.4865, 0.4409)
+    std = (0.2673, 0.2564, 0.2762)
+    label_key = b"fine_labels"
+    train_md5: Mapping[str, str] = {"train": "16019d7e3df5f24257cddd939b257f8d"}
+    test_md5: Mapping[str, str] = {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
+    archive = Remote(
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        169_001_437,
     )
 
 
-def cifar100_coarse() -> CifarImages:
+class Cifar100Coarse(Cifar100):
     """The same images in twenty superclasses of five classes."""
-    return replace(
-        cifar100(),
-        name="cifar100_coarse",
-        class_names=CIFAR100_COARSE_NAMES,
-        label_key=b"coarse_labels",
-    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 20
+
+    name = "cifar100_coarse"
+    class_names = CIFAR100_COARSE_NAMES
+    label_key = b"coarse_labels"

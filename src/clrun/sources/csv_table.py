@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from clrun.config.bounds import Count, Share
 from clrun.errors import did_you_mean
-from clrun.sources.labelled_files import FileRows
+from clrun.sources.labelled_files import FileRows, LabelledFiles
 from clrun.sources.labelled_rows import (
     BadRows,
     LabelledRows,
     numbered_classes,
     numbered_experiences,
+    own_root,
     with_test_rows,
 )
 
@@ -25,6 +29,23 @@ NEEDED = ("path", "label")
 OPTIONAL = ("split", "experience")
 SIDES = ("train", "test")
 MOST_EXPERIENCES = 1 << 31
+
+
+class Csv(LabelledFiles):
+    """Image files named in a comma-separated table, as `find_in_table` reads it."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        data_root: str | None
+        test_fraction: Share | None
+        image_size: Count | None
+        channels: Literal[1, 3] | None
+
+    def __init__(self, config: Config) -> None:
+        missing = "name the table, e.g. benchmark.data_root=photos/labels.csv"
+        root = own_root(config.data_root, missing)
+        find = partial(find_in_table, root, config.test_fraction)
+        super().__init__("csv", root, find, config.image_size, config.channels)
 
 
 def find_in_table(table: Path, test_fraction: float | None) -> FileRows:

@@ -6,34 +6,35 @@ import gzip
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from clrun.images.download import Progress
 from clrun.images.patterns import Patterns, occurrence
-from clrun.sources.source import SourceData
+from clrun.sources.source import Keyless, SourceData
 
 TEST_EVERY = 5
 FILE = Path("datasets", "data", "digits.csv.gz")
 """Inside scikit-learn: 64 pixels and the label on each line."""
 
 
-@dataclass(frozen=True)
-class Digits:
+class Digits(Keyless):
     """Every fifth image of each digit, in scikit-learn's order, is for testing; no seed in it.
 
     The data are the test part of the UCI set "Optical Recognition of Handwritten Digits"
     (https://archive.ics.uci.edu/dataset/80), so its 13 writers occur on both sides of our split.
     """
 
-    name: str = "digits"
-    channels: int = 1
-    height: int = 8
-    width: int = 8
-    class_names: tuple[str, ...] = tuple("0123456789")
-    mean: tuple[float, ...] = (0.3052,)  # of our training images; a test computes it again
-    std: tuple[float, ...] = (0.3760,)
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 10
+
+    name = "digits"
+    channels, height, width = 1, 8, 8
+    class_names = tuple("0123456789")
+    mean, std = (0.3052,), (0.3760,)  # of our training images; a test computes them again
 
     def check(self, root: Path, *, download: bool) -> None:
         """Nothing can be missing: the images are part of scikit-learn."""

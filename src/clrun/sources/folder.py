@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from clrun.config.bounds import Count, Share
 from clrun.images.image_files import SUFFIXES
-from clrun.sources.labelled_files import FileRows
-from clrun.sources.labelled_rows import BadRows, LabelledRows, in_order, with_test_rows
+from clrun.sources.labelled_files import FileRows, LabelledFiles
+from clrun.sources.labelled_rows import BadRows, LabelledRows, in_order, own_root, with_test_rows
 
 TEST_FOLDERS = ("test", "val")
 """Where the test images are, the first that exists; a val/ beside a test/ is not read."""
@@ -20,6 +24,23 @@ NOTES = (".txt", ".csv", ".json", ".xml", ".md", ".yaml", ".yml", ".db", ".ini",
 NOT_DATA = ("__MACOSX", "Thumbs.db", "desktop.ini")
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and bytes that are not UTF-8: no table and no JSON could hold them."""
+
+
+class Folder(LabelledFiles):
+    """Class folders of images, as `find_in_folders` reads them."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        data_root: str | None
+        test_fraction: Share | None
+        image_size: Count | None
+        channels: Literal[1, 3] | None
+
+    def __init__(self, config: Config) -> None:
+        missing = "name the folder that holds the class folders, e.g. benchmark.data_root=photos"
+        root = own_root(config.data_root, missing)
+        find = partial(find_in_folders, root, config.test_fraction)
+        super().__init__("folder", root, find, config.image_size, config.channels)
 
 
 def find_in_folders(root: Path, test_fraction: float | None) -> FileRows:

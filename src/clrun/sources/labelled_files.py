@@ -14,7 +14,7 @@ from clrun.images.cache import cached_images
 from clrun.images.download import Progress
 from clrun.images.image_files import Decoder, ImageShape, image_shape, named
 from clrun.images.patterns import Patterns
-from clrun.sources.labelled_rows import BadRows, LabelledRows, told_of
+from clrun.sources.labelled_rows import BadRows, LabelledRows, one_line_errors
 from clrun.sources.source import SourceData
 from clrun.sources.statistics import (
     Facts,
@@ -53,7 +53,7 @@ class LabelledFiles:
     @cached_property
     def found(self) -> FileRows:
         """The files and what belongs to them."""
-        with told_of(self.root):
+        with one_line_errors(self.root):
             files, rows = self.find()
             return FileRows(files, rows.check())
 
@@ -95,7 +95,7 @@ class LabelledFiles:
     ) -> SourceData:
         """Decode the files into the cache, or find them there."""
         files, rows = self.found
-        with told_of(self.root):
+        with one_line_errors(self.root):
             x = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
         train, test = (~rows.is_test).nonzero().flatten(), rows.is_test.nonzero().flatten()
         if recall(self._facts_key) is None:
@@ -110,7 +110,7 @@ class LabelledFiles:
     def _facts_key(self) -> str:
         files, rows = self.found
         test = bytes(rows.is_test.to(torch.uint8).tolist())
-        with told_of(self.root):
+        with one_line_errors(self.root):
             return facts_key(self.image_size, self.num_channels, test, files=files)
 
     @cached_property
@@ -119,7 +119,7 @@ class LabelledFiles:
             return ImageShape(self.num_channels, self.image_size, self.image_size)
         if facts := recall(self._facts_key):
             return ImageShape(facts.channels, facts.height, facts.width)
-        with told_of(self.root):
+        with one_line_errors(self.root):
             return self._read_shape()
 
     def _read_shape(self) -> ImageShape:

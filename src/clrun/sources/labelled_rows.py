@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clrun.errors import ConfigError
-from clrun.images.files import DamagedFile, bad_root
+from clrun.images.files import DamagedFile, bad_root, data_folder
 from clrun.images.patterns import occurrence
 from clrun.seeds import generator
 
@@ -149,9 +149,20 @@ def numbered_experiences(given: Tensor, rows: LabelledRows) -> Tensor:
     return experience
 
 
+def own_root(data_root: str | None, way_out: str) -> Path:
+    """What benchmark.data_root names, which no default can stand for.
+
+    Raises:
+        ConfigError: it names nothing.
+    """
+    if data_root is None:
+        raise ConfigError(f"benchmark.data_root=null: {way_out}.")
+    return data_folder(data_root)
+
+
 @contextmanager
-def told_of(root: Path) -> Iterator[None]:
-    """Turn whatever is wrong with one's own data into one line that starts with their place."""
+def one_line_errors(root: Path) -> Iterator[None]:
+    """Whatever is wrong with one's own data becomes one line that starts with their place."""
     try:
         yield
     except BadRows as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from clrun.images.download import Progress
 from clrun.images.files import (
@@ -23,14 +24,13 @@ from clrun.images.files import (
 )
 from clrun.images.patterns import Patterns
 from clrun.sources.idx import idx_shape, read_idx
-from clrun.sources.source import SourceData
+from clrun.sources.source import Keyless, SourceData
 
 SPLITS = ("train", "t10k")
 FOLDERS = ("MNIST", "FashionMNIST")
 
 
-@dataclass(frozen=True)
-class IdxImages:
+class IdxImages(Keyless):
     """28x28 grey images in four IDX files, laid out as torchvision does or in `root` itself."""
 
     name: str
@@ -39,10 +39,8 @@ class IdxImages:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     remotes: tuple[Remote, ...]
-    """The four gzipped files."""
-    channels: int = 1
-    height: int = 28
-    width: int = 28
+    """the four gzipped files"""
+    channels, height, width = 1, 28, 28
 
     def check(self, root: Path, *, download: bool) -> None:
         """Raise ConfigError unless the headers of all files fit, or the files can be fetched."""
@@ -110,45 +108,6 @@ def _plain_or_gzipped(folder: Path, name: str) -> Path:
     return plain if plain.exists() else folder / name
 
 
-def mnist() -> IdxImages:
-    """Handwritten digits."""
-    return IdxImages(
-        name="mnist",
-        folder="MNIST",
-        class_names=tuple("0123456789"),
-        mean=(0.1307,),
-        std=(0.3081,),
-        remotes=_published(
-            "https://ossci-datasets.s3.amazonaws.com/mnist",
-            ("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", 9_912_422),
-            ("3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", 28_881),
-            ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", 1_648_877),
-            ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", 4_542),
-        ),
-    )
-
-
-def fashion_mnist() -> IdxImages:
-    """Articles of clothing."""
-    return IdxImages(
-        name="fashion_mnist",
-        folder="FashionMNIST",
-        class_names=(
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
-        mean=(0.2860,),
-        std=(0.3530,),
-        remotes=_published(
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
-            ("3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880),
-            ("a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515),
-            ("346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102),
-            ("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148),
-        ),
-    )
-
-
 def _published(base: str, *sums_and_sizes: tuple[str, int]) -> tuple[Remote, ...]:
     """Training images and labels, then test images and labels."""
     kinds = ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz")
@@ -156,4 +115,47 @@ def _published(base: str, *sums_and_sizes: tuple[str, int]) -> tuple[Remote, ...
     return tuple(
         Remote(f"{base}/{name}", sha256, size)
         for name, (sha256, size) in zip(names, sums_and_sizes, strict=True)
+    )
+
+
+class Mnist(IdxImages):
+    """Handwritten digits."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 10
+
+    name = "mnist"
+    folder = "MNIST"
+    class_names = tuple("0123456789")
+    mean, std = (0.1307,), (0.3081,)
+    remotes = _published(
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+        ("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", 9_912_422),
+        ("3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", 28_881),
+        ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", 1_648_877),
+        ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", 4_542),
+    )
+
+
+class FashionMnist(IdxImages):
+    """Articles of clothing."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 10
+
+    name = "fashion_mnist"
+    folder = "FashionMNIST"
+    class_names = (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    )
+    mean, std = (0.2860,), (0.3530,)
+    remotes = _published(
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
+        ("3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880),
+        ("a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515),
+        ("346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102),
+        ("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148),
     )

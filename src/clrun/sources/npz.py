@@ -6,7 +6,7 @@ Nothing in the file is ever unpickled. Until `load` only headers and labels are 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clrun.config.bounds import Share
 from clrun.images.download import Progress
 from clrun.images.image_files import ImageShape
 from clrun.images.patterns import Patterns
@@ -24,15 +25,15 @@ from clrun.sources.labelled_rows import (
     LabelledRows,
     numbered_classes,
     numbered_experiences,
-    told_of,
+    one_line_errors,
+    own_root,
     with_test_rows,
 )
 from clrun.sources.npz_file import Header, member_names, opened, read_array, read_header
 from clrun.sources.source import SourceData
-from clrun.sources.statistics import Statistics, channel_statistics
+from clrun.sources.statistics import Statistics, channel_statistics, known
 
 
-@dataclass(frozen=True, eq=False)
 class NpzArrays:
     """Images [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3 channels, and a label for each.
 
@@ -40,11 +41,18 @@ class NpzArrays:
     value is white is not known. Where both ends could be channels, the last axis is.
     """
 
-    root: Path
-    """the file"""
-    test_fraction: float | None
-    name: str = "npz"
-    _statistics: dict[str, Statistics] = field(default_factory=dict)
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        data_root: str | None
+        """the file"""
+        test_fraction: Share | None
+
+    name = "npz"
+
+    def __init__(self, config: Config) -> None:
+        self.root = own_root(config.data_root, "name the file, e.g. benchmark.data_root=photos.npz")
+        self.test_fraction = config.test_fraction
+        self._statistics: Statistics | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -64,11 +72,11 @@ class NpzArrays:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        return self._statistics["train"][0]
+        return known(self._statistics)[0]
 
     @property
     def std(self) -> tuple[float, ...]:
-        return self._statistics["train"][1]
+        return known(self._statistics)[1]
 
     def check(self, root: Path, *, download: bool) -> None:
         """Raise ConfigError for what headers and labels tell."""
@@ -79,24 +87,24 @@ class NpzArrays:
     ) -> SourceData:
         """Read all images into memory."""
         rows = self.rows
-        with told_of(self.root), opened(self.root) as archive:
+        with one_line_errors(self.root), opened(self.root) as archive:
             names = [name for name in ("x", "x_test") if name in member_names(archive)]
             arrays = [read_array(archive, name) for name in names]
         x = torch.cat([_pixels(array, self._shape) for array in arrays])
         train, test = ~rows.is_test, rows.is_test
         data = SourceData(Patterns(x[train], rows.y[train]), Patterns(x[test], rows.y[test]))
-        self._statistics["train"] = channel_statistics(data.train.x)
+        self._statistics = channel_statistics(data.train.x)
         return data
 
     @cached_property
     def rows(self) -> LabelledRows:
         """Labels, sides and experiences of the images: those of x, then those of x_test."""
-        with told_of(self.root), opened(self.root) as archive:
+        with one_line_errors(self.root), opened(self.root) as archive:
             return _rows(archive, _headers(archive), self.test_fraction).check()
 
     @cached_property
     def _shape(self) -> ImageShape:
-        with told_of(self.root), opened(self.root) as archive:
+        with one_line_errors(self.root), opened(self.root) as archive:
             headers = _headers(archive)
             shape = _image_shape("x", headers["x"])
             if "x_test" in headers and _image_shape("x_test", headers["x_test"]) != shape:
@@ -132,7 +140,7 @@ def _rows(
 
 
 def _headers(archive: zipfile.ZipFile) -> dict[str, Header]:
-    """Of each array that has a meaning here.
+    """The header of each array that has a meaning here.
 
     Raises:
         BadRows: one is missing, holds Python objects, or has not as many rows as its images.

@@ -17,7 +17,14 @@ class SourceData(NamedTuple):
 
 
 class Source(Protocol):
-    """Labelled images of one size, and what is known of them before they are read."""
+    """Labelled images of one size, and what is known of them before they are read.
+
+    A source of another package is a class with these members and a `Config` dataclass, made as
+    `Class(config)`; a benchmark's YAML names it as `source: package.module:Class`, with its keys
+    beside those of the benchmark. A key that both have has one value. A `Config` that knows the
+    number of classes says so in `num_classes`; then what does not fit them is refused before
+    anything is imported.
+    """
 
     @property
     def name(self) -> str: ...
@@ -29,15 +36,15 @@ class Source(Protocol):
     def width(self) -> int: ...
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of class 0, 1, 2, ..."""
+        """The names of classes 0, 1, 2, ..."""
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Of each channel over the training images, pixels in [0, 1]."""
+        """The mean of each channel over the training images, pixels in [0, 1]."""
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Of each channel over the training images, pixels in [0, 1]."""
+        """The standard deviation of each channel over the training images, pixels in [0, 1]."""
 
     def check(self, root: Path, *, download: bool) -> None:
         """Raise ConfigError for what can be seen to be wrong without reading or fetching data."""
@@ -52,3 +59,10 @@ class Source(Protocol):
             DownloadError: a file could not be fetched.
             StorageError: a fetched file could not be written.
         """
+
+
+class Keyless:
+    """A source without keys of its own: its `Config` is empty."""
+
+    def __init__(self, config: object = None) -> None:
+        """Nothing of `config` is read."""

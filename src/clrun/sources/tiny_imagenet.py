@@ -7,9 +7,10 @@ The archive's SHA-256 and size are what independent users of the published file 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -26,7 +27,7 @@ from clrun.images.files import (
 )
 from clrun.sources.labelled_files import FileRows, LabelledFiles
 from clrun.sources.labelled_rows import LabelledRows
-from clrun.sources.source import SourceData
+from clrun.sources.source import Keyless, SourceData
 
 FOLDER = "tiny-imagenet-200"
 ANNOTATIONS = "val/val_annotations.txt"
@@ -39,25 +40,26 @@ ARCHIVE = Remote(
 )
 
 
-@dataclass(frozen=True)
-class TinyImagenet:
+class TinyImagenet(Keyless):
     """Classes in the order of their WordNet numbers, which name them once the data are read."""
 
-    name: str = "tiny_imagenet"
-    channels: int = 3
-    height: int = 64
-    width: int = 64
-    mean: tuple[float, ...] = (0.4802, 0.4481, 0.3975)  # of the training images, as commonly used
-    std: tuple[float, ...] = (0.2770, 0.2691, 0.2821)
-    num_classes: int = 200
-    per_class: int = 500
-    num_test: int = 10_000
-    archive: Remote = ARCHIVE
-    _names: list[str] = field(default_factory=list)
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        num_classes: ClassVar[int] = 200
+
+    name = "tiny_imagenet"
+    channels, height, width = 3, 64, 64
+    mean = (0.4802, 0.4481, 0.3975)  # of the training images, as commonly used
+    std = (0.2770, 0.2691, 0.2821)
+    num_classes = Config.num_classes
+    per_class = 500
+    num_test = 10_000
+    archive = ARCHIVE
+    _names: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return tuple(self._names or (str(k) for k in range(self.num_classes)))
+        return self._names or tuple(str(k) for k in range(self.num_classes))
 
     def check(self, root: Path, *, download: bool) -> None:
         """Raise ConfigError if folders are missing and cannot be fetched."""
@@ -94,7 +96,7 @@ class TinyImagenet:
 
     def _find(self, folder: Path) -> FileRows:
         """Every published file and its class, checked to be as many as were published."""
-        self._names[:] = sorted(entry.name for entry in (folder / "train").iterdir())
+        self._names = tuple(sorted(entry.name for entry in (folder / "train").iterdir()))
         if len(self._names) != self.num_classes:
             raise DamagedFile(f"train/ holds {len(self._names)} of {self.num_classes} classes")
         train = [file for name in self._names for file in self._of_class(folder, name)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clrun.config.bounds import Count
 from clrun.images.download import DownloadError, Progress
 from clrun.images.files import bad_root, check_present, check_root
 from clrun.images.patterns import Patterns
@@ -26,19 +27,33 @@ from clrun.profiling.spans import span
 from clrun.sources.labelled_files import FileRows, LabelledFiles
 from clrun.sources.labelled_rows import LabelledRows
 from clrun.sources.source import SourceData
-from clrun.sources.statistics import Statistics, channel_statistics
-from clrun.sources.torchvision_sets import SETS, PublishedSet
+from clrun.sources.statistics import Statistics, channel_statistics, known
+from clrun.sources.torchvision_sets import SETS, PublishedSet, TorchvisionName
 
 
-@dataclass(frozen=True)
 class TorchvisionImages:
     """What torchvision holds as an array stays in memory; image files go through the cache."""
 
-    name: str
-    """a key of SETS"""
-    image_size: int | None
-    """side to resize image files to; Split resizes the others"""
-    _statistics: dict[str, Statistics] = field(default_factory=dict)
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        dataset: TorchvisionName
+        image_size: Count | None
+        """side to resize image files to; the benchmark resizes the others"""
+
+        def __post_init__(self) -> None:
+            if SETS[self.dataset].side is None and self.image_size is None:
+                raise ValueError(
+                    f"image_size=null: the images of dataset={self.dataset} differ in size. "
+                    f"Use e.g. image_size=64."
+                )
+
+        @property
+        def num_classes(self) -> int:
+            return SETS[self.dataset].num_classes
+
+    def __init__(self, config: Config) -> None:
+        self.name, self.image_size = config.dataset, config.image_size
+        self._statistics: Statistics | None = None
 
     @property
     def published(self) -> PublishedSet:
@@ -51,7 +66,7 @@ class TorchvisionImages:
     @property
     def height(self) -> int:
         side = self.published.side or self.image_size
-        assert side is not None  # the benchmark's Config asks for it
+        assert side is not None  # the Config asks for it
         return side
 
     @property
@@ -64,11 +79,11 @@ class TorchvisionImages:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        return self._statistics["train"][0]
+        return known(self._statistics)[0]
 
     @property
     def std(self) -> tuple[float, ...]:
-        return self._statistics["train"][1]
+        return known(self._statistics)[1]
 
     def check(self, root: Path, *, download: bool) -> None:
         """Raise ConfigError if the set is not there and may not or cannot be fetched."""
@@ -91,12 +106,12 @@ class TorchvisionImages:
             ]
             if hasattr(parts[0][0], "data") or not self.published.needs:
                 data = SourceData(*(self._in_memory(part) for part in parts))
-                self._statistics["train"] = channel_statistics(data.train.x)
+                self._statistics = channel_statistics(data.train.x)
                 return data
             found = self._files(root, parts)
         files = LabelledFiles(self.name, root, lambda: found, self.image_size, self.channels)
         data = files.load(root, download=False, on_progress=on_progress)
-        self._statistics["train"] = (files.mean, files.std)
+        self._statistics = (files.mean, files.std)
         return data
 
     def _folder(self, root: Path) -> Path:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from clrun.images.download import Progress
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.images.transforms import Transform
 
@@ -50,6 +52,28 @@ class Benchmark:
 
     def __iter__(self) -> Iterator[Experience]:
         return iter(self.experiences)
+
+
+class BenchmarkSource(Protocol):
+    """What a benchmark component offers: the class that an option's YAML names as its target.
+
+    It is made as `Class(config)` with its own `Config` dataclass, whose fields are the YAML's keys.
+    """
+
+    def shape(self) -> StreamShape:
+        """Sizes and counts, without reading any data."""
+
+    def check(self) -> None:
+        """Raise ConfigError for missing or malformed files; fetches nothing, writes nothing."""
+
+    def load(self, seed: int, on_progress: Progress | None = None) -> Benchmark:
+        """The stream; the same for the same seed. Nothing is read before.
+
+        Raises:
+            ConfigError: data are missing, damaged or too few for what was asked.
+            DownloadError: a file could not be fetched.
+            StorageError: a fetched file or the cache could not be written.
+        """
 
 
 def merged(benchmark: Benchmark) -> Experience:

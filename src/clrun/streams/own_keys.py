@@ -10,7 +10,7 @@ from typing import Literal
 
 from clrun.config.bounds import Count
 from clrun.streams.class_counts import typed
-from clrun.streams.split_keys import ALL_CLASSES, Scenario, Share, SplitKeys
+from clrun.streams.split_keys import ALL_CLASSES, Scenario, SplitKeys
 
 COUNTED = ("nic", *ALL_CLASSES)
 """The scenarios for which neither classes nor data suggest a number of experiences."""
@@ -22,7 +22,6 @@ class OwnKeys(SplitKeys):
 
     scenario: Literal["auto", "given"] | Scenario  # type: ignore[assignment]
     n_experiences: Count | None  # type: ignore[assignment]
-    test_fraction: Share | None
 
     def __post_init__(self) -> None:
         if self.n_experiences is None and self.scenario in COUNTED:
@@ -65,9 +64,9 @@ class OwnKeys(SplitKeys):
             return
         for key in ("class_order_seed", "first_experience_classes", "classes_per_experience"):
             if (value := getattr(self, key)) is not None:
-                told = typed(value) if isinstance(value, list) else value
+                given = typed(value) if isinstance(value, list) else value
                 raise ValueError(
-                    f"{key}={told}: the data say which experience a row is in. "
+                    f"{key}={given}: the data say which experience a row is in. "
                     f"Use {key}=null, or scenario=nc."
                 )
         if self.class_order != "fixed":

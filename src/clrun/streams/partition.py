@@ -31,7 +31,7 @@ class Assignment(NamedTuple):
 
 
 class Partition:
-    """One way to cut a source: `rows` is a function of the labels and the seed."""
+    """The partition that the keys say: `rows` is a function of the labels and the seed."""
 
     def __init__(self, keys: SplitKeys, num_classes: int, seed: int, source: str) -> None:
         """`source` is the key and value that say where the rows come from, for messages."""
@@ -46,15 +46,14 @@ class Partition:
             ConfigError: an experience would have no rows, or none to validate on.
         """
         if self.keys.scenario in HELD_OUT_FIRST:
-            kept, held = self._hold_out(train, torch.arange(len(train)), 0)
+            everything = torch.arange(len(train))
+            kept, held = _held_out(self.keys, self.seed, train, everything, 0)
             if self.keys.scenario in ALTERED:
-                everything = torch.arange(len(test))
-                return Assignment([kept], [everything], None if held is None else [held])
+                held_out = None if held is None else [held]
+                return Assignment([kept], [torch.arange(len(test))], held_out)
             return self._online(train, test, kept, held)
         ours, theirs = self._partition(train, test)
-        pairs = [self._hold_out(train, rows, k) for k, rows in enumerate(ours)]
-        held_out = [held for _, held in pairs if held is not None]
-        return Assignment([kept for kept, _ in pairs], theirs, held_out or None)
+        return with_validation(self.keys, self.seed, train, Assignment(ours, theirs, None))
 
     def _partition(self, train: Tensor, test: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Training and test rows of each experience, of those scenarios that need no more."""
@@ -158,20 +157,6 @@ class Partition:
         ours = [kept[rows] for rows in by_experience(experience, n)]
         return Assignment(ours, following(test, "online for testing"), validation)
 
-    def _hold_out(self, train: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor | None]:
-        """Of `rows`, those left to train on, and those held out where that was asked for."""
-        fraction = self.keys.validation_fraction
-        if fraction == 0:
-            return rows, None
-        rng = generator(self.seed, "validation", k)
-        left, out = scenarios.hold_out(train[rows], fraction, rng)
-        if len(out) == 0:
-            raise ConfigError(
-                f"benchmark.validation_fraction={fraction}: is not one row of any class of "
-                f"experience {k}. Use a larger fraction, or 0 for no validation data."
-            )
-        return rows[left], rows[out]
-
     def _groups(self) -> list[tuple[int, ...]]:
         return scenarios.class_groups(
             self.num_classes,
@@ -200,3 +185,39 @@ class Partition:
                     f"Use the whole data set."
                 )
         return rows
+
+
+def by_keys(
+    keys: SplitKeys, num_classes: int, source: str, train: Tensor, test: Tensor, seed: int
+) -> Assignment:
+    """The rows of each experience as the keys say; see `Partition`."""
+    return Partition(keys, num_classes, seed, source).rows(train, test)
+
+
+def with_validation(keys: SplitKeys, seed: int, train: Tensor, rows: Assignment) -> Assignment:
+    """The same with `keys.validation_fraction` of each experience's training rows held out.
+
+    `train` are the labels of all training rows, [N] int64.
+
+    Raises:
+        ConfigError: an experience has none to validate on.
+    """
+    pairs = [_held_out(keys, seed, train, ours, k) for k, ours in enumerate(rows.train)]
+    held_out = [held for _, held in pairs if held is not None]
+    return Assignment([kept for kept, _ in pairs], rows.test, held_out or None)
+
+
+def _held_out(
+    keys: SplitKeys, seed: int, train: Tensor, rows: Tensor, k: int
+) -> tuple[Tensor, Tensor | None]:
+    """Those of `rows` to train on, and those held out where that was asked for."""
+    fraction = keys.validation_fraction
+    if fraction == 0:
+        return rows, None
+    kept, held = scenarios.hold_out(train[rows], fraction, generator(seed, "validation", k))
+    if len(held) == 0:
+        raise ConfigError(
+            f"benchmark.validation_fraction={fraction}: is not one row of any class of "
+            f"experience {k}. Use a larger fraction, or 0 for no validation data."
+        )
+    return rows[kept], rows[held]

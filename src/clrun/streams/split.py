@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
+from clrun.config.nodes import Part
 from clrun.device.rows import Rows
 from clrun.errors import ConfigError
 from clrun.images.altered_rows import Alteration, Permutation, Rotation, altered, resized
@@ -17,12 +20,15 @@ from clrun.images.files import data_folder
 from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
 from clrun.seeds import generator
-from clrun.sources import NUM_CLASSES, SOURCES, SourceName
+from clrun.sources import SOURCES
 from clrun.sources.source import Source
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
-from clrun.streams.partition import ALTERED, Assignment, Partition
+from clrun.streams.partition import ALTERED, Assignment, by_keys
 from clrun.streams.split_keys import SplitKeys
+
+PartitionRule = Callable[[Tensor, Tensor, int], Assignment]
+"""The labels of all training and of all test rows, and the seed -> the rows of each experience."""
 
 
 class Split:
@@ -48,22 +54,27 @@ class Split:
     The task label is always 0: nothing tells the experiences apart. `limit_per_class` leaves out
     training rows before anything else, `validation_fraction` takes them from what is trained on.
 
-    A benchmark with data of another kind inherits from this one: its own `Config(SplitKeys)`, and
-    `_source`; where the data say which experience a row is in, `_rows` too.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SplitKeys):
-        source: SourceName
+        source: Annotated[str, Part(SOURCES)]
 
-        def __post_init__(self) -> None:
-            super().__post_init__()
-            self.check_classes(NUM_CLASSES[self.source])
+        def check_parts(self, source: Any) -> None:
+            """Raise ValueError unless the stream can be cut from the source's classes, where its
+            `Config` says how many there are."""
+            num_classes = getattr(source, "num_classes", None)
+            if num_classes is not None:
+                self.check_classes(num_classes)
 
-    def __init__(self, config: SplitKeys) -> None:
-        self.config = config
+    def __init__(
+        self, config: SplitKeys, source: Source, partition: PartitionRule | None = None
+    ) -> None:
+        """`partition` puts rows into experiences, the keys of `config` if it is left out."""
+        self.config, self.source = config, source
         self.root = data_folder(config.data_root)  # absolute now, whatever folder comes later
-        self.source = self._source()
+        place = f"data_root={self.root}"
+        self.partition = partition or partial(by_keys, config, len(source.class_names), place)
 
     def shape(self) -> StreamShape:
         """Sizes and counts, without reading any data."""
@@ -111,17 +122,8 @@ class Split:
             transform=self._transform(),
         )
 
-    def _source(self) -> Source:
-        """Where the images come from."""
-        return SOURCES[cast(Split.Config, self.config).source]()
-
-    def _rows(self, train: Tensor, test: Tensor, seed: int) -> Assignment:
-        """The rows of each experience, from the labels of all training and all test rows."""
-        place = f"data_root={self.root}"
-        return Partition(self.config, len(self.source.class_names), seed, place).rows(train, test)
-
     def _experiences(self, train: Patterns, test: Patterns, seed: int) -> list[Experience]:
-        rows = self._rows(train.y, test.y, seed)
+        rows = self.partition(train.y, test.y, seed)
         parts = [_sliced(train, rows.train), _sliced(test, rows.test)]
         held = None if rows.validation is None else _sliced(train, rows.validation)
         if self.config.scenario in ALTERED:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from clrun.config.bounds import Count, Fraction, NonNegative
+from clrun.config.bounds import Count, Fraction, NonNegative, Share
 from clrun.images.augment import AugmentPolicy
 from clrun.streams.class_counts import (
     check_class_order,
@@ -48,7 +48,6 @@ ALL_CLASSES = ("ni", "permuted", "rotated")
 """The scenarios whose every experience has every class."""
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Degrees = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -110,9 +109,9 @@ class SplitKeys:
             for key in keys:
                 value: Any = getattr(self, key)
                 if value is not None and scenario != self.scenario:
-                    told = typed(value) if isinstance(value, list) else value
+                    given = typed(value) if isinstance(value, list) else value
                     raise ValueError(
-                        f"{key}={told}: only scenario={scenario} reads it. "
+                        f"{key}={given}: only scenario={scenario} reads it. "
                         f"Use {key}=null, or scenario={scenario}."
                     )
                 if value is None and scenario == self.scenario and key in NEEDED:
