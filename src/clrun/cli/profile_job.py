@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from clrun.cli.job import ready, run_in_folder
-from clrun.config.component import component
+from clrun.config.bases import component
 from clrun.config.compose import Composed
 from clrun.disk.files import storage_errors, write_json, write_text
 from clrun.errors import ConfigError

@@ -9,10 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from clrun.config.keys import Known
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import read, shown, unknown_keys
-from clrun.config.rules import contradictions
 from clrun.config.run_config import Node, Root, RunConfig
 from clrun.config.sources import GROUPS, folders, options
 from clrun.errors import ConfigError, did_you_mean
@@ -40,7 +40,7 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
             nodes[group] = node
     listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
     plugins, more = read_plugins(listed, _folders(composed))
-    problems += more + contradictions(nodes)
+    problems += more + Known.by_keys(nodes).conflicts()
     if problems:
         raise ConfigError(problems)
     return RunConfig(root=root, nodes=nodes, plugins=tuple(plugins), overrides=tuple(overrides))

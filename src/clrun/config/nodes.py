@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
+from clrun.config.bases import keys_class
 from clrun.config.problems import read, unknown_keys
 from clrun.config.run_config import Node
 from clrun.config.schema import config_class
@@ -44,7 +45,7 @@ def read_node(
     """The checked node of a component and its parts, or None, and every problem with it."""
     prefix = f"{group}."
     try:
-        schema = config_class(target)
+        schema = keys_class(group, target)
     except ConfigError as error:
         return None, [f"{prefix}{problem}" for problem in error.problems]
     targets, problems = _targets(prefix, values, schema)

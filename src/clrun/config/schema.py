@@ -30,7 +30,7 @@ def config_class(target: str) -> type:
         ConfigError: the module or class does not exist, or the class has no `Config` dataclass.
     """
     module_name, class_name = split_target(target)
-    path = _source_of(module_name)
+    path = source_of(module_name)
     config = _sliced(module_name, class_name, path) if path else _imported(module_name, class_name)
     if config is None:
         raise ConfigError(f"target={target}: no class {class_name} with a Config in {module_name}.")
@@ -56,7 +56,7 @@ def split_target(target: str) -> tuple[str, str]:
     return module_name, class_name
 
 
-def _source_of(module_name: str) -> Path | None:
+def source_of(module_name: str) -> Path | None:
     """The module's .py file, or None where it has none (a compiled module)."""
     try:
         spec = find_spec(module_name)

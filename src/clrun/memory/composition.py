@@ -82,17 +82,21 @@ class Composition:
         Raises:
             ConfigError: there are more groups than rows.
         """
-        size = self.train_mb_size
-        if size < groups:
-            raise ConfigError(
-                f"strategy.train_mb_size={size}: fewer rows than the {groups} groups that share a "
-                f"minibatch. Use at least {groups}{self._another_way_out()}."
-            )
-        rows, extra = divmod(size, groups)
+        problem = self.too_small_for(groups, "groups")
+        if problem is not None:
+            raise ConfigError(problem)
+        rows, extra = divmod(self.train_mb_size, groups)
         return [rows + (group < extra) for group in range(groups)]
 
-    def _another_way_out(self) -> str:
-        return ", or strategy.mix=add" if self.balance == "none" else ", or strategy.balance=none"
+    def too_small_for(self, groups: int, noun: str) -> str | None:
+        """What is wrong where so many groups share a minibatch: it has fewer rows; else None."""
+        if self.train_mb_size >= groups:
+            return None
+        another = ", or" if self.balance == "none" else ", strategy.balance=none, or"
+        return (
+            f"strategy.train_mb_size={self.train_mb_size}: fewer rows than the {groups} {noun} "
+            f"that share a minibatch. Use at least {groups}{another} strategy.mix=add."
+        )
 
 
 def proportional_shares(current: int, held: int, minibatch: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from clrun.errors import ConfigError
 
@@ -44,6 +44,24 @@ def fixed_shares(
             f"Use at least {len(available)}, or storage_policy.adaptive_size=true."
         )
     return [min(rows, mem_size // total) for rows in available]
+
+
+def without_room(key: str, total: int, groups: int | None, mem_size: int | None) -> Iterator[str]:
+    """What is wrong with fixed shares for `total` groups, the value of `key`: a line, if anything.
+
+    `groups`: as many as there will be, if that is known. `mem_size` None: there is no memory.
+    """
+    if mem_size is None:
+        return
+    if groups is not None and total < groups:
+        yield (
+            f"{key}={total}: the benchmark has {groups}. Use at least {groups}, or "
+            "storage_policy.adaptive_size=true."
+        )
+    elif total > mem_size:
+        yield (
+            f"strategy.mem_size={mem_size}: no row for each of {key}={total}. Use at least {total}."
+        )
 
 
 def check_total(key: str, total: int | None, adaptive_size: bool) -> None:

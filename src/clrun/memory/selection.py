@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from clrun.config.keys import Keys
 from clrun.memory.herding import closest_to_center, herding
 from clrun.memory.table import Table
+from clrun.models.features import require_layer
 
 Extract = Callable[[Tensor, str | None], Tensor]
 """(rows [n, C, H, W] uint8, layer name or None for the penultimate layer) -> features [n, ...].
@@ -20,19 +22,35 @@ The strategy provides it: evaluation mode, no augmentation, and the model left a
 """
 
 
-class ClassExemplarsSelectionStrategy(Protocol):
-    """A ranking of the rows of one group, by their features or by any column (see `Table`)."""
+class ClassExemplarsSelectionStrategy(ABC):
+    """A ranking of the rows of one group, by their features or by any column (see `Table`).
 
+    A class of another package need not inherit: what it does not declare comes from here.
+    """
+
+    ranks_rows: ClassVar[bool] = True
+    """False: no row is better than another, as for a random choice."""
+
+    @staticmethod  # noqa: B027 - there is nothing to refuse unless a selection has a reason
+    def check(config: Any, model: nn.Module) -> None:
+        """Refuse keys that cannot work with this model, which stays as it is.
+
+        Raises:
+            ConfigError: naming key, value and what is allowed.
+        """
+
+    @abstractmethod
     def make_sorted_indices(self, pool: Table, extract: Extract, k: int | None = None) -> Tensor:
         """Indices of the best k rows (None: all), best first. [min(k, n)] int64"""
-        ...
 
 
-class RandomExemplarsSelectionStrategy:
+class RandomExemplarsSelectionStrategy(ClassExemplarsSelectionStrategy):
     """The order of the rows' keys, so that merging a group again and again stays uniform."""
 
+    ranks_rows: ClassVar[bool] = False
+
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(Keys):
         pass
 
     def __init__(self, config: Config) -> None:
@@ -42,13 +60,19 @@ class RandomExemplarsSelectionStrategy:
         return pool.key.argsort(descending=True, stable=True)[:k]
 
 
-class FeatureBasedExemplarsSelectionStrategy(ABC):
+class FeatureBasedExemplarsSelectionStrategy(ClassExemplarsSelectionStrategy):
     """A ranking by what a layer of the model computes for the rows."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(Keys):
         layer_name: str | None
         normalize: bool
+
+    @staticmethod
+    def check(config: Any, model: nn.Module) -> None:
+        """Refuse a layer that the model does not have."""
+        if config.layer_name is not None:
+            require_layer(model, config.layer_name, key="selection.layer_name")
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -16,16 +16,19 @@ new when it comes back; that needs more classes than places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
+from clrun.config.keys import Known
 from clrun.memory.groups import members, runs
-from clrun.memory.quotas import check_total, fixed_shares, shares
+from clrun.memory.policy_keys import PolicyKeys
+from clrun.memory.quotas import check_total, fixed_shares, shares, without_room
 from clrun.memory.table import Table, concatenate
 
 Order = Callable[[Table, int], Tensor]
@@ -34,28 +37,43 @@ Quotas = Callable[[Sequence[int], int], list[int]]
 """(rows available in each group, oldest group first; mem_size) -> rows to keep of each"""
 
 
-class StoragePolicy(Protocol):
-    """Who gets a place."""
+class StoragePolicy(ABC):
+    """Who gets a place.
 
+    A class of another package need not inherit: what it does not declare comes from here.
+    """
+
+    uses_selection: ClassVar[bool] = False
+    """True: `keep` asks `order` which rows are best. Unless a policy says so, it is refused beside
+    a selection that ranks rows: one that is ignored without a word would be worse."""
+
+    @abstractmethod
     def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
         """Numbers of the rows to hold from now on, in the memory's order. [at most mem_size] int64
 
         Row n of `held` has number n, row n of `new` has number len(held) + n. `held` are the rows
         that the last answer named, in that order.
         """
-        ...
 
 
-class ExperienceBalancedStoragePolicy:
+class ExperienceBalancedStoragePolicy(StoragePolicy):
     """An equal share for each experience."""
 
+    uses_selection: ClassVar[bool] = True
+
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(PolicyKeys):
         adaptive_size: bool
         num_experiences: Count | None
 
         def __post_init__(self) -> None:
             check_total("num_experiences", self.num_experiences, self.adaptive_size)
+
+        def conflicts(self, known: Known) -> Iterator[str]:
+            """A fixed share of the memory must do for each experience."""
+            if self.num_experiences is not None:
+                key, mem_size = "storage_policy.num_experiences", known.value("strategy.mem_size")
+                yield from without_room(key, self.num_experiences, known.experiences, mem_size)
 
     def __init__(self, config: Config) -> None:
         self.quotas = _quotas("storage_policy.num_experiences", config.num_experiences)
@@ -65,16 +83,24 @@ class ExperienceBalancedStoragePolicy:
         return groups.keep(self.quotas, mem_size, order)
 
 
-class ClassBalancedStoragePolicy:
+class ClassBalancedStoragePolicy(StoragePolicy):
     """An equal share for each class, whichever experiences its rows come from."""
 
+    uses_selection: ClassVar[bool] = True
+
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(PolicyKeys):
         adaptive_size: bool
         total_num_classes: Count | None
 
         def __post_init__(self) -> None:
             check_total("total_num_classes", self.total_num_classes, self.adaptive_size)
+
+        def conflicts(self, known: Known) -> Iterator[str]:
+            """A fixed share of the memory must do for each class."""
+            if self.total_num_classes is not None:
+                key, mem_size = "storage_policy.total_num_classes", known.value("strategy.mem_size")
+                yield from without_room(key, self.total_num_classes, known.classes, mem_size)
 
     def __init__(self, config: Config) -> None:
         self.quotas = _quotas("storage_policy.total_num_classes", config.total_num_classes)
@@ -84,15 +110,17 @@ class ClassBalancedStoragePolicy:
         return groups.keep(self.quotas, mem_size, order)
 
 
-class ReservoirStoragePolicy:
+class ReservoirStoragePolicy(StoragePolicy):
     """An equal chance for every row ever offered: the rows with the largest keys stay.
 
     Vitter 1985, "Random sampling with a reservoir", https://doi.org/10.1145/3147.3165. Ranking by a
     key that stays with the row needs no count of the rows seen. There are no groups to select in.
     """
 
+    uses_selection: ClassVar[bool] = False
+
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(PolicyKeys):
         pass
 
     def __init__(self, config: Config) -> None:
@@ -103,7 +131,7 @@ class ReservoirStoragePolicy:
         return keys.argsort(descending=True, stable=True)[:mem_size]
 
 
-class LatentReplacementStoragePolicy:
+class LatentReplacementStoragePolicy(StoragePolicy):
     """AR1's rule: the newest experience gets free places, and the places of random old rows.
 
     Pellegrini et al. 2020 (https://arxiv.org/abs/1912.01100), algorithm 1: of experience i, counted

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from clrun.config.component import component
+from clrun.config.bases import component
 from clrun.config.run_config import RunConfig
 from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count
+from clrun.config.keys import Keys, Known
 from clrun.device.rows import DeviceRows, Rows, hold
 from clrun.images.patterns import Patterns
 from clrun.strategies.strategy import Strategy
@@ -41,11 +42,19 @@ class Evaluation:
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
+    class Config(Keys):
         stream: Literal["test", "validation"]
         experiences: Literal["all", "seen"]
         initial: bool
         limit_per_experience: Count | None
+
+        def conflicts(self, known: Known) -> Iterator[str]:
+            """Rows to validate on must have been held out."""
+            if self.stream == "validation" and known.value("benchmark.validation_fraction") == 0:
+                yield (
+                    "eval.stream=validation: benchmark.validation_fraction=0 holds nothing out. "
+                    "Use e.g. benchmark.validation_fraction=0.1, or eval.stream=test."
+                )
 
     def __init__(self, config: Config) -> None:
         self.config = config

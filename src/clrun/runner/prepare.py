@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from torch import nn
 
-from clrun.config.component import component
-from clrun.config.rules import too_many_experiences
+from clrun.config.bases import component
+from clrun.config.keys import Known
 from clrun.config.run_config import Node, RunConfig
 from clrun.device.device import Device
 from clrun.errors import ConfigError
@@ -20,13 +19,12 @@ from clrun.fast import fastest
 from clrun.fast.pointwise import set_products
 from clrun.images.download import Progress
 from clrun.metrics import all_metrics
-from clrun.models.features import require_layer
 from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase, span
 from clrun.runner.evaluation import Evaluation
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
-from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
+from clrun.streams.experience import Benchmark, BenchmarkSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,13 @@ class Prepared:
         start = time.perf_counter()
         with phase("data"):
             benchmark = self.benchmark.load(self.config.seed, self.on_progress)
-        _require_room_for_experiences(self.config.nodes, len(benchmark))
+        _refuse_conflicts(
+            Known(
+                nodes=self.config.nodes,
+                experiences=len(benchmark),
+                classes=benchmark.shape.num_classes,
+            )
+        )
         return benchmark, time.perf_counter() - start
 
 
@@ -100,12 +104,12 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     with isolated(config.seed, "weights"):
         model = build(nodes["model"], benchmark.shape())
     set_products(model, tricks=device.tricks)
-    layer = nodes["selection"].values.get("layer_name")
-    if layer is not None:
-        require_layer(model, layer, key="selection.layer_name")
-    component(nodes["strategy"]).check(nodes["strategy"].config, model, benchmark.shape())
-    _require_room_for_classes(nodes, benchmark.shape())
-    _require_room_for_experiences(nodes, benchmark.shape().num_experiences)
+    shape = benchmark.shape()
+    component(nodes["selection"]).check(nodes["selection"].config, model)
+    component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
+    _refuse_conflicts(
+        Known(nodes=nodes, experiences=shape.num_experiences, classes=shape.num_classes)
+    )
     _require_writable(config.root.output_root)
     all_metrics()  # one of another package that cannot be loaded is found now, not at the end
     prepared = Prepared(
@@ -119,10 +123,9 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
         on_progress=on_progress,
     )
     _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
-    shape, minibatch = benchmark.shape(), prepared.keys.train_mb_size
     image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
-    fastest.choose(device, model, image_shape, minibatch, prepared.update_macs)
+    fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)
     return prepared
 
 
@@ -148,31 +151,11 @@ def notes(config: RunConfig) -> list[str]:
     return [f"strategy={name} keeps no memory: {group} has no effect." for group in unused]
 
 
-def _require_room_for_classes(nodes: Mapping[str, Node], shape: StreamShape) -> None:
-    """What is shared equally among classes must do for all of them; only the benchmark knows how
-    many there are."""
-    strategy, classes = nodes["strategy"].values, shape.num_classes
-    total = nodes["storage_policy"].values.get("total_num_classes")
-    if "mem_size" in strategy and total is not None and total < classes:
-        raise ConfigError(
-            f"storage_policy.total_num_classes={total}: the benchmark has {classes}. "
-            f"Use at least {classes}, or storage_policy.adaptive_size=true."
-        )
-    shares = strategy.get("mix") == "split" and strategy.get("balance") == "class"
-    by_epoch = strategy.get("memory_update") == "experience" and shape.num_experiences > 1
-    size = strategy.get("train_mb_size", classes)
-    if shares and by_epoch and strategy.get("memory_mb_size") is None and size < classes:
-        raise ConfigError(
-            f"strategy.train_mb_size={size}: fewer rows than the {classes} classes that share a "
-            f"minibatch. Use at least {classes}, strategy.balance=none, or strategy.mix=add."
-        )
-
-
-def _require_room_for_experiences(nodes: Mapping[str, Node], count: int) -> None:
-    """The same of experiences. Of an online stream only its data know how many there are."""
-    problems = too_many_experiences(nodes, count)
+def _refuse_conflicts(known: Known) -> None:
+    """Ask every part again, now that more is known than the keys."""
+    problems = known.conflicts()
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(problems)
 
 
 def _require_writable(output_root: str) -> None:

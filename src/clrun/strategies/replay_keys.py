@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from clrun.config.bounds import Count
+from clrun.config.keys import Known
 from clrun.memory.composition import Composition
 from clrun.strategies.shared_keys import SharedKeys
 
@@ -34,3 +36,18 @@ class ReplayKeys(SharedKeys):
                 "epoch_length=longest: the memory has no length of its own with "
                 "strategy.memory_update=minibatch. Use epoch_length=current."
             )
+
+    def conflicts(self, known: Known) -> Iterator[str]:
+        """Groups that share a minibatch on equal terms must fit into one."""
+        yield from super().conflicts(known)
+        composition = Composition.of(self)
+        if self.memory_update == "minibatch" or not composition.shared_by_group:
+            return
+        if known.experiences == 1:
+            return  # nothing is remembered beside it
+        noun, groups = "experiences", known.experiences
+        if self.balance == "class":
+            noun, groups = "classes", known.classes
+        problem = None if groups is None else composition.too_small_for(groups, noun)
+        if problem is not None:
+            yield problem

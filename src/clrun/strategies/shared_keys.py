@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from clrun.config.bounds import Count, Fraction, NonNegative, Positive
+from clrun.config.keys import Keys, Known
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedKeys:
+class SharedKeys(Keys):
     """The fields of a strategy's `Config` that do not depend on the strategy."""
 
     lr: Positive
@@ -45,4 +47,12 @@ class SharedKeys:
             raise ValueError(
                 f"schedule_milestones={milestones}: an experience is over after "
                 f"strategy.train_epochs={epochs}. Use milestones below that."
+            )
+
+    def conflicts(self, known: Known) -> Iterator[str]:
+        """Momentum is SGD's; a `Config` with conflicts of its own yields from these first."""
+        if self.optimizer != "sgd" and self.momentum:
+            yield (
+                f"strategy.momentum={self.momentum:g}: {self.optimizer} has no such momentum. "
+                "Use strategy.momentum=0, or strategy.optimizer=sgd."
             )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from clrun.config.bounds import Count, Fraction, NonNegative, Share
+from clrun.config.keys import Keys
 from clrun.images.augment import AugmentPolicy
 from clrun.streams.class_counts import (
     check_class_order,
@@ -53,7 +54,7 @@ Degrees = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitKeys:
+class SplitKeys(Keys):
     """All that is known of a stream but its source; a benchmark's `Config` adds that."""
 
     scenario: Scenario
@@ -91,6 +92,10 @@ class SplitKeys:
                 "n_experiences=1: with scenario=blurry rows of a class leak into the other "
                 "experiences. Use at least 2, or scenario=nc."
             )
+
+    def experiences_by_keys(self) -> int | None:
+        """How many there are; the minibatches of an online stream can only be counted in data."""
+        return None if self.scenario == "online" else self.n_experiences
 
     def check_classes(self, num_classes: int) -> None:
         """Raise ValueError unless the stream can be cut from so many classes."""

@@ -2,22 +2,36 @@
 
 A strategy, a storage policy and so on need not inherit from anything of ours. Where a class is
 resolved, a subclass made on the fly puts the group's base behind it, so that everything else may
-rely on members that are declared there.
+rely on members that are declared there. `Config` classes are completed in the same way.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from types import new_class
-from typing import Any
+from typing import Any, NamedTuple
 
+from clrun.config.literals import MISSING, literal
 from clrun.config.run_config import Node
-from clrun.config.schema import component_class
+from clrun.config.schema import component_class, config_class
 from clrun.errors import ConfigError
 
-BASES = {"strategy": "clrun.strategies.strategy:Strategy"}
-"""Group -> the class whose members are the defaults of its components. Named, not imported: a
-configuration is checked without torch."""
+
+class Base(NamedTuple):
+    """The classes whose members are the defaults of a group. Named, not imported: see `literals`"""
+
+    component: str | None = None
+    keys: str = "clrun.config.keys:Keys"
+    """of the `Config`; without torch"""
+
+
+BASES = {
+    "strategy": Base("clrun.strategies.strategy:Strategy"),
+    "storage_policy": Base(
+        "clrun.memory.storage_policy:StoragePolicy", "clrun.memory.policy_keys:PolicyKeys"
+    ),
+    "selection": Base("clrun.memory.selection:ClassExemplarsSelectionStrategy"),
+}
 
 
 def component(node: Node) -> Any:
@@ -28,9 +42,31 @@ def component(node: Node) -> Any:
     Raises:
         ConfigError: there is no such class, or it lacks a member that has no default.
     """
-    cls = component_class(node.target)
-    base = BASES.get(node.group)
+    cls, base = component_class(node.target), _base(node.group).component
     return cls if base is None else _complete(cls, component_class(base), node)
+
+
+def keys_class(group: str, target: str) -> Any:
+    """The `Config` that a component of the group is checked with. Imports no torch.
+
+    Raises:
+        ConfigError: see `config_class`.
+    """
+    return completed(config_class(target), component_class(_base(group).keys))
+
+
+def declared(node: Node, member: str) -> Any:
+    """A number, text or flag that the class of a node declares; its group's where it does not.
+
+    Imports no torch where the class and its ancestors write it down as such.
+    """
+    value = literal(node.target, member)
+    base = _base(node.group).component
+    return literal(base, member) if value is MISSING and base is not None else value
+
+
+def _base(group: str) -> Base:
+    return BASES.get(group, Base())
 
 
 def _complete(cls: Any, base: type, node: Node) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 import clrun
 from clrun.cli.main import main
-from clrun.config.component import completed, component
+from clrun.config.bases import completed, component
 from clrun.strategies.naive import Naive
 from clrun.strategies.strategy import Strategy
 

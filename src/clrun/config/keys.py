@@ -1,0 +1,62 @@
+"""What a component's `Config` may say beside its fields: what it must not be combined with.
+
+A `Config` need not inherit from `Keys`; where it is read, it gets what it does not say from here.
+Nothing of this imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clrun.config.run_config import Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of a run while its parts are checked against one another.
+
+    It is more each time: at first the keys, then how many classes the benchmark has, at last, with
+    the data read, how many experiences in any case.
+    """
+
+    nodes: Mapping[str, Node]
+    """group -> its node, where that passed its own check"""
+    experiences: int | None
+    classes: int | None
+
+    @classmethod
+    def by_keys(cls, nodes: Mapping[str, Node]) -> Known:
+        """What the keys alone say."""
+        benchmark = nodes.get("benchmark")
+        experiences = None if benchmark is None else benchmark.config.experiences_by_keys()
+        return cls(nodes=nodes, experiences=experiences, classes=None)
+
+    def value(self, key: str) -> Any:
+        """The value of `group.key`; None where there is no such key."""
+        group, _, name = key.partition(".")
+        return self.nodes[group].values.get(name) if group in self.nodes else None
+
+    def conflicts(self) -> list[str]:
+        """A line for each key that cannot be meant together with others."""
+        return [line for node in self.nodes.values() for line in node.config.all_conflicts(self)]
+
+
+class Keys:
+    """What every `Config` says, with a default."""
+
+    def conflicts(self, known: Known) -> Iterator[str]:
+        """A line for each key that cannot be meant with what is known of the run by now.
+
+        A line is `group.key=value: reason. Way out.`; it is asked again whenever more is known.
+        """
+        yield from ()
+
+    def all_conflicts(self, known: Known) -> Iterator[str]:
+        """`conflicts`, and what is true of all components of the group."""
+        yield from self.conflicts(known)
+
+    def experiences_by_keys(self) -> int | None:
+        """How many experiences a benchmark will have; None where its data decide."""
+        return None
