@@ -139,3 +139,44 @@ def test_more_than_the_disk_has_is_refused_and_nothing_is_written(tmp_path, monk
         unpack(zipped(tmp_path / "a.zip", GOOD), tmp_path / "out")
 
     assert not tree(tmp_path / "out").keys() - {".a.zip.lock"}
+
+
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_only_what_is_wanted_comes_out_under_the_name_it_is_given(tmp_path, make, name):
+    evil = {"../escaped": b"bad", "lists/../../escaped": b"bad", "lists/other": b"bad"}
+    archive = make(tmp_path / name, {**evil, **GOOD})
+
+    unpack(archive, tmp_path / "out", only={"lists/run0/a.txt": "a"})
+
+    assert tree(tmp_path / "out") == {"a": b"one"}
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_link_or_device_in_the_place_of_a_wanted_file_is_refused(tmp_path, kind):
+    member = tarfile.TarInfo("folder/file")
+    member.type, member.linkname = kind, "/etc/passwd"
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.addfile(member)
+
+    with pytest.raises(DamagedFile, match=r"a\.tar\.gz holds a link or device"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "out", only={"folder/file": "file"})
+
+    assert tree(tmp_path / "out") == {}
+
+
+def test_a_wanted_file_that_is_not_there_is_named(tmp_path):
+    archive = zipped(tmp_path / "a.zip", GOOD)
+
+    with pytest.raises(DamagedFile, match=r"a\.zip has no file lists/c\.txt"):
+        unpack(archive, tmp_path / "out", only={"notes.txt": "n", "lists/c.txt": "c"})
+
+    assert tree(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("content", [b"no archive", b""])
+def test_what_is_no_archive_is_refused(tmp_path, content):
+    (tmp_path / "a.tar.gz").write_bytes(content)
+
+    with pytest.raises(DamagedFile, match=r"^a\.tar\.gz is no complete archive"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "out")

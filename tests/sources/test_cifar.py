@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from clrun.errors import ConfigError
-from clrun.images.files import DamagedFile, Remote
-from clrun.sources.cifar import Cifar10, Cifar100, Cifar100Coarse, CifarImages, unpack
+from clrun.images.files import Remote
+from clrun.sources.cifar import Cifar10, Cifar100, Cifar100Coarse, CifarImages
 
 FOLDER = "cifar-10-batches-py"
 
@@ -170,7 +170,7 @@ def test_an_archive_in_the_folder_is_unpacked_without_the_network(tmp_path):
 def test_an_archive_that_is_not_the_published_one_is_not_opened(tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(ARCHIVE + b"x")
 
-    with pytest.raises(ConfigError, match="is not the published file"):
+    with pytest.raises(ConfigError, match="is damaged or not the published file"):
         source_of(FILES, ARCHIVE).load(tmp_path, download=False)
 
     assert not (tmp_path / FOLDER).exists()
@@ -184,42 +184,6 @@ def test_only_the_files_that_are_missing_are_unpacked(tmp_path):
     source_of(FILES, ARCHIVE).load(tmp_path, download=False)
 
     assert (tmp_path / FOLDER / "data_batch_1").stat().st_mtime_ns == before
-
-
-@pytest.mark.parametrize(
-    "name", ["../escaped", "/tmp/clrun_escaped", "folder/../../escaped", "folder/other"]
-)
-def test_members_with_other_names_are_never_written(tmp_path, name):
-    archive, folder = tmp_path / "a.tar.gz", tmp_path / "out"
-    archive.write_bytes(packed({name: b"bad", "folder/file": b"good"}))
-    folder.mkdir()
-
-    unpack(archive, {"folder/file": folder / "file"})
-
-    assert (folder / "file").read_bytes() == b"good"
-    assert {path.name for path in tmp_path.rglob("*")} == {"a.tar.gz", "out", "file"}
-    assert not Path("/tmp/clrun_escaped").exists()
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_a_link_or_device_in_the_place_of_a_file_is_refused(tmp_path, kind):
-    member = tarfile.TarInfo("folder/file")
-    member.type, member.linkname = kind, "/etc/passwd"
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
-        tar.addfile(member)
-
-    with pytest.raises(DamagedFile, match=r"a\.tar\.gz has no file folder/file"):
-        unpack(tmp_path / "a.tar.gz", {"folder/file": tmp_path / "file"})
-
-    assert not (tmp_path / "file").exists()
-
-
-@pytest.mark.parametrize("content", [ARCHIVE[: len(ARCHIVE) // 2], b"no archive", b""])
-def test_a_broken_archive_is_refused(tmp_path, content):
-    (tmp_path / "a.tar.gz").write_bytes(content)
-
-    with pytest.raises(DamagedFile, match=r"^a\.tar\.gz "):
-        unpack(tmp_path / "a.tar.gz", {f"{FOLDER}/{name}": tmp_path / name for name in FILES})
 
 
 @pytest.mark.parametrize(("source", "name"), [(Cifar10(), "CIFAR10"), (Cifar100(), "CIFAR100")])

@@ -88,7 +88,7 @@ def test_an_archive_that_is_not_the_published_one_is_not_unpacked(tmp_path):
     (tmp_path / "data").mkdir()
     packed(tree(tmp_path / "made"), tmp_path / "data")
 
-    with pytest.raises(ConfigError, match="is not the published file"):
+    with pytest.raises(ConfigError, match="is damaged or not the published file"):
         check_and_load(tmp_path / "data")
 
     assert not (tmp_path / "data" / "tiny-imagenet-200").exists()

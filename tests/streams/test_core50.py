@@ -177,7 +177,9 @@ def test_an_archive_that_is_not_the_published_one_is_not_used(archived, name):
     with (archived / "core50" / f"{name}.zip").open("ab") as file:
         file.write(b"more")
 
-    with pytest.raises(ConfigError, match=rf"{name}\.zip is not the published file \(MD5 differs"):
+    with pytest.raises(
+        ConfigError, match=rf"{name}\.zip is damaged or not the published file \(MD5"
+    ):
         core50(archived).load(seed=0)
 
 

@@ -15,9 +15,9 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -47,20 +47,28 @@ class Member:
     name: str
     size: int
     handle: Any
-    """what the archive knows it by"""
+    """the archive's own entry for it"""
 
 
-def unpack(archive: Path, folder: Path, on_progress: Progress | None = None) -> None:
+def unpack(
+    archive: Path,
+    folder: Path,
+    on_progress: Progress | None = None,
+    only: Mapping[str, str] | None = None,
+) -> None:
     """Unpack a .zip or .tar(.gz, .xz, .bz2) into `folder`; top-level entries there are kept.
 
+    `only` are the files that are wanted, name in the archive -> name below the folder; what else
+    the archive holds is passed over. Without it everything comes out under its own name.
+
     Raises:
-        DamagedFile: the archive is broken, or has a name that leads out of the folder, a name
-            twice, a link, a device or an encrypted file.
+        DamagedFile: the archive is broken, lacks a file that is wanted, or has a name that leads
+            out of the folder, a name twice, a link, a device or an encrypted file.
         StorageError: the folder cannot be written or is too full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / f".{archive.name}.lock"), _opened(archive) as (members, read):
+        with locked(folder / f".{archive.name}.lock"), _opened(archive, only) as (members, read):
             _check_names(archive, members)
             require_space(folder, sum(member.size for member in members), "unpacked")
             fresh = folder / f".unpacking-{archive.name}"
@@ -77,20 +85,37 @@ def unpack(archive: Path, folder: Path, on_progress: Progress | None = None) -> 
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[tuple[list[Member], Callable[[Member], IO[bytes]]]]:
-    """The files in an archive, and how to read one."""
+def _opened(
+    archive: Path, only: Mapping[str, str] | None
+) -> Iterator[tuple[list[Member], Callable[[Member], IO[bytes]]]]:
+    """The files in an archive, or those of them that are wanted, and how to read one."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
-            yield _zip_members(archive, file), lambda member: file.open(member.handle)
+            members = _wanted(archive, _zip_members(archive, file, only), only)
+            yield members, lambda member: file.open(member.handle)
     else:
         with tarfile.open(archive) as tar:
-            members = _tar_members(archive, tar)
+            members = _wanted(archive, _tar_members(archive, tar, only), only)
             yield members, lambda member: cast(IO[bytes], tar.extractfile(member.handle))
 
 
-def _zip_members(archive: Path, file: zipfile.ZipFile) -> list[Member]:
+def _wanted(archive: Path, members: list[Member], only: Mapping[str, str] | None) -> list[Member]:
+    """The members under the names that they are to have."""
+    if only is None:
+        return members
+    absent = only.keys() - {member.name for member in members}
+    if absent:
+        raise DamagedFile(f"{archive.name} has no file {min(absent)}")
+    return [replace(member, name=only[member.name]) for member in members]
+
+
+def _zip_members(
+    archive: Path, file: zipfile.ZipFile, only: Mapping[str, str] | None
+) -> list[Member]:
     members = []
     for info in file.infolist():
+        if only is not None and info.filename not in only:
+            continue
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise DamagedFile(f"{archive.name} holds a link or device ({info.filename})")
@@ -102,9 +127,13 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> list[Member]:
     return members
 
 
-def _tar_members(archive: Path, tar: tarfile.TarFile) -> list[Member]:
+def _tar_members(
+    archive: Path, tar: tarfile.TarFile, only: Mapping[str, str] | None
+) -> list[Member]:
     members = []
     for info in tar:
+        if only is not None and info.name not in only:
+            continue
         if not (info.isreg() or info.isdir()):
             raise DamagedFile(f"{archive.name} holds a link or device ({info.name})")
         _check_inside(archive, info.name)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from clrun.disk.folders import chosen_or_cached
 from clrun.errors import ConfigError
-from clrun.images.download import DownloadError, Progress, fetch
+from clrun.images.download import DownloadError, Progress, fetch, file_digest
 
 
 class Remote(NamedTuple):
@@ -84,6 +84,14 @@ def check_readable(path: Path) -> None:
         raise DamagedFile(f"{path.name} may not be read (permissions)")
     if path.stat().st_size == 0:
         raise DamagedFile(f"{path.name} is empty")
+
+
+def check_published(path: Path, *, sha256: str | None = None, md5: str | None = None) -> None:
+    """Raise DamagedFile unless the file has the checksum that was published."""
+    for algorithm, published in (("sha256", sha256), ("md5", md5)):
+        if published is not None and file_digest(path, algorithm) != published:
+            name = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
+            raise DamagedFile(f"{path.name} is damaged or not the published file ({name} differs)")
 
 
 @contextmanager

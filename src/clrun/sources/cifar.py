@@ -9,11 +9,8 @@ the one that Keras publishes.
 
 from __future__ import annotations
 
-import gzip
 import pickle
-import tarfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,13 +18,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from clrun.disk.files import write_bytes
-from clrun.errors import StorageError
-from clrun.images.download import Progress, file_digest
+from clrun.images.archives import unpack
+from clrun.images.download import Progress
 from clrun.images.files import (
     DamagedFile,
     Remote,
     check_present,
+    check_published,
     check_readable,
     check_root,
     fetch_missing,
@@ -73,8 +70,12 @@ class CifarImages(Keyless):
         folder = self._folder(root)
         if missing := self._missing(folder):
             fetch_missing(root, root, [self.archive], on_progress)
+            archive = root / self.archive.name
             with named_root(root):
-                self._unpack(root / self.archive.name, folder, missing)
+                check_published(archive, sha256=self.archive.sha256)
+                # nothing else of the archive touches the disk
+                only = {f"{self.folder}/{name}": name for name in missing}
+                unpack(archive, folder, on_progress, only)
         with named_root(root):
             train, test = self._read(folder, self.train_md5), self._read(folder, self.test_md5)
         return SourceData(train, test)
@@ -85,16 +86,6 @@ class CifarImages(Keyless):
     def _missing(self, folder: Path) -> list[str]:
         return [n for n in (*self.train_md5, *self.test_md5) if not (folder / n).exists()]
 
-    def _unpack(self, archive: Path, folder: Path, names: Sequence[str]) -> None:
-        """Write the named members to `folder`; nothing else of the archive touches the disk."""
-        if file_digest(archive, "sha256") != self.archive.sha256:
-            raise DamagedFile(f"{archive.name} is not the published file (SHA-256 differs)")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            unpack(archive, {f"{self.folder}/{name}": folder / name for name in names})
-        except OSError as error:
-            raise StorageError(f"{folder}: cannot be written ({error.strerror}).") from error
-
     def _read(self, folder: Path, md5: Mapping[str, str]) -> Patterns:
         batches = [_read_batch(folder / name, md5[name], self.label_key) for name in md5]
         x = torch.from_numpy(np.concatenate([images for images, _ in batches]))
@@ -102,37 +93,10 @@ class CifarImages(Keyless):
         return Patterns(x.view(-1, self.channels, self.height, self.width), y)
 
 
-def unpack(archive: Path, targets: dict[str, Path]) -> None:
-    """Write the named regular files of a .tar.gz to the given paths, each whole or not at all.
-
-    Names inside the archive never become paths, so none can lead out of the folder.
-
-    Raises:
-        DamagedFile: a member is absent or is not a regular file, or the archive cannot be read.
-    """
-    left = dict(targets)
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                if member.name in left and member.isreg():
-                    _write(left.pop(member.name), tar, member)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DamagedFile(f"{archive.name} is no complete .tar.gz file ({error})") from error
-    if left:
-        raise DamagedFile(f"{archive.name} has no file {min(left)}")
-
-
-def _write(target: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-    content = tar.extractfile(member)
-    assert content is not None  # a regular file has content
-    write_bytes(target, content.read())
-
-
 def _read_batch(path: Path, md5: str, label_key: bytes) -> tuple[np.ndarray, np.ndarray]:
     """[n, 3072] uint8 images and [n] int64 labels."""
     check_readable(path)
-    if file_digest(path, "md5") != md5:
-        raise DamagedFile(f"{path.name} is damaged or not the published file (MD5 differs)")
+    check_published(path, md5=md5)
     try:
         with path.open("rb") as file:
             batch = _ArraysOnly(file, encoding="bytes").load()

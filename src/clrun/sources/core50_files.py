@@ -20,12 +20,13 @@ from clrun.images.files import (
     Remote,
     bad_root,
     check_present,
+    check_published,
     check_root,
     fetch_missing,
     named_root,
 )
 from clrun.images.mapped_rows import MappedRows
-from clrun.sources.core50_images import FromArchive, FromFolder, check_published
+from clrun.sources.core50_images import FromArchive, FromFolder
 from clrun.sources.core50_lists import list_names
 
 LISTS = {
@@ -141,7 +142,7 @@ class Core50Files:
 
     def _unpack_lists(self, on_progress: Progress | None) -> None:
         archive = self.folder / self._list_archive.name
-        check_published(archive, self._list_archive)
+        check_published(archive, md5=self._list_archive.md5)
         unpack(archive, self.folder, on_progress)
         if not self.lists.is_dir():
             raise DamagedFile(f"{archive.name} has no {LISTS[self.scenario]}/run{self.run}")

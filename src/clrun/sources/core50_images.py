@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clrun.images.download import file_digest
-from clrun.images.files import DamagedFile, Remote
+from clrun.images.files import DamagedFile, Remote, check_published
 
 
 class FromFolder:
@@ -54,15 +53,9 @@ class FromArchive:
     def _opened(self) -> zipfile.ZipFile:
         with self._opening:
             if self._file is None:
-                check_published(self.archive, self.remote)
+                check_published(self.archive, md5=self.remote.md5)
                 self._file = zipfile.ZipFile(self.archive)
             return self._file
-
-
-def check_published(archive: Path, remote: Remote) -> None:
-    """Raise DamagedFile unless the archive is the one that was published."""
-    if file_digest(archive, "md5") != remote.md5:
-        raise DamagedFile(f"{archive.name} is not the published file (MD5 differs)")
 
 
 def decode_png(file: BinaryIO, name: str, side: int) -> NDArray[np.uint8]:

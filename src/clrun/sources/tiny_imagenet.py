@@ -15,11 +15,12 @@ from typing import ClassVar
 import torch
 
 from clrun.images.archives import unpack
-from clrun.images.download import Progress, file_digest
+from clrun.images.download import Progress
 from clrun.images.files import (
     DamagedFile,
     Remote,
     check_present,
+    check_published,
     check_root,
     fetch_missing,
     folder_of,
@@ -76,8 +77,7 @@ class TinyImagenet(Keyless):
             fetch_missing(root, root, [self.archive], on_progress)
             archive = root / self.archive.name
             with named_root(root):
-                if file_digest(archive, "sha256") != self.archive.sha256:
-                    raise DamagedFile(f"{archive.name} is not the published file (SHA-256 differs)")
+                check_published(archive, sha256=self.archive.sha256)
                 unpack(archive, root, on_progress)
         folder = self._folder(root)
         with named_root(root):
