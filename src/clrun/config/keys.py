@@ -33,6 +33,11 @@ class Known:
         experiences = None if benchmark is None else benchmark.config.experiences_by_keys()
         return cls(nodes=nodes, experiences=experiences, classes=None)
 
+    @property
+    def is_online(self) -> bool:
+        """Whether experiences are minibatches: many, and counted in the data alone."""
+        return "benchmark" in self.nodes and self.nodes["benchmark"].config.is_online_stream()
+
     def value(self, key: str) -> Any:
         """The value of `group.key`; None where there is no such key."""
         group, _, name = key.partition(".")
@@ -60,3 +65,7 @@ class Keys:
     def experiences_by_keys(self) -> int | None:
         """How many experiences a benchmark will have; None where its data decide."""
         return None
+
+    def is_online_stream(self) -> bool:
+        """Whether the experiences of a benchmark are minibatches."""
+        return False

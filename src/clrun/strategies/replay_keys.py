@@ -48,6 +48,13 @@ class ReplayKeys(SharedKeys):
         noun, groups = "experiences", known.experiences
         if self.balance == "class":
             noun, groups = "classes", known.classes
+        elif known.is_online:
+            yield (
+                "strategy.balance=experience: with benchmark.scenario=online experiences are too "
+                "many to share a minibatch. Use strategy.balance=none, or "
+                "strategy.memory_update=minibatch."
+            )
+            return
         problem = None if groups is None else composition.too_small_for(groups, noun)
         if problem is not None:
             yield problem

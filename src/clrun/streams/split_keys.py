@@ -95,7 +95,11 @@ class SplitKeys(Keys):
 
     def experiences_by_keys(self) -> int | None:
         """How many there are; the minibatches of an online stream can only be counted in data."""
-        return None if self.scenario == "online" else self.n_experiences
+        return None if self.is_online_stream() else self.n_experiences
+
+    def is_online_stream(self) -> bool:
+        """Whether each experience is seen as a minibatch."""
+        return self.scenario == "online"
 
     def check_classes(self, num_classes: int) -> None:
         """Raise ValueError unless the stream can be cut from so many classes."""
