@@ -39,7 +39,7 @@ def source() -> LatentSource:
         selection=None,  # type: ignore[arg-type]
         plugins=(),
     )
-    return LatentSource(lower, parts, cached=False, settled=True)
+    return LatentSource(lower, parts, cached=False, frozen=True)
 
 
 def offer(memory: LatentMemory, latents: LatentSource, x: Tensor, experience: int) -> None:

@@ -86,24 +86,24 @@ def test_latents_that_are_kept_or_evaluated_are_of_images_as_they_are():
     found = []
     for augment in ("none", STRONGEST):
         lower = network()
-        source = LatentSource(lower, parts(lower, augment), cached=True, settled=True)
-        source.begin(x, settled=True)
-        kept = source.kept(x, rows)
-        found.append((kept, source.evaluation(x), source.looks_up))
+        source = LatentSource(lower, parts(lower, augment), cached=True, frozen=True)
+        source.begin(x, frozen=True)
+        kept = source.unaugmented(x, rows)
+        found.append((kept, source.evaluation(x), source.uses_cache))
 
-    (kept, evaluated, looks_up), (kept_strong, evaluated_strong, looks_up_strong) = found
+    (kept, evaluated, uses_cache), (kept_strong, evaluated_strong, uses_cache_strong) = found
 
     assert torch.equal(kept, kept_strong)
     assert torch.equal(evaluated, evaluated_strong)
-    assert looks_up
-    assert not looks_up_strong  # a cached latent would be of an image without augmentation
+    assert uses_cache
+    assert not uses_cache_strong  # a cached latent would be of an image without augmentation
 
 
 def test_latents_to_train_on_are_of_augmented_images():
     x, rows, place = images(20), torch.arange(20), Place(0, 0, 0, 1)
     lower = network()
     plain, strong = (
-        LatentSource(lower, parts(lower, augment), cached=False, settled=True)
+        LatentSource(lower, parts(lower, augment), cached=False, frozen=True)
         for augment in ("none", STRONGEST)
     )
 

@@ -101,7 +101,7 @@ def accuracy(strategy: AR1, experiences) -> float:
 
 def lower_latents(strategy: AR1, x: Tensor) -> Tensor:
     """What the lower part makes of images now, in evaluation mode."""
-    lower = strategy.halves.cut.lower
+    lower = strategy.split.cut.lower
     with torch.no_grad(), evaluating(lower):
         return lower(strategy.parts.transform.evaluation(x))
 
@@ -253,15 +253,15 @@ def test_the_lower_part_is_the_same_bits_after_experiences_with_weight_decay(
 ):
     strategy = on_mobilenet(l2=0.1, lr=0.01)
     learn(strategy, numbered(0, rows=20))
-    lower = weights_and_statistics(strategy.halves.cut.lower)
-    head = strategy.halves.head.weight.detach().clone()
-    upper = weights_and_statistics(strategy.halves.cut.upper)
+    lower = weights_and_statistics(strategy.split.cut.lower)
+    head = strategy.split.head.weight.detach().clone()
+    upper = weights_and_statistics(strategy.split.cut.upper)
 
     learn(strategy, numbered(1, rows=20))
 
-    assert differing(weights_and_statistics(strategy.halves.cut.lower), lower) == []
-    assert not torch.equal(strategy.halves.head.weight, head)
-    assert len(differing(weights_and_statistics(strategy.halves.cut.upper), upper)) == len(upper)
+    assert differing(weights_and_statistics(strategy.split.cut.lower), lower) == []
+    assert not torch.equal(strategy.split.head.weight, head)
+    assert len(differing(weights_and_statistics(strategy.split.cut.upper), upper)) == len(upper)
 
 
 def test_only_what_learns_is_given_to_the_optimizer(on_mobilenet, numbered):
@@ -299,7 +299,7 @@ def test_latents_that_are_looked_up_cost_one_pass_of_the_lower_part(on_digits):
         spent[use] = strategy.train_macs - before
 
     rows = len(benchmark.experiences[1].train.y)
-    one_pass = rows * forward_macs(strategy.halves.cut.lower, (1, 8, 8))
+    one_pass = rows * forward_macs(strategy.split.cut.lower, (1, 8, 8))
     assert one_pass > 0
     assert spent["off"] - spent["auto"] == 2 * one_pass
 
@@ -310,9 +310,9 @@ def test_the_head_may_learn_faster_than_the_rest(on_digits):
     moved = {}
     for factor in (1.0, 10.0):
         strategy = on_digits(benchmark, head_lr_factor=factor, **settings)
-        before = copy.deepcopy(strategy.halves.model.state_dict())
+        before = copy.deepcopy(strategy.split.model.state_dict())
         next(iter(strategy.learn(benchmark.experiences[0])))
-        after = strategy.halves.model.state_dict()
+        after = strategy.split.model.state_dict()
         moved[factor] = {name: after[name] - before[name] for name in before}
 
     assert set(moved[1.0]) > {"output.weight", "features.linear0.weight"}
@@ -327,7 +327,7 @@ def test_new_classes_are_learnt_with_rows_as_long_as_the_first_ones(on_digits):
 
     learn(strategy, *benchmark.experiences[:2])
 
-    norms = strategy.halves.head.weight.detach().norm(dim=1)
+    norms = strategy.split.head.weight.detach().norm(dim=1)
     assert float(norms[2:4].mean() / norms[:2].mean()) == pytest.approx(1, abs=0.5)
     assert accuracy(strategy, benchmark.experiences[1:2]) > 0.7
 
@@ -336,7 +336,7 @@ def test_bounds_of_batch_renorm_rise_in_the_first_experience_and_jump_after_it(
     on_mobilenet, numbered
 ):
     strategy = on_mobilenet(inc_step=0.001)
-    layer = strategy.halves.model.end_features[0].bn
+    layer = strategy.split.model.end_features[0].bn
 
     learn(strategy, numbered(0, rows=20))
     first = float(layer.r_max), float(layer.d_max)
@@ -351,15 +351,15 @@ def test_the_plain_head_goes_on_learning_where_cwr_star_starts_afresh(on_digits)
     plain, consolidated = on_digits(benchmark, head="plain"), on_digits(benchmark)
     for strategy in (plain, consolidated):
         learn(strategy, benchmark.experiences[0])
-    plain_rows = plain.halves.head.weight.detach().clone()
+    plain_rows = plain.split.head.weight.detach().clone()
 
     next(plain.learn(benchmark.experiences[1]))
     next(consolidated.learn(benchmark.experiences[1]))
 
     assert plain.cwr is None
-    moved = (plain.halves.head.weight.detach() - plain_rows).norm()
+    moved = (plain.split.head.weight.detach() - plain_rows).norm()
     assert float(moved) < 0.5 * float(plain_rows.norm())
-    assert float(consolidated.halves.head.weight[4:].detach().abs().max()) < 0.1
+    assert float(consolidated.split.head.weight[4:].detach().abs().max()) < 0.1
     assert consolidated.cwr.counts.tolist()[:4] == [60] * 4
 
 
@@ -376,9 +376,9 @@ def test_synaptic_intelligence_holds_back_the_upper_part_from_the_second_experie
     ]
     moved = {}
     for name, strategy in (("free", free), ("held", held)):
-        before = strategy.halves.model.features.linear1.weight.detach().clone()
+        before = strategy.split.model.features.linear1.weight.detach().clone()
         learn(strategy, second)
-        moved[name] = (strategy.halves.model.features.linear1.weight.detach() - before).norm()
+        moved[name] = (strategy.split.model.features.linear1.weight.detach() - before).norm()
 
     (si,) = held.learner.plugins
     assert alike
@@ -466,7 +466,7 @@ def test_the_frozen_part_sees_a_row_once_unless_its_image_changes(
     strategy = on_digits(benchmark, rm_sz=0, augment=augment, **changes)
     learn(strategy, benchmark.experiences[0])
     rows = []
-    strategy.halves.model.features.linear0.register_forward_hook(
+    strategy.split.model.features.linear0.register_forward_hook(
         lambda _module, inputs, _output: rows.append(0 if inputs[0].is_meta else len(inputs[0]))
     )
     second = benchmark.experiences[1]
@@ -482,7 +482,7 @@ def test_the_test_set_passes_the_frozen_part_once_in_the_whole_stream(on_digits)
     strategy = on_digits(benchmark, rm_sz=0, train_epochs=1)
     test = benchmark.experiences[0].test.x
     rows = []
-    strategy.halves.model.features.linear0.register_forward_hook(
+    strategy.split.model.features.linear0.register_forward_hook(
         lambda _module, inputs, _output: rows.append(0 if inputs[0].is_meta else len(inputs[0]))
     )
     learn(strategy, benchmark.experiences[0])
@@ -546,11 +546,11 @@ def test_evaluation_inside_an_experience_sees_the_head_that_its_end_would_give(o
     for step in strategy.learn(benchmark.experiences[1]):
         if step.ends_epoch:
             before = strategy.predict(x)
-            head = strategy.halves.head.weight.detach().clone()
+            head = strategy.split.head.weight.detach().clone()
     after = strategy.predict(x)
 
     assert torch.equal(before, after)
-    assert not torch.equal(head, strategy.halves.head.weight)
+    assert not torch.equal(head, strategy.split.head.weight)
 
 
 def test_evaluations_on_the_way_change_nothing(on_digits):
@@ -631,7 +631,7 @@ def test_a_tiny_stream_of_single_classes_runs_to_its_end(on_mobilenet, numbered,
     assert (held["rows"], sum(held["per_class"].values())) == (20, 20)
     assert held["per_experience"].keys() == {0, 1, 2}
     assert strategy.predict(stream[0].test.x).shape == (11, 6)
-    layers = [m for m in strategy.halves.model.modules() if isinstance(m, BatchRenorm2D)]
+    layers = [m for m in strategy.split.model.modules() if isinstance(m, BatchRenorm2D)]
     assert (len(layers) == 27) == (norm == "brn")
 
 

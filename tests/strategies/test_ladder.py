@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from clrun.config.sources import conf_root
@@ -133,6 +136,17 @@ def global_generators() -> tuple[Any, ...]:
 
 def losses(steps: Iterable[Step]) -> list[float]:
     return [float(step.loss) for step in steps]
+
+
+def test_the_keys_of_every_option_are_read_without_torch():
+    files = [conf_root() / "strategy" / f"{name}.yaml" for name in OPTIONS]
+    targets = [OmegaConf.load(file)["target"] for file in files]
+    program = (
+        "import sys; from clrun.config.schema import config_class; "
+        f"[config_class(target) for target in {targets}]; sys.exit('torch' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", OPTIONS)

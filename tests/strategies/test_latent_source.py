@@ -34,14 +34,14 @@ def learning(parts_of):
         )
         transform = Transform((0.5,), (0.5,), "none")
         parts = parts_of(model=lower, transform=transform, tricks=tricks)
-        return LatentSource(lower, parts, cached=False, settled=False), seen
+        return LatentSource(lower, parts, cached=False, frozen=False), seen
 
     return make
 
 
 def gradients(source: LatentSource, x: Tensor) -> list[Tensor]:
     """The gradients of a loss that has another weight for each row."""
-    source.begin(x, settled=False)
+    source.begin(x, frozen=False)
     z = source.training(x, torch.arange(len(x)), PLACE)
     loss = (z * torch.arange(1.0, len(x) + 1)[:, None, None, None]).square().mean()
     return list(torch.autograd.grad(loss, list(source.lower.parameters())))

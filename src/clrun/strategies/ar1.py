@@ -49,13 +49,13 @@ class PatternMacs(NamedTuple):
 
     @classmethod
     def of(
-        cls, halves: SplitModel, image_shape: Sequence[int], *, learns_below: bool
+        cls, split: SplitModel, image_shape: Sequence[int], *, learns_below: bool
     ) -> PatternMacs:
-        """As the halves are now: what is frozen needs no gradient."""
-        upper = training_macs(halves.cut.upper, halves.cut.latent_shape(image_shape))
+        """The counts as the parts are now: what is frozen needs no gradient."""
+        upper = training_macs(split.cut.upper, split.cut.latent_shape(image_shape))
         if learns_below:
-            return cls(training_macs(halves.model, image_shape) - upper, upper)
-        return cls(forward_macs(halves.cut.lower, image_shape), upper)
+            return cls(training_macs(split.model, image_shape) - upper, upper)
+        return cls(forward_macs(split.cut.lower, image_shape), upper)
 
 
 class AR1(Strategy):
@@ -94,25 +94,25 @@ class AR1(Strategy):
         Raises:
             ConfigError: see `SplitModel` and `LatentMemory.capacity`.
         """
-        halves = copied(model, config)
-        latent_shape = halves.cut.latent_shape((shape.channels, shape.height, shape.width))
+        split = copied(model, config)
+        latent_shape = split.cut.latent_shape((shape.channels, shape.height, shape.width))
         _memory(config, seed=0).capacity(latent_shape)
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts
-        self.halves = SplitModel(parts.model, config)
-        self.cwr = CWRStar(self.halves.head) if config.head == "cwr_star" else None
+        self.split = SplitModel(parts.model, config)
+        self.cwr = CWRStar(self.split.head) if config.head == "cwr_star" else None
         self.memory = _memory(config, parts.seed)
         self.latents = LatentSource(
-            self.halves.cut.lower,
+            self.split.cut.lower,
             parts,
             cached=config.latent_cache == "auto",
-            settled=self.halves.frozen(0),
+            frozen=self.split.frozen(0),
         )
         self.learner = Learner(
             config,
             replace(parts, plugins=(*parts.plugins, *self._synaptic_intelligence())),
-            self.halves.cut.upper,
+            self.split.cut.upper,
             evaluation=self.latents.evaluation,
         )
         self._experience: int | None = None  # the one in progress
@@ -135,35 +135,35 @@ class AR1(Strategy):
 
     def _begin(self, experience: Experience) -> None:
         """Start an experience, or go on inside it after `load_state_dict`."""
-        index, halves = experience.index, self.halves
-        halves.enter(index)
+        index, split = experience.index, self.split
+        split.enter(index)
         is_new = index != self._experience
         if is_new:
             self._experience = index
             if index > 0:
-                halves.slow_statistics()
+                split.slow_statistics()
             if self.cwr is not None:
                 y = torch.cat([experience.train.y, self.memory.rows.y])
                 with span("head"):
                     self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
             self._start_optimizer(index)
         self.learner.begin(experience)
-        x, is_frozen = experience.train.x, halves.frozen(index)
+        x, is_frozen = experience.train.x, split.frozen(index)
         if is_frozen not in self._known_macs:
-            macs = PatternMacs.of(halves, x.shape[1:], learns_below=not is_frozen)
+            macs = PatternMacs.of(split, x.shape[1:], learns_below=not is_frozen)
             self._known_macs[is_frozen] = macs
         self._macs = self._known_macs[is_frozen]
-        self.latents.begin(x, settled=is_frozen)
-        if self.latents.looks_up and is_new:
+        self.latents.begin(x, frozen=is_frozen)
+        if self.latents.uses_cache and is_new:
             self.train_macs += len(x) * self._macs.lower
 
     def _start_optimizer(self, experience: int) -> None:
         c = self.config
         lr = c.lr if experience == 0 or c.inc_lr is None else c.inc_lr
         self.learner.start(
-            self.halves.model.parameters(),
+            self.split.model.parameters(),
             lr,
-            faster=list(self.halves.head.parameters()),
+            faster=list(self.split.head.parameters()),
             factor=c.head_lr_factor,
         )
 
@@ -190,7 +190,7 @@ class AR1(Strategy):
 
     def _count(self, rows: Minibatch) -> None:
         """Add an update's multiply-accumulates to `train_macs`."""
-        computed = 0 if self.latents.looks_up else len(rows.current)
+        computed = 0 if self.latents.uses_cache else len(rows.current)
         learnt = len(rows.current) + len(rows.memory)
         self.train_macs += learnt * self._macs.upper + computed * self._macs.lower
 
@@ -207,9 +207,9 @@ class AR1(Strategy):
     def _store(self, experience: Experience) -> None:
         """Let the memory have latents of the rows it chooses, each with all that belongs to it."""
         (x, y), index = experience.train, experience.index
-        shape = self.halves.cut.latent_shape(x.shape[1:])
+        shape = self.split.cut.latent_shape(x.shape[1:])
         with span("store"):
-            self.memory.offer(y, index, partial(self.latents.kept, x), shape)
+            self.memory.offer(y, index, partial(self.latents.unaugmented, x), shape)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -224,13 +224,13 @@ class AR1(Strategy):
             yield
             return
         saved = self.cwr.state_dict()
-        trained = [parameter.clone() for parameter in self.halves.head.parameters()]
+        trained = [parameter.clone() for parameter in self.split.head.parameters()]
         self.cwr.consolidate()
         try:
             yield
         finally:
             self.cwr.load_state_dict(saved)
-            for parameter, values in zip(self.halves.head.parameters(), trained, strict=True):
+            for parameter, values in zip(self.split.head.parameters(), trained, strict=True):
                 parameter.copy_(values)
 
     def memory_rows(self) -> dict[str, Any]:
@@ -243,25 +243,25 @@ class AR1(Strategy):
             "cwr": None if self.cwr is None else self.cwr.state_dict(),
             "experience": self._experience,
             "train_macs": self.train_macs,
-            "settled": self.latents.settled,
+            "frozen": self.latents.frozen,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._experience, self.train_macs = state["experience"], state["train_macs"]
         if self._experience is not None:
-            self.halves.enter(self._experience)
+            self.split.enter(self._experience)
             self._start_optimizer(self._experience)
         self.learner.load_state_dict(state)
         self.memory.load_state_dict(state["memory"])
         if self.cwr is not None:
             self.cwr.load_state_dict(state["cwr"])
-        self.latents.reset(settled=state["settled"])
+        self.latents.reset(frozen=state["frozen"])
 
     def _synaptic_intelligence(self) -> Iterator[SynapticIntelligence]:
         """The reference's, for all that learns but a head that CWR* looks after."""
         c = self.config
         if c.ewc_lambda > 0:
-            exclude = [self.halves.head_name] if c.head == "cwr_star" else []
+            exclude = [self.split.head_name] if c.head == "cwr_star" else []
             yield SynapticIntelligence(
                 SynapticIntelligence.Config(ewc_lambda=c.ewc_lambda, exclude=exclude)
             )

@@ -89,7 +89,7 @@ def _mapped(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     size = prod(shape) * dtype.itemsize
     try:
         with tempfile.NamedTemporaryFile(prefix="clrun-latents-") as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is told now, not while writing
+            if hasattr(os, "posix_fallocate"):  # a full disk is noticed now, not while writing
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
                 file.truncate(size)

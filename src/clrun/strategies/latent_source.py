@@ -21,13 +21,13 @@ from clrun.strategies.strategy import Parts
 class LatentSource:
     """The lower part of a model as a function of uint8 images.
 
-    `settled` says that it will not change any more. Then what it makes of images without
+    `frozen` says that it will not change any more. Then what it makes of images without
     augmentation is computed once (`cached`): of an experience's rows for the time of that
     experience, of rows it is evaluated on for ever.
     """
 
-    def __init__(self, lower: fx.GraphModule, parts: Parts, *, cached: bool, settled: bool) -> None:
-        self.lower, self.parts, self.cached, self.settled = lower, parts, cached, settled
+    def __init__(self, lower: fx.GraphModule, parts: Parts, *, cached: bool, frozen: bool) -> None:
+        self.lower, self.parts, self.cached, self.frozen = lower, parts, cached, frozen
         device = parts.device
         form = folded(lower, tricks=device.tricks)
         self._forward: Callable[[Tensor], Tensor] = device.runnable(form)
@@ -35,10 +35,10 @@ class LatentSource:
         self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
 
-    def begin(self, x: Rows, *, settled: bool) -> None:
+    def begin(self, x: Rows, *, frozen: bool) -> None:
         """An experience with training images `x` starts or is continued."""
-        self.settled = settled
-        if not settled:
+        self.frozen = frozen
+        if not frozen:
             self.cache.clear()
         elif self.cached and self.parts.transform.augment == "none":
             with span("latents"):
@@ -48,15 +48,15 @@ class LatentSource:
         """It is over, and with it the only time that the lower part may learn."""
         if self._current is not None:
             self.cache.forget(x)
-        self._current, self.settled = None, True
+        self._current, self.frozen = None, True
 
-    def reset(self, *, settled: bool) -> None:
+    def reset(self, *, frozen: bool) -> None:
         """Other weights were loaded."""
         self.cache.clear()
-        self._current, self.settled = None, settled
+        self._current, self.frozen = None, frozen
 
     @property
-    def looks_up(self) -> bool:
+    def uses_cache(self) -> bool:
         """The current experience's latents were all computed when it began."""
         return self._current is not None
 
@@ -72,9 +72,9 @@ class LatentSource:
         rng = place.generator(parts.seed, "augmentation")
         images = x.index_select(0, rows).to(parts.device.torch)
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
-        return self._frozen(inputs) if self.settled else self._learning(inputs)
+        return self._frozen(inputs) if self.frozen else self._learning(inputs)
 
-    def kept(self, x: Rows, rows: Tensor) -> Tensor:
+    def unaugmented(self, x: Rows, rows: Tensor) -> Tensor:
         """Latents of rows of `x` by the weights of now, without augmentation, on the CPU."""
         if self._current is not None:
             return take_rows(self._current, rows)
@@ -82,7 +82,7 @@ class LatentSource:
 
     def evaluation(self, x: Tensor) -> Tensor:
         """Latents of images, without augmentation, on the device."""
-        if self.cached and self.settled and len(x):
+        if self.cached and self.frozen and len(x):
             with span("latents"):
                 return self.parts.device.put(self.cache.latents(x))
         return self._without_augmentation(x)

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
 from clrun.config.bounds import NonNegative, Positive
+from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.device_patterns import shuffled
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
@@ -38,11 +39,10 @@ from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
 
-class LwF:
+class LwF(DescentStrategy):
     """Minibatch descent on current rows, held to the answers of the model before them."""
 
-    whole_stream: ClassVar[bool] = False
-    uses_memory: ClassVar[bool] = False
+    train_macs = None  # the passes of the old model are counted nowhere
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SharedKeys):
@@ -86,17 +86,9 @@ class LwF:
         distance = -(softmax(before, 1) * log_softmax(answers, 1)).sum(1).mean()
         return loss + kept * c.lwf_lambda * distance
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
-        return self.learner.predict(x)
-
-    def memory_rows(self) -> dict[str, Any]:
-        """No row is stored."""
-        return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
-
     def state_dict(self) -> dict[str, Any]:
-        return {**self.learner.state_dict(), "old_classes": list(self.old_classes)}
+        return {**super().state_dict(), "old_classes": list(self.old_classes)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.old_classes = list(state["old_classes"])
-        self.learner.load_state_dict(state)
+        super().load_state_dict(state)

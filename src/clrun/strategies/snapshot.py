@@ -1,4 +1,4 @@
-"""A model as it was at one moment, to be asked what it would have answered."""
+"""A model as it was at one moment: what it would have answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AR1's model: normalised as asked, cut at the latent layer, its lower half frozen in time."""
+"""AR1's model: cut at the latent layer, its lower part frozen from some experience on."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SplitModel:
 
 
 def copied(model: nn.Module, keys: SplitModelKeys) -> SplitModel:
-    """The halves of a copy, to see whether `keys` suit a model that must stay as it is."""
+    """The split of a copy, to see whether `keys` suit a model that must stay as it is."""
     return SplitModel(copy.deepcopy(model), keys)
 
 
@@ -85,7 +85,7 @@ def _move_mobilenet_cut(model: nn.Module, keys: SplitModelKeys) -> None:
     """Give `lat_features` the layers up to `latent_layer_num`; layers are named after their part.
 
     Raises:
-        ConfigError: the model has no numbered layers, or was told of another cut.
+        ConfigError: the model has no numbered layers, or its own key asks for another cut.
     """
     number, usual = keys.latent_layer_num, MOBILENET_LAYERS["latent_layer_num"]
     if keys.latent_layer is not None:
@@ -116,21 +116,21 @@ def _cut(model: nn.Module, keys: SplitModelKeys) -> Cut:
     return cut_before_head(model, key="strategy.latent_layer=null")
 
 
-def _require_head_above(halves: Cut, last: nn.Linear, keys: SplitModelKeys) -> None:
-    if any(parameter is last.weight for parameter in halves.lower.parameters()):
+def _require_head_above(parts: Cut, last: nn.Linear, keys: SplitModelKeys) -> None:
+    if any(parameter is last.weight for parameter in parts.lower.parameters()):
         raise ConfigError(
             f"strategy.latent_layer={keys.latent_layer}: leaves nothing above it to learn. "
             "Name a layer before the head."
         )
 
 
-def _to_freeze(model: nn.Module, halves: Cut, keys: SplitModelKeys) -> list[nn.Parameter]:
+def _to_freeze(model: nn.Module, parts: Cut, keys: SplitModelKeys) -> list[nn.Parameter]:
     """The lower part's parameters below `freeze_below_layer`: up to a parameter, including it, or
     up to a layer, leaving it out."""
     name = keys.freeze_below_layer
-    lower = {id(parameter) for parameter in halves.lower.parameters()}
+    lower = {id(parameter) for parameter in parts.lower.parameters()}
     if name == MOBILENET_LAYERS["freeze_below_layer"] and not isinstance(model, MobilenetV1):
-        return [p for p in halves.lower.parameters() if p.requires_grad]
+        return [p for p in parts.lower.parameters() if p.requires_grad]
     _require_mobilenet_layer_below(model, name)
     trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
     modules = {path for path, _ in model.named_modules()}
