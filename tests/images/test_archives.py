@@ -43,12 +43,12 @@ MAKERS = [
 
 @pytest.mark.parametrize(("make", "name"), MAKERS)
 def test_every_file_comes_out(tmp_path, make, name):
-    told = []
+    reported = []
 
-    unpack(make(tmp_path / name, GOOD), tmp_path / "out", lambda *seen: told.append(seen))
+    unpack(make(tmp_path / name, GOOD), tmp_path / "out", lambda *seen: reported.append(seen))
 
     assert tree(tmp_path / "out") == GOOD
-    assert told[-1] == (f"{name} (unpacking)", 6, 6)
+    assert reported[-1] == (f"{name} (unpacking)", 6, 6)
 
 
 @pytest.mark.parametrize(("make", "name"), MAKERS)

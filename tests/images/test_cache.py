@@ -149,11 +149,11 @@ def test_what_is_not_whole_is_built_again(files, cache, damage):
 
 
 def test_progress_is_told_in_bytes_up_to_the_end(files):
-    told = []
+    reported = []
 
-    cached_images("test", files, SHAPE, read, lambda *seen: told.append(seen))
+    cached_images("test", files, SHAPE, read, lambda *seen: reported.append(seen))
 
-    assert told[-1] == ("test images", 600, 600)
+    assert reported[-1] == ("test images", 600, 600)
 
 
 def test_a_failure_to_decode_comes_out_and_leaves_no_file(files, cache):

@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
             "/cut": partial(self.answer, start, stop=start + 300_000),  # breaks off each time
             "/cut_without_ranges": partial(self.answer, 0, stop=300_000 if first else None),
             "/busy": partial(self.send_error, 503) if first else partial(self.answer, start),
-            "/endless": partial(self.answer, 0, content=CONTENT + CONTENT, told=False),
+            "/endless": partial(self.answer, 0, content=CONTENT + CONTENT, length=False),
             "/empty": partial(self.answer, 0, stop=0),
             "/to_file": partial(self.redirect, "file:///etc/passwd"),
             "/to_http": partial(self.redirect, "http://data.example.org/file"),
@@ -45,11 +45,11 @@ class Handler(BaseHTTPRequestHandler):
         }
         answers.get(self.path, partial(self.send_error, 404))()
 
-    def answer(self, start, *, stop=None, content=CONTENT, told=True):
+    def answer(self, start, *, stop=None, content=CONTENT, length=True):
         if start >= len(content):
             return self.send_error(416)
         self.send_response(206 if start else 200)
-        if told:
+        if length:
             self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start:stop])
@@ -177,13 +177,13 @@ def test_another_machine_may_not_redirect_to_this_one():
         )
 
 
-def test_progress_is_told_from_start_to_end(server, tmp_path):
-    told = []
+def test_progress_is_reported_from_start_to_end(server, tmp_path):
+    calls = []
 
-    quickly(url(server, "/file"), tmp_path / "file", on_progress=lambda *seen: told.append(seen))
+    quickly(url(server, "/file"), tmp_path / "file", on_progress=lambda *call: calls.append(call))
 
-    assert told[-1] == ("file", len(CONTENT), len(CONTENT))
-    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert calls[-1] == ("file", len(CONTENT), len(CONTENT))
+    assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
 
 
 def test_another_content_is_refused_and_not_kept(server, tmp_path):

@@ -20,20 +20,20 @@ ALL = (
 def test_counts_are_those_of_the_rows(
     words: tuple[str, ...], previewed: Callable[..., Preview]
 ) -> None:
-    told = previewed("strategy=naive", *words)
+    found = previewed("strategy=naive", *words)
 
-    for facts, experience in zip(told.experiences, told.stream, strict=True):
+    for facts, experience in zip(found.experiences, found.stream, strict=True):
         expected = torch.bincount(experience.train.y, minlength=10)
-        assert told.counts()[facts.index].tolist() == expected.tolist()
+        assert found.counts()[facts.index].tolist() == expected.tolist()
         assert tuple(facts.classes) == experience.classes
         assert facts.train == sum(facts.classes.values()) == len(experience.train.x)
         assert facts.test == sum(facts.test_classes.values()) == len(experience.test.x)
         assert facts.bytes == facts.train * 64
-    assert told.train + (told.validation or 0) == 1442
+    assert found.train + (found.validation or 0) == 1442
 
 
 def test_the_title_says_what_was_typed_of_the_stream(previewed: Callable[..., Preview]) -> None:
-    told = previewed(
+    found = previewed(
         "benchmark.scenario=blurry",
         "benchmark.blur=0.1",
         "benchmark.blur=0.2",
@@ -41,15 +41,15 @@ def test_the_title_says_what_was_typed_of_the_stream(previewed: Callable[..., Pr
         "strategy=naive",
     )
 
-    assert told.title == "benchmark=digits benchmark.scenario=blurry benchmark.blur=0.2 seed=0"
+    assert found.title == "benchmark=digits benchmark.scenario=blurry benchmark.blur=0.2 seed=0"
 
 
 def test_a_class_is_new_once(previewed: Callable[..., Preview]) -> None:
-    told = previewed("benchmark.scenario=nic", "benchmark.n_experiences=20", "strategy=naive")
+    found = previewed("benchmark.scenario=nic", "benchmark.n_experiences=20", "strategy=naive")
 
-    new = [label for experience in told.experiences for label in experience.new_classes]
+    new = [label for experience in found.experiences for label in experience.new_classes]
     assert sorted(new) == list(range(10))
-    assert told.experiences[0].new_classes == tuple(told.experiences[0].classes)
+    assert found.experiences[0].new_classes == tuple(found.experiences[0].classes)
 
 
 def test_held_out_rows_are_told(previewed: Callable[..., Preview]) -> None:
@@ -77,20 +77,20 @@ def test_a_test_set_that_all_experiences_share_counts_once(
 def test_the_json_has_every_experience_with_its_classes(
     previewed: Callable[..., Preview],
 ) -> None:
-    told = json.loads(json.dumps(previewed("strategy=naive").as_dict(), allow_nan=False))
+    found = json.loads(json.dumps(previewed("strategy=naive").as_dict(), allow_nan=False))
 
-    assert told["benchmark"] == "digits"
-    assert told["image_shape"] == [1, 8, 8]
-    assert [e["train"] for e in told["experiences"]] == [289, 289, 291, 289, 284]
-    assert told["experiences"][1]["classes"] == {"2": 142, "3": 147}
-    assert sum(e["steps"] for e in told["experiences"]) == told["steps"]
-    assert told["bytes"] == {"memory": 1797 * (64 + 8), "disk": 0}
+    assert found["benchmark"] == "digits"
+    assert found["image_shape"] == [1, 8, 8]
+    assert [e["train"] for e in found["experiences"]] == [289, 289, 291, 289, 284]
+    assert found["experiences"][1]["classes"] == {"2": 142, "3": 147}
+    assert sum(e["steps"] for e in found["experiences"]) == found["steps"]
+    assert found["bytes"] == {"memory": 1797 * (64 + 8), "disk": 0}
 
 
 def test_a_stream_learnt_at_once_has_updates_in_all_only(
     previewed: Callable[..., Preview],
 ) -> None:
-    told = previewed("strategy=joint").as_dict()
+    found = previewed("strategy=joint").as_dict()
 
-    assert told["steps"] == 20 * 46
-    assert {experience["steps"] for experience in told["experiences"]} == {None}
+    assert found["steps"] == 20 * 46
+    assert {experience["steps"] for experience in found["experiences"]} == {None}

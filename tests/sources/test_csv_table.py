@@ -73,8 +73,8 @@ def test_a_fraction_beside_a_split_column_is_refused_and_not_ignored(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("delimiter", "told"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+    ("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
 )
-def test_another_delimiter_is_told_by_its_name(tmp_path, delimiter, told):
-    with pytest.raises(BadRows, match=f"has {told} between its columns. Use commas"):
+def test_another_delimiter_is_named(tmp_path, delimiter, name):
+    with pytest.raises(BadRows, match=f"has {name} between its columns. Use commas"):
         find(tmp_path, f"path{delimiter}label\n0.png{delimiter}1\n")

@@ -58,8 +58,8 @@ def test_they_are_the_same_where_the_file_is_elsewhere(data, monkeypatch):
 
     assert all(
         torch.equal(ours, theirs)
-        for read, told in zip(data, asked_of_sklearn, strict=True)
-        for ours, theirs in zip(read, told, strict=True)
+        for read, expected in zip(data, asked_of_sklearn, strict=True)
+        for ours, theirs in zip(read, expected, strict=True)
     )
 
 

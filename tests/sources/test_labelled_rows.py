@@ -87,7 +87,7 @@ def test_a_test_row_whose_class_is_in_two_experiences_must_say_which():
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         (rows([0, 0], [False, True]), "one class only"),
         (rows([0, 1], [False, True]), "class 1 has no training rows"),
@@ -98,8 +98,8 @@ def test_a_test_row_whose_class_is_in_two_experiences_must_say_which():
         ),
     ],
 )
-def test_rows_that_cannot_be_trained_on_and_tested_are_refused(table, told):
-    with pytest.raises(BadRows, match=told):
+def test_rows_that_cannot_be_trained_on_and_tested_are_refused(table, message):
+    with pytest.raises(BadRows, match=message):
         table.check()
 
 

@@ -111,7 +111,7 @@ def add_a_class(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lose_an_image, f"train/{NAMES[1]} holds 2 of 3 images"),
         (lose_a_test_image, "val_1.JPEG"),
@@ -119,8 +119,8 @@ def add_a_class(folder: Path) -> None:
         (add_a_class, "train/ holds 3 of 2 classes"),
     ],
 )
-def test_a_tree_that_is_not_whole_is_refused(tmp_path, change, told):
+def test_a_tree_that_is_not_whole_is_refused(tmp_path, change, message):
     change(tree(tmp_path / "data") / "tiny-imagenet-200")
 
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         check_and_load(tmp_path / "data")

@@ -26,13 +26,13 @@ def keys(**changed: object) -> OwnKeys:
     ],
 )
 def test_what_is_left_open_is_settled_by_the_data(changed, given, scenario, experiences):
-    settled = keys(**changed).settled(6, given)
+    settled = keys(**changed).resolved(6, given)
 
     assert (settled.scenario, settled.n_experiences) == (scenario, experiences)
 
 
 @pytest.mark.parametrize(
-    ("changed", "given", "told"),
+    ("changed", "given", "message"),
     [
         ({"scenario": "given"}, None, "scenario=given: the data do not say"),
         ({"n_experiences": 3}, 4, "n_experiences=3: the data have 4 experiences"),
@@ -44,9 +44,9 @@ def test_what_is_left_open_is_settled_by_the_data(changed, given, scenario, expe
         ({"n_experiences": 4}, None, "n_experiences=4: does not divide 6 classes"),
     ],
 )
-def test_what_contradicts_the_data_is_refused(changed, given, told):
-    with pytest.raises(ValueError, match=f"^{told}"):
-        keys(**changed).settled(6, given)
+def test_what_contradicts_the_data_is_refused(changed, given, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        keys(**changed).resolved(6, given)
 
 
 @pytest.mark.parametrize("scenario", ["ni", "nic", "permuted", "rotated"])

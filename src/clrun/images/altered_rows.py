@@ -18,7 +18,7 @@ from clrun.images.transforms import resize
 
 
 class Alteration(Protocol):
-    """What happens to an image; the same for every image."""
+    """A change that is the same for every image."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """[B, C, H, W] uint8 -> [B, C, H', W'] uint8"""

@@ -18,7 +18,7 @@ AugmentPolicy = Literal[
 """`auto` stands for one of the others (`preset`)."""
 
 JITTER = (0.4, 0.4, 0.4, 0.1)
-"""How far brightness, contrast, saturation and hue go, unless said otherwise.
+"""How far brightness, contrast, saturation and hue go by default.
 
 As for online replay with strong augmentation in Mai et al. 2021 (https://arxiv.org/abs/2103.13885).
 """

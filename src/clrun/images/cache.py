@@ -37,7 +37,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a finished cache holds."""
+    """The description of a finished cache."""
 
     version: int
     key: str
@@ -49,7 +49,7 @@ class Manifest:
 
 
 def cache_folder() -> Path:
-    """Where caches are: $CLRUN_CACHE, or else images/ in the user's cache folder for clrun."""
+    """The folder of all caches: $CLRUN_CACHE, or images/ in the user's cache folder for clrun."""
     return chosen_or_cached("CLRUN_CACHE", "images")
 
 
@@ -82,7 +82,7 @@ def cached_rows(
 
     Raises:
         StorageError: the cache cannot be written or read.
-        Exception: what `decode` raises, as it is.
+        Exception: whatever `decode` raises, unchanged.
     """
     assert re.fullmatch(r"[A-Za-z0-9_-]+", key), key
     digest = hashlib.sha256(f"{VERSION} {key} {shape} {len(items)} {source}".encode()).hexdigest()

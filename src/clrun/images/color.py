@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 LUMA = (0.2989, 0.587, 0.114)
-"""Of red, green and blue, as torchvision turns colours into grey."""
+"""The weights of red, green and blue by which torchvision turns colours into grey."""
 
 
 def jittered(x: Tensor, draws: Tensor, strengths: Sequence[float]) -> Tensor:

@@ -24,7 +24,7 @@ def decoded(
     """The items' arrays in order, [n, *shape] uint8 at a time.
 
     Threads, not processes: Pillow lets go of Python's lock while it decodes. What `decode` raises
-    comes out as it is, and what has not been started is not.
+    comes out unchanged, and what has not been started is not.
     """
     threads = num_threads()
 
@@ -52,7 +52,7 @@ def decoded(
 
 
 def num_threads() -> int:
-    """As many as this process may use at once."""
+    """The number of processors that this process may use at once."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

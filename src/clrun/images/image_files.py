@@ -34,11 +34,11 @@ SWAPS_SIDES = (5, 6, 7, 8)
 """EXIF orientations in which the stored width is the height."""
 ORIENTATION = 0x0112
 MOST_PIXELS = 1024**3 // 12
-"""Of one image, where Pillow starts to warn of an attack on the memory."""
+"""Pixels of one image above which Pillow warns of an attack on the memory."""
 
 
 class ImageShape(NamedTuple):
-    """What an image's header says."""
+    """The size of an image, as its header says."""
 
     channels: int
     """1 or 3"""
@@ -48,7 +48,7 @@ class ImageShape(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoder:
-    """From a file to pixels of one shape; a function that another process can be sent."""
+    """Reads a file as pixels of one shape; it can be sent to another process."""
 
     shape: ImageShape
 
@@ -68,7 +68,7 @@ class Decoder:
 
 
 def image_shape(path: Path) -> ImageShape:
-    """What `Decoder` would make of the file, from its header alone.
+    """The shape that `Decoder` would make of the file, read from its header alone.
 
     Raises:
         DamagedFile: not an image, or one of a kind that is refused.
@@ -81,7 +81,7 @@ def image_shape(path: Path) -> ImageShape:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """As the header says; Pillow would decode a whole PNG to look behind its pixels."""
+    """The header's orientation; Pillow would decode a whole PNG to look behind its pixels."""
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
         return None
     return cast("int | None", image.getexif().get(ORIENTATION))

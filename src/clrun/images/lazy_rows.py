@@ -46,7 +46,7 @@ class LazyRows(ABC):
 
     @abstractmethod
     def stores(self) -> frozenset[Store]:
-        """What the rows are read or made from."""
+        """Everything that the rows are read or made from."""
 
     @abstractmethod
     def _gathered(self, rows: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class LazyRows(ABC):
 
     @property
     def nbytes(self) -> int:
-        """What a tensor of these rows would take."""
+        """Bytes that a tensor of these rows would take."""
         return prod(self.shape)
 
     def __len__(self) -> int:
@@ -118,7 +118,9 @@ class LazyRows(ABC):
 
 
 def identity(rows: Rows) -> bytes:
-    """The same for the same rows: by their bytes if they are in memory, else without reading any.
+    """A value that is the same for the same rows: it depends on their bytes if they are in memory.
+
+    Else it is known without reading any.
 
     16 bytes. The same images in memory and in a file have two identities.
     """
@@ -129,7 +131,7 @@ def identity(rows: Rows) -> bytes:
 
 
 def stores(rows: Rows | Tensor) -> frozenset[Store]:
-    """What rows stand on: a tensor's memory, a file, or whatever they are made from."""
+    """Everything that rows stand on: a tensor's memory, a file, or what they are made from."""
     if isinstance(rows, LazyRows):
         return rows.stores()
     assert isinstance(rows, Tensor), type(rows)

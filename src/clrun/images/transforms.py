@@ -47,10 +47,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class Transform:
-    """From stored uint8 images to what the model sees; computed where the images are."""
+    """Turns stored uint8 images into what the model sees, computed where the images are."""
 
     mean: tuple[float, ...]
-    """Of each channel, pixels in [0, 1]."""
+    """the mean of each channel, pixels in [0, 1]"""
     std: tuple[float, ...]
     augment: AugmentPolicy
     """`none` says that training sees what evaluation sees; never `auto`"""
@@ -95,7 +95,7 @@ class Transform:
         )
 
     def _normalised(self, x: Tensor) -> Tensor:
-        """In place, from pixels in 0 to 255."""
+        """Normalise pixels from 0 to 255, in place."""
         scale, shift = _scale_and_shift(self.mean, self.std, x.device)
         return x.mul_(scale).add_(shift)
 

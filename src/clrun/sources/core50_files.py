@@ -1,6 +1,6 @@
 """CORe50's files below benchmark.data_root: found, checked and fetched.
 
-MD5 sums are those that Avalanche lists; their publishers give no others. The images are asked for
+MD5 sums are those that Avalanche lists; their publishers give no others. The images are fetched
 by https, though the set's page names them with http, so that what is fetched is checked twice.
 """
 

@@ -34,15 +34,15 @@ class FileLists:
     """The images of one run of one scenario."""
 
     names: Sequence[str]
-    """Of all images, once each, sorted: row i of the data is names[i]"""
+    """the names of all images, sorted: row i of the data is names[i]"""
     train: list[Tensor]
     """Rows of each experience, int64, in the list's order"""
     test: Tensor
     """Rows, int64"""
     objects: Tensor
-    """Of each row, 0..49"""
+    """the object of each row, 0..49"""
     labels: Tensor
-    """Of each row, as the lists say; NC renumbers the objects as they appear"""
+    """the label of each row in the lists; NC renumbers the objects as they appear"""
 
 
 def list_names(num_experiences: int) -> list[str]:

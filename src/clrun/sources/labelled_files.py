@@ -63,7 +63,7 @@ class LabelledFiles:
 
     @property
     def rows(self) -> LabelledRows:
-        """What is known of each image."""
+        """The label, side and experience of each image."""
         return self.found.rows
 
     @property
@@ -87,7 +87,7 @@ class LabelledFiles:
         return self._facts.std
 
     def check(self, root: Path, *, download: bool) -> None:
-        """Raise ConfigError for what names, labels and headers tell."""
+        """Raise ConfigError for whatever names, labels and headers show to be wrong."""
         _ = self.found, self._shape
 
     def load(
@@ -123,7 +123,7 @@ class LabelledFiles:
             return self._read_shape()
 
     def _read_shape(self) -> ImageShape:
-        """From the headers of all files."""
+        """The shape that the headers of all files agree on."""
         files = self.found.files
         shapes = [image_shape(file) for file in files]
         channels = self.num_channels or max(shape.channels for shape in shapes)

@@ -28,7 +28,7 @@ class BadRows(DamagedFile):
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """What is known of each row besides its image."""
+    """Everything that is known of each row besides its image."""
 
     class_names: tuple[str, ...]
     y: Tensor
@@ -40,7 +40,7 @@ class LabelledRows:
 
     @property
     def num_experiences(self) -> int | None:
-        """As the data say; None if they do not."""
+        """The number of experiences that the data name; None if they name none."""
         return None if self.experience is None else int(self.experience.max()) + 1
 
     def check(self) -> LabelledRows:
@@ -90,7 +90,7 @@ def numbered_classes(labels: Sequence[str]) -> tuple[tuple[str, ...], Tensor]:
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:
-    """By number where all names are numbers, else by name."""
+    """The names, sorted as numbers where all are numbers."""
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
@@ -150,7 +150,7 @@ def numbered_experiences(given: Tensor, rows: LabelledRows) -> Tensor:
 
 
 def own_root(data_root: str | None, way_out: str) -> Path:
-    """What benchmark.data_root names, which no default can stand for.
+    """The file or folder of one's own data, for which there is no default.
 
     Raises:
         ConfigError: it names nothing.

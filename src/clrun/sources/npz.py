@@ -79,7 +79,7 @@ class NpzArrays:
         return known(self._statistics)[1]
 
     def check(self, root: Path, *, download: bool) -> None:
-        """Raise ConfigError for what headers and labels tell."""
+        """Raise ConfigError for whatever headers and labels show to be wrong."""
         _ = self._shape, self.rows
 
     def load(

@@ -18,7 +18,7 @@ from clrun.sources.labelled_rows import BadRows
 
 
 class Header(NamedTuple):
-    """What a member of the file says of its array."""
+    """The shape and dtype of a member's array, as its header says."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

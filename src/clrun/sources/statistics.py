@@ -24,7 +24,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Facts:
-    """What takes reading every file to know."""
+    """Facts that are known only after every file was read."""
 
     channels: int
     height: int
@@ -62,12 +62,12 @@ def known(statistics: Statistics | None) -> Statistics:
 
 
 def facts_key(*parts: object, files: Sequence[Path]) -> str:
-    """Where facts are remembered that follow from these files and from what is made of them."""
+    """The key of facts that follow from these files and from what is made of them."""
     return hashlib.sha256(repr((VERSION, *parts, fingerprint(files))).encode()).hexdigest()
 
 
 def recall(key: str) -> Facts | None:
-    """What was remembered under this key; None if nothing was, or it is broken."""
+    """The facts remembered under this key; None if there are none, or they are broken."""
     try:
         found: dict[str, Any] = json.loads(_place(key).read_text())
         return Facts(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"])})

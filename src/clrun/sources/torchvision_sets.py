@@ -54,12 +54,12 @@ class PublishedSet:
     below: str = ""
     """folder for sets that torchvision would put next to everything else"""
     class_name: str = ""
-    """of torchvision's class, where it is not ours"""
+    """the name of torchvision's class, where it is not ours"""
     first_label: int = 0
 
 
 def _by_train(**more: Any) -> dict[str, Any]:
-    """For the classes that are called with train=True and train=False."""
+    """The arguments of classes that are called with train=True and train=False."""
     return {"train": ({"train": True, **more},), "test": ({"train": False, **more},)}
 
 

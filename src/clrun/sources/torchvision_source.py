@@ -32,7 +32,7 @@ from clrun.sources.torchvision_sets import SETS, PublishedSet, TorchvisionName
 
 
 class TorchvisionImages:
-    """What torchvision holds as an array stays in memory; image files go through the cache."""
+    """A set of torchvision's. Arrays stay in memory; image files go through the cache."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -99,7 +99,7 @@ class TorchvisionImages:
     ) -> SourceData:
         """Read the set, fetched by torchvision if needed; see `Source.load`."""
         self.check(root, download=download)
-        with self._told_of(root):
+        with self._one_line_errors(root):
             parts = [
                 [self._dataset(root, arguments, download) for arguments in part]
                 for part in (self.published.train, self.published.test)
@@ -144,8 +144,8 @@ class TorchvisionImages:
         return FileRows(files, rows)
 
     @contextmanager
-    def _told_of(self, root: Path) -> Iterator[None]:
-        """What torchvision raises, as one line."""
+    def _one_line_errors(self, root: Path) -> Iterator[None]:
+        """Whatever torchvision raises becomes one line."""
         try:
             yield
         except (URLError, HTTPException, TimeoutError, ConnectionError) as error:

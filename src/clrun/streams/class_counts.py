@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 DRAWN = ("nic", "online", "blurry", "long_tailed", "repetition", "permuted")
-"""The scenarios that are settled by the seed of the class order, even where that order is given."""
+"""The scenarios that follow the seed of the class order, even where that order is given."""
 
 
 def class_counts(

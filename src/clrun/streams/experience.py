@@ -27,14 +27,14 @@ class Experience:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamShape:
-    """What is known of a benchmark before any of its data are read."""
+    """Sizes and counts of a benchmark, known before any of its data are read."""
 
     channels: int
     height: int
     width: int
     num_classes: int
     num_experiences: int
-    """of scenario=online at least so many: its minibatches can only be counted in the data"""
+    """a lower bound for scenario=online: its minibatches can only be counted in the data"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ class Benchmark:
 
 
 class BenchmarkSource(Protocol):
-    """What a benchmark component offers: the class that an option's YAML names as its target.
+    """A benchmark before its data are read: the class that an option's YAML names as its target.
 
     It is made as `Class(config)` with its own `Config` dataclass, whose fields are the YAML's keys.
     """
@@ -70,7 +70,7 @@ class BenchmarkSource(Protocol):
         """The stream; the same for the same seed. Nothing is read before.
 
         Raises:
-            ConfigError: data are missing, damaged or too few for what was asked.
+            ConfigError: data are missing, damaged or too few for the keys.
             DownloadError: a file could not be fetched.
             StorageError: a fetched file or the cache could not be written.
         """

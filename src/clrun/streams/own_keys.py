@@ -18,7 +18,7 @@ COUNTED = ("nic", *ALL_CLASSES)
 
 @dataclass(frozen=True, kw_only=True)
 class OwnKeys(SplitKeys):
-    """As for any stream, but the data may say how many experiences there are and which."""
+    """The keys of any stream, some of which may be left to the data."""
 
     scenario: Literal["auto", "given"] | Scenario  # type: ignore[assignment]
     n_experiences: Count | None  # type: ignore[assignment]
@@ -30,7 +30,7 @@ class OwnKeys(SplitKeys):
             )
         super().__post_init__()
 
-    def settled(self, num_classes: int, num_given: int | None) -> OwnKeys:
+    def resolved(self, num_classes: int, num_given: int | None) -> OwnKeys:
         """These keys with nothing left to the data.
 
         Raises:
@@ -58,7 +58,7 @@ class OwnKeys(SplitKeys):
         return keys
 
     def check_classes(self, num_classes: int) -> None:
-        """As `SplitKeys`; where the data say the experiences, nothing else may."""
+        """Raise ValueError as `SplitKeys`; where the data say the experiences, nothing else may."""
         if self.scenario != "given":
             super().check_classes(num_classes)
             return

@@ -27,7 +27,7 @@ class Assignment(NamedTuple):
     train: list[Tensor]
     test: list[Tensor]
     validation: list[Tensor] | None
-    """Of the training rows, and none of those in `train`; None: none were asked for."""
+    """training rows, none of which is in `train`; None where nothing is held out"""
 
 
 class Partition:
@@ -195,7 +195,7 @@ def by_keys(
 
 
 def with_validation(keys: SplitKeys, seed: int, train: Tensor, rows: Assignment) -> Assignment:
-    """The same with `keys.validation_fraction` of each experience's training rows held out.
+    """`rows` with `keys.validation_fraction` of each experience's training rows held out.
 
     `train` are the labels of all training rows, [N] int64.
 
@@ -210,7 +210,7 @@ def with_validation(keys: SplitKeys, seed: int, train: Tensor, rows: Assignment)
 def _held_out(
     keys: SplitKeys, seed: int, train: Tensor, rows: Tensor, k: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Those of `rows` to train on, and those held out where that was asked for."""
+    """Those of `rows` to train on, and those held out; None where nothing is."""
     fraction = keys.validation_fraction
     if fraction == 0:
         return rows, None

@@ -53,7 +53,7 @@ def come_back(step: Tensor, repetition_p: float, rng: Generator) -> Tensor:
     """In which steps each class occurs: its own, and each later one with a probability.
 
     -> [num_classes, steps] bool. The sampling-based generator of Hemati et al. 2023
-    (https://arxiv.org/abs/2301.11396), with first occurrences settled and one probability for all.
+    (https://arxiv.org/abs/2301.11396), with given first occurrences and one probability for all.
     """
     steps = int(step.max()) + 1
     again = torch.rand(len(step), steps, generator=rng, dtype=torch.float64) < repetition_p
@@ -111,5 +111,5 @@ def shuffled_occurrence(y: Tensor, rng: Generator) -> Tensor:
 
 
 def _floor(x: Tensor) -> Tensor:
-    """Of decimal fractions: a tenth of 30 is three, whatever binary fractions make of it."""
+    """`x` rounded down; a tenth of 30 is three, whatever binary fractions make of it."""
     return (x + 1e-9).floor().long()

@@ -143,7 +143,7 @@ class Split:
         ]
 
     def _alterations(self, x: Rows, seed: int) -> list[Alteration | None]:
-        """What happens to the images of each experience; None: nothing."""
+        """The alteration of each experience's images; None leaves them alone."""
         config, (height, width) = self.config, x.shape[2:]
         own = config.class_order_seed
         if config.scenario == "rotated":
