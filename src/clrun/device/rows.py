@@ -57,8 +57,12 @@ class DeviceRows:
     indices_on: torch.device
     """Where `take` wants its indices. Others are copied, and the program waits for the device if
     they come from there: move a whole epoch's indices at once."""
-    in_order: Callable[[int], Iterable[Tensor]]
-    """A function from the most rows at once to all rows, minibatch by minibatch."""
+    in_order: Callable[[int], Iterable[Rows]]
+    """A function from the most rows at once to all rows, minibatch by minibatch.
+
+    On the CPU rows of a file are not read yet: a strategy that remembers what it makes of them need
+    not read them.
+    """
 
 
 def hold(rows: Rows, device: torch.device) -> DeviceRows:
@@ -75,11 +79,9 @@ def hold(rows: Rows, device: torch.device) -> DeviceRows:
     return _taken(_Streamed(rows, device), cpu, len(rows))
 
 
-def _split(rows: Rows, size: int) -> Iterable[Tensor]:
+def _split(rows: Rows, size: int) -> Iterable[Rows]:
     """Rows on the CPU without a copy, fewer at once where they are large images."""
-    cpu = torch.device("cpu")
-    pieces: Any = rows.split(rows_at_once(size, rows, cpu))  # not read: who looks them up need not
-    return pieces
+    return rows.split(rows_at_once(size, rows, torch.device("cpu")))
 
 
 def _taken(take: Callable[[Tensor], Tensor], indices_on: torch.device, count: int) -> DeviceRows:

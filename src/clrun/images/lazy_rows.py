@@ -118,11 +118,10 @@ class LazyRows(ABC):
 
 
 def identity(rows: Rows) -> bytes:
-    """A value that is the same for the same rows: it depends on their bytes if they are in memory.
+    """16 bytes that are the same for the same rows.
 
-    Else it is known without reading any.
-
-    16 bytes. The same images in memory and in a file have two identities.
+    They depend on the images where these are in memory, and else on where each row comes from, so
+    that none is read. The same images in memory and in a file have two identities.
     """
     if isinstance(rows, LazyRows):
         return rows.identity()

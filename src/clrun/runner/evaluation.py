@@ -105,7 +105,7 @@ class Evaluation:
 
     def _minibatches(
         self, experience: Experience, rows: Patterns, size: int, hold: Hold
-    ) -> Iterable[Tensor]:
+    ) -> Iterable[Rows]:
         """The images, in order."""
         held = self._resident.get(experience) or hold(rows.x)
         if held.indices_on.type != "cpu":
@@ -113,7 +113,7 @@ class Evaluation:
         return held.in_order(size)
 
 
-def guessed(strategy: Strategy, minibatches: Iterable[Tensor]) -> Tensor:
+def guessed(strategy: Strategy, minibatches: Iterable[Rows]) -> Tensor:
     """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
     guesses = [strategy.predict(x).argmax(1) for x in minibatches if len(x)]
     return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)

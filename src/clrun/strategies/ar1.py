@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Natural, NonNegative, Positive
+from clrun.device.rows import Rows
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
@@ -212,7 +213,7 @@ class AR1(Strategy):
             self.memory.offer(y, index, partial(self.latents.unaugmented, x), shape)
 
     @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
+    def predict(self, x: Rows) -> Tensor:
         """Logits of uint8 rows with the consolidated head. [B, C, H, W] -> [B, num_classes]"""
         with self._consolidated():
             return self.learner.predict(x)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from clrun.device.rows import Rows
 from clrun.strategies.learner import Learner
 from clrun.strategies.strategy import Strategy
 
@@ -20,7 +21,7 @@ class DescentStrategy(Strategy):
         """Multiply-accumulates of all passes of the model in training."""
         return self.learner.train_macs
 
-    def predict(self, x: Tensor) -> Tensor:
+    def predict(self, x: Rows) -> Tensor:
         """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
         return self.learner.predict(x)
 

@@ -80,7 +80,7 @@ class LatentSource:
             return take_rows(self._current, rows)
         return self.cache.compute(x.index_select(0, rows))
 
-    def evaluation(self, x: Tensor) -> Tensor:
+    def evaluation(self, x: Rows) -> Tensor:
         """Latents of images, without augmentation, on the device."""
         if self.cached and self.frozen and len(x):
             with span("latents"):
@@ -96,7 +96,7 @@ class LatentSource:
         )
 
     @torch.no_grad()
-    def _without_augmentation(self, x: Tensor) -> Tensor:
+    def _without_augmentation(self, x: Rows) -> Tensor:
         device = self.parts.device
         with span("latents"), evaluating(self.lower), device.autocast():
             return self._frozen(self.parts.transform.evaluation(x.to(device.torch)))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clrun.device.rows import rows_at_once
+from clrun.device.rows import Rows, rows_at_once
 from clrun.fast.folding import evaluating_form
 from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
@@ -53,7 +53,7 @@ class Learner:
         parts: Parts,
         model: nn.Module | None = None,
         *,
-        evaluation: Callable[[Tensor], Tensor] | None = None,
+        evaluation: Callable[[Rows], Tensor] | None = None,
     ) -> None:
         self.keys, self.parts, self.model = keys, parts, parts.model
         self.part = parts.model if model is None else model
@@ -218,7 +218,7 @@ class Learner:
         self.previous = Snapshot(self.part, self.parts.device)
 
     @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
+    def predict(self, x: Rows) -> Tensor:
         """Logits of uint8 rows in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
         with evaluating(self.model), self.parts.device.autocast():
             inputs = self._evaluation(x)
@@ -226,7 +226,7 @@ class Learner:
                 return self._evaluated(inputs).float()
 
     @torch.no_grad()
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Rows) -> Tensor:
         """What the head is given for uint8 rows in evaluation mode.
 
         [B, C, H, W] -> [B, d] float32 on the device
@@ -300,7 +300,7 @@ class Learner:
         else:
             optimizer.step()
 
-    def _evaluation_inputs(self, x: Tensor) -> Tensor:
+    def _evaluation_inputs(self, x: Rows) -> Tensor:
         """What the whole model is given of uint8 rows in evaluation, on the device."""
         device, transform = self.parts.device, self.parts.transform
         with span("images"):

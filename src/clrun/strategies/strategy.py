@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from clrun.device.device import Device
+from clrun.device.rows import Rows
 from clrun.images.transforms import Transform
 from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
@@ -85,8 +86,11 @@ class Strategy(ABC):
         """Train on one experience, yielding after each update; from `start` on when resumed."""
 
     @abstractmethod
-    def predict(self, x: Tensor) -> Tensor:
-        """Logits of uint8 rows, in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
+    def predict(self, x: Rows) -> Tensor:
+        """Logits of uint8 rows, in evaluation mode. [B, C, H, W] -> [B, num_classes] on device
+
+        The rows may still lie in a file: `x.to(device)` reads them.
+        """
 
     def memory_rows(self) -> dict[str, Any]:
         """`rows`, `bytes`, `per_class` and `per_experience` of what is stored: here, nothing."""
