@@ -139,7 +139,7 @@ PLACES = [
     # found with the model or the data folder at hand, still before any data are read
     ("selection=herding selection.layer_name=foo", "selection.layer_name=foo", "Layers: "),
     ("device=cuda device.index=99", "device", "vailable"),
-    ("model.pretrained=nowhere.pt", "model.pretrained=nowhere.pt", "file of weights"),
+    ("model.pretrained=nowhere.pt", "/nowhere.pt", "file of weights"),
     ("model.pretrained=true", "model.pretrained=true", "file"),
     ("output_root=a_file", "output_root=a_file", "is a file"),
     (

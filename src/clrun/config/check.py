@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import read, shown, unknown_keys
 from clrun.config.run_config import Node, Root, RunConfig
-from clrun.config.sources import GROUPS, folders, options
+from clrun.config.sources import GROUPS, conf_root, folders, options
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
@@ -43,7 +43,25 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     problems += more + Known.by_keys(nodes).conflicts()
     if problems:
         raise ConfigError(problems)
-    return RunConfig(root=root, nodes=nodes, plugins=tuple(plugins), overrides=tuple(overrides))
+    return RunConfig(
+        root=root,
+        nodes=nodes,
+        plugins=tuple(plugins),
+        overrides=tuple(overrides),
+        where=tuple(_where(composed)),
+    )
+
+
+def _where(composed: DictConfig) -> Iterator[str]:
+    """The --config-* words by which this tree was composed from the folders it came from."""
+    for source in OmegaConf.select(composed, "hydra.runtime.config_sources") or []:
+        if source.provider == "command-line":
+            yield from ("--config-dir", source.path)
+        elif source.provider == "main" and Path(source.path) != conf_root().resolve():
+            yield from ("--config-path", source.path)
+    name = OmegaConf.select(composed, "hydra.job.config_name")
+    if name not in (None, "config"):
+        yield from ("--config-name", name)
 
 
 def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 from clrun.config.bases import keys_class
-from clrun.config.problems import read, unknown_keys
+from clrun.config.problems import as_read, read, unknown_keys
 from clrun.config.run_config import Node
 from clrun.config.schema import config_class
 from clrun.errors import ConfigError, did_you_mean
@@ -61,7 +61,7 @@ def read_node(
         own = _of(part_schema, values)
         part, more = read(prefix, own, part_schema)
         problems += more
-        parts[key] = Node(group, str(values[key]), targets[key], own, part)
+        parts[key] = Node(group, str(values[key]), targets[key], as_read(own, part), part)
     if problems:
         return None, list(dict.fromkeys(problems))  # a key that both read has one line
     if parts:
@@ -69,6 +69,8 @@ def read_node(
             config.check_parts(**{key: part.config for key, part in parts.items()})
         except ValueError as error:
             return None, [f"{prefix}{error}"]
+    for part in (config, *(node.config for node in parts.values())):
+        values = as_read(values, part)
     return Node(group, option, target, values, config, parts), []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from clrun.config.problems import read, shown
+from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node
 from clrun.config.schema import config_class
 from clrun.errors import did_you_mean
@@ -43,5 +43,5 @@ def _one(prefix: str, entry: Mapping[str, Any], path: Path) -> tuple[Node | None
     config, problems = read(prefix, values, config_class(target))
     if config is None or problems:
         return None, problems
-    node = Node(group="plugin", option=path.stem, target=target, values=values, config=config)
+    node = Node("plugin", path.stem, target, as_read(values, config), config)
     return node, []

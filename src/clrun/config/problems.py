@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
@@ -38,8 +39,7 @@ def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list
                 problems.append(f"{prefix}{field.name}: a value is needed.")
             continue
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(hints[field.name])
-            values[field.name] = adapter.validate_python(given[field.name], strict=True)
+            values[field.name] = _valid(hints[field.name], given[field.name])
         except ValidationError as error:
             problems += _told(f"{prefix}{field.name}", error)
     if problems:
@@ -48,6 +48,45 @@ def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list
         return schema(**values), []
     except ValueError as error:
         return None, [f"{prefix}{error}"]
+
+
+def as_read(given: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    """`given` as `read` understood it: "3" as 3 where a number is asked, a path made absolute."""
+    return {key: getattr(config, key, value) for key, value in given.items()}
+
+
+def _valid(hint: Any, value: Any) -> Any:
+    """The value as a field of this type holds it. A text may stand for a number, true or null, as
+    it does when it comes from an environment variable.
+
+    Raises:
+        ValidationError: it is not of that type, or out of bounds.
+    """
+    adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        meant = _meant(value)
+        if meant is value:
+            raise
+        try:
+            return adapter.validate_python(meant, strict=True)
+        except ValidationError as second:
+            is_type = any(detail["type"].endswith("_type") for detail in second.errors())
+            raise (error if is_type else second) from None
+
+
+def _meant(value: Any) -> Any:
+    """What a text stands for where text is not allowed; itself if for nothing else."""
+    if not isinstance(value, str):
+        return value
+    words = {"true": True, "false": False, "null": None}
+    if value.lower() in words:
+        return words[value.lower()]
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(value)
+    return value
 
 
 def shown(value: Any) -> str:
@@ -86,6 +125,8 @@ def _reason(detail: Any) -> str:
         case "literal_error":
             allowed = [option.strip(" '") for option in _options(context["expected"])]
             return f"must be one of {', '.join(allowed)}.{did_you_mean(value, allowed)}".rstrip(".")
+        case "value_error":
+            return str(context["error"])
         case "too_short":
             return f"must have at least {context['min_length']} items"
         case _:
@@ -97,6 +138,7 @@ def _options(expected: str) -> list[str]:
 
 
 def _type_reason(kind: str, value: Any) -> str:
+    """What is allowed, of a value whose type is wrong."""
     if kind.startswith("int") and isinstance(value, float) and value.is_integer():
         return f"must be a whole number: write {int(value)}"
     wanted = {
@@ -108,4 +150,6 @@ def _type_reason(kind: str, value: Any) -> str:
         "dict": "a mapping, e.g. {name: si}",
         "finite": "a finite number",
     }
+    if kind.startswith("string") and isinstance(value, int | float):
+        return f"must be text, and this is a number: quote it twice, \"'{shown(value)}'\""
     return f"must be {wanted.get(kind.partition('_')[0], kind.replace('_', ' '))}"

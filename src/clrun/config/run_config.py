@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clrun.config.bounds import Count, Natural
+from clrun.config.bounds import Count, Natural, OutputPath
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class Root:
 
     seed: Natural
     run_name: str | None
-    output_root: str
+    output_root: OutputPath
     log_every: Count
 
 
@@ -44,6 +46,8 @@ class RunConfig:
     plugins: tuple[Node, ...]
     """What `strategy.plugins` lists, each with all its keys."""
     overrides: tuple[str, ...]
+    where: tuple[str, ...] = ()
+    """the --config-* words that say where the configuration comes from, their folders absolute"""
 
     @property
     def seed(self) -> int:
@@ -68,6 +72,35 @@ class RunConfig:
         canonical = json.dumps(named, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
+    def command(self) -> tuple[str, ...]:
+        """The words that run this again, from any folder and in any environment."""
+        return ("clrun", *self.where, *(self._as_it_ran(word) for word in self.overrides))
+
+    def _as_it_ran(self, override: str) -> str:
+        """An override with what its value was read as, where that depends on where it is read."""
+        key, _, typed = override.partition("=")
+        group, _, name = key.lstrip("+").rpartition(".")
+        value = self._values_of(group).get(name)
+        if isinstance(value, str) and (os.path.isabs(value) or "${" in typed):
+            return f"{key}={_quoted(value)}"
+        if isinstance(value, int | float) and "${" in typed:
+            return f"{key}={json.dumps(value)}"
+        return override
+
+    def _values_of(self, group: str) -> Mapping[str, Any]:
+        """The values of a group, or of the root; none where it is something else."""
+        if not group:
+            return vars(self.root)
+        return self.nodes[group].values if group in self.nodes else {}
+
     def label(self) -> str:
         """A readable name: strategy, benchmark and seed."""
         return f"{self.nodes['strategy'].option}-{self.nodes['benchmark'].option}-s{self.seed}"
+
+
+def _quoted(text: str) -> str:
+    """A text as one value of Hydra's override grammar."""
+    if re.fullmatch(r"[A-Za-z_/][\w/.-]*", text) and text.lower() not in ("true", "false", "null"):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from clrun.config.bounds import Bytes, FilePath, OutputPath
+
 KINDS = {
     int: "whole number",
     float: "number",
@@ -16,6 +18,12 @@ KINDS = {
     dict: "mapping",
     NoneType: "null",
 }
+WHOLE = (
+    (FilePath, "path"),
+    (OutputPath, "path"),
+    (Bytes, "bytes, at least 1, e.g. 64MB"),
+)
+"""Types that say more than what they are made of."""
 BOUNDS = {
     "gt": "above {:g}",
     "ge": "at least {:g}",
@@ -30,6 +38,9 @@ BOUNDS = {
 def in_words(hint: Any) -> str:
     """What a field with this annotation may hold, bounds included."""
     origin, arguments = get_origin(hint), get_args(hint)
+    for known, words in WHOLE:
+        if hint == known:
+            return words
     if origin is Annotated:
         return ", ".join([in_words(arguments[0]), *_bounds(arguments[1:])])
     if origin is Literal:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from clrun.config.bounds import Count, Fraction
+from clrun.config.bounds import Count, FilePath, Fraction
 from clrun.models.dropout import SeededDropout
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pretrained import require_file
@@ -28,7 +28,7 @@ class CNN(nn.Module):
         channels: Annotated[list[Count], Field(min_length=1)]
         norm: Literal["none", "batch"]
         dropout: Fraction
-        pretrained: bool | str
+        pretrained: bool | FilePath
 
         def __post_init__(self) -> None:
             require_file(self.pretrained, model="cnn")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from clrun.config.bounds import Count, Fraction
+from clrun.config.bounds import Count, FilePath, Fraction
 from clrun.models.dropout import SeededDropout
 from clrun.models.pretrained import require_file
 from clrun.models.weights import load_pretrained
@@ -27,7 +27,7 @@ class MLP(nn.Module):
         hidden: list[Count]
         dropout: Fraction
         init: Literal["pytorch", "xavier"]
-        pretrained: bool | str
+        pretrained: bool | FilePath
 
         def __post_init__(self) -> None:
             require_file(self.pretrained, model="mlp")

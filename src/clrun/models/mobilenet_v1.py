@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, fx, nn
 from torch.nn.functional import interpolate
 
+from clrun.config.bounds import FilePath
 from clrun.fast.pointwise import Conv2d
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pytorchcv_weights import imagenet_weights
@@ -70,7 +71,7 @@ class MobilenetV1Model(MobilenetV1):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         latent_layer_num: Annotated[int, Field(ge=0, le=27)]
-        pretrained: bool | str
+        pretrained: bool | FilePath
 
     def __init__(self, config: Config, shape: StreamShape) -> None:
         super().__init__(shape.num_classes, config.latent_layer_num, shape.channels)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clrun.config.bounds import Count
+from clrun.config.bounds import Count, FilePath
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pretrained import require_file
 from clrun.models.weights import load_pretrained
@@ -26,7 +26,7 @@ class SlimResNet18(nn.Module):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         width: Count
-        pretrained: bool | str
+        pretrained: bool | FilePath
 
         def __post_init__(self) -> None:
             require_file(self.pretrained, model="slim_resnet18")

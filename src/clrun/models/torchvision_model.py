@@ -16,6 +16,7 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 from torchvision.ops import StochasticDepth
 
+from clrun.config.bounds import FilePath
 from clrun.errors import ConfigError, did_you_mean
 from clrun.models.dropout import SeededDropout
 from clrun.models.features import head
@@ -37,7 +38,7 @@ class TorchvisionModel(nn.Module):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         arch: str
-        pretrained: bool | str
+        pretrained: bool | FilePath
 
     def __init__(self, config: Config, shape: StreamShape) -> None:
         super().__init__()

@@ -68,14 +68,17 @@ class RunFolder:
             write_json(self.path / "run.json", self.record)
 
     def keep_config(self, config: RunConfig) -> None:
-        """Save the configuration where Hydra does, unless Hydra has: for runs from Python."""
+        """Save the configuration where Hydra does, as it was understood.
+
+        What Hydra itself saves there would mean something else another time or elsewhere: a path
+        from where a run was started, `${oc.env:...}`.
+        """
         folder = self.path / ".hydra"
-        if (folder / "config.yaml").exists():
-            return
         with storage_errors(folder):
             folder.mkdir(exist_ok=True)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config.as_dict()))
-        write_text(folder / "overrides.yaml", OmegaConf.to_yaml(list(config.overrides)))
+        if not (folder / "overrides.yaml").exists():  # from Python
+            write_text(folder / "overrides.yaml", OmegaConf.to_yaml(list(config.overrides)))
 
     def point_latest(self, output_root: Path) -> None:
         """Let `<output_root>/latest` lead here, if this folder is inside it."""

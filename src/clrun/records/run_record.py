@@ -36,7 +36,7 @@ def started(config: RunConfig, folder: Path, device: str, threads: int) -> dict[
         "git_commit": git_commit(),
         "device": device,
         "threads": threads,
-        "command": shlex.join(["clrun", *config.overrides]),
+        "command": shlex.join(config.command()),
         "started": utc_now(),
         "ended": None,
     }

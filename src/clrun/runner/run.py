@@ -10,6 +10,7 @@ from typing import Any
 
 from clrun.console.display import Display, SilentDisplay
 from clrun.fast.process import quick_process
+from clrun.images.files import data_folder
 from clrun.profiling.peaks import peak_bytes
 from clrun.profiling.spans import updates
 from clrun.records.raw_log import RawLog
@@ -26,6 +27,7 @@ from clrun.runner.summary import json_keys, nothing, summary
 from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
+from clrun.streams.fingerprint import fingerprint
 
 log = logging.getLogger("clrun")
 
@@ -65,12 +67,19 @@ def run(
                 raise Interrupted(signals[0])
 
         stream, state = _begun(prepared, raw_log, display or SilentDisplay())
+        run_folder.update(data=_data(prepared))
         if resumed is not None:
             state.load(resumed)
         results = _learnt(prepared, stream, state, pause)
         results.save(run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
+
+
+def _data(prepared: Prepared) -> dict[str, str]:
+    """Where the data are looked for, and what tells them from others."""
+    given = prepared.config.nodes["benchmark"].values.get("data_root")
+    return {"root": str(data_folder(given)), "fingerprint": fingerprint(prepared.data)}
 
 
 def _begun(

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from clrun.config.bounds import Count, Share
+from clrun.config.bounds import Count, FilePath, Share
 from clrun.errors import did_you_mean
 from clrun.sources.labelled_files import FileRows, LabelledFiles
 from clrun.sources.labelled_rows import (
@@ -36,7 +36,7 @@ class Csv(LabelledFiles):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        data_root: str | None
+        data_root: FilePath | None
         test_fraction: Share | None
         image_size: Count | None
         channels: Literal[1, 3] | None

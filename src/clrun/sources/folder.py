@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from clrun.config.bounds import Count, Share
+from clrun.config.bounds import Count, FilePath, Share
 from clrun.images.image_files import SUFFIXES
 from clrun.sources.labelled_files import FileRows, LabelledFiles
 from clrun.sources.labelled_rows import BadRows, LabelledRows, in_order, own_root, with_test_rows
@@ -31,7 +31,7 @@ class Folder(LabelledFiles):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        data_root: str | None
+        data_root: FilePath | None
         test_fraction: Share | None
         image_size: Count | None
         channels: Literal[1, 3] | None

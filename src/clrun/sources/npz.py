@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clrun.config.bounds import Share
+from clrun.config.bounds import FilePath, Share
 from clrun.images.download import Progress
 from clrun.images.image_files import ImageShape
 from clrun.images.patterns import Patterns
@@ -43,7 +43,7 @@ class NpzArrays:
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        data_root: str | None
+        data_root: FilePath | None
         """the file"""
         test_fraction: Share | None
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clrun.config.bounds import Count, Natural, NonNegative, Positive
+from clrun.config.bounds import Bytes, Natural, NonNegative, Positive
 from clrun.device.rows import Rows
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
@@ -69,7 +69,7 @@ class AR1(Strategy):
         inc_lr: Positive | None
         head_lr_factor: Positive
         rm_sz: Natural
-        rm_bytes: Count | None
+        rm_bytes: Bytes | None
         latent_dtype: Literal["float32", "float16", "bfloat16", "uint8"]
         latent_cache: Literal["auto", "off"]
         ewc_lambda: NonNegative

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from clrun.config.bounds import Count, Fraction
+from clrun.config.bounds import Count, FilePath, Fraction
 from clrun.errors import ConfigError
 from clrun.images.augment import AugmentPolicy, preset
 from clrun.images.download import Progress
@@ -58,12 +58,8 @@ class Core50:
         augment: Literal["auto"] | AugmentPolicy
         normalize: bool
         validation_fraction: Fraction
-        data_root: str | None
+        data_root: FilePath | None
         download: bool
-
-        def __post_init__(self) -> None:
-            if self.data_root is not None and not self.data_root.strip():
-                raise ValueError("data_root='': names no folder. Use null for the default one.")
 
     def __init__(self, config: Config) -> None:
         self.config = config

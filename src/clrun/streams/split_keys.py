@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from clrun.config.bounds import Count, Fraction, NonNegative, Share
+from clrun.config.bounds import Count, FilePath, Fraction, NonNegative, Share
 from clrun.config.keys import Keys
 from clrun.images.augment import AugmentPolicy
 from clrun.streams.class_counts import (
@@ -68,7 +68,7 @@ class SplitKeys(Keys):
     imbalance: Ratio | None
     repetition_p: Probability | None
     angles: list[Degrees] | None
-    data_root: str | None
+    data_root: FilePath | None
     download: bool
     image_size: Count | None
     augment: AugmentPolicy
@@ -78,8 +78,6 @@ class SplitKeys(Keys):
     validation_fraction: Fraction
 
     def __post_init__(self) -> None:
-        if self.data_root is not None and not self.data_root.strip():
-            raise ValueError("data_root='': names no folder. Use null for the default one.")
         self._check_scenarios_keys()
         self._check_jitter()
         if self.angles is not None and len(self.angles) != self.n_experiences:

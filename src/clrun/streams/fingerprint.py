@@ -1,0 +1,49 @@
+"""What tells the data of a run from other data, for its record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from math import prod
+
+import torch
+from torch import Tensor
+
+from clrun.device.rows import Rows
+from clrun.images.content import content_digest
+from clrun.images.patterns import Patterns
+from clrun.streams.experience import Benchmark
+
+BUDGET = 32_000_000
+"""Most bytes of rows outside memory that are read for a fingerprint; at least a row of each part"""
+
+
+def fingerprint(benchmark: Benchmark) -> str:
+    """Sixteen hex digits of the stream's images and labels, in its order.
+
+    Of images in memory every pixel counts; of those that are read or made when they are needed,
+    evenly spaced rows do.
+    """
+    parts = list(_parts(benchmark))
+    digest = hashlib.blake2b(digest_size=8)
+    for x, y in parts:
+        digest.update(f"{tuple(x.shape)}".encode())
+        digest.update(y.contiguous().numpy().data)
+        digest.update(content_digest(_seen(x, BUDGET // len(parts))))
+    return digest.hexdigest()
+
+
+def _parts(benchmark: Benchmark) -> Iterator[Patterns]:
+    """The training, test and validation rows of each experience."""
+    for experience in benchmark:
+        for part in (experience.train, experience.test, experience.validation):
+            if part is not None:
+                yield part
+
+
+def _seen(x: Rows, budget: int) -> Tensor:
+    """The rows that count."""
+    if isinstance(x, Tensor):
+        return x
+    count = min(len(x), max(1, budget // max(1, prod(x.shape[1:]))))
+    return x.index_select(0, torch.linspace(0, len(x) - 1, count).long())
