@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import clrun
 from clrun.config.sources import conf_root
-from clrun.preview.updates import foretold
+from clrun.preview.updates import expected_updates
 from clrun.runner.prepare import build
 
 QUICK = ("device=cpu", "device.threads=1", "model=mlp", "model.hidden=[8]", "eval.initial=false")
@@ -45,15 +46,15 @@ STRATEGIES = sorted(path.stem for path in (conf_root() / "strategy").glob("*.yam
     ],
     ids=" ".join,
 )
-def test_a_run_makes_the_updates_that_were_foretold(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_run_makes_the_updates_that_were_expected(words: tuple[str, ...], tmp_path: Path) -> None:
     config = clrun.compose([*QUICK, *SHORT, *words])
 
-    told = foretold(config, build(config.nodes["benchmark"]).load(config.seed))
+    expected = expected_updates(config, build(config.nodes["benchmark"]).load(config.seed))
     results = clrun.run(config, tmp_path / "run")
 
-    assert told.note is None
-    assert told.total == results.cost["train_steps"]
-    assert told.by_experience in (None, updates_by_experience(tmp_path / "run"))
+    assert expected.note is None
+    assert expected.total == results.cost["train_steps"]
+    assert expected.by_experience in (None, updates_by_experience(tmp_path / "run"))
 
 
 def updates_by_experience(folder: Path) -> list[int]:
@@ -62,14 +63,20 @@ def updates_by_experience(folder: Path) -> list[int]:
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
+OPTION_KEYS = {"ar1": CUT}
+"""Keys that an option of conf/strategy needs to learn these small images with this model."""
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_every_strategy_of_ours_is_foretold(name: str) -> None:
-    config = clrun.compose([f"strategy={name}"])
+def test_every_option_makes_the_updates_that_it_says(name: str, tmp_path: Path) -> None:
+    config = clrun.compose([*QUICK, *SHORT, f"strategy={name}", *OPTION_KEYS.get(name, ())])
 
-    told = foretold(config, build(config.nodes["benchmark"]).load(config.seed))
+    expected = expected_updates(config, build(config.nodes["benchmark"]).load(config.seed))
+    results = clrun.run(config, tmp_path / "run")
 
-    assert told.total is not None
-    assert told.total > 0
+    assert results.cost["train_steps"] > 0
+    assert expected.total == results.cost["train_steps"]
+    assert expected.by_experience in (None, updates_by_experience(tmp_path / "run"))
 
 
 def test_a_memory_that_a_model_fills_is_counted_as_a_random_one() -> None:
@@ -78,44 +85,104 @@ def test_a_memory_that_a_model_fills_is_counted_as_a_random_one() -> None:
     at_random = clrun.compose(words)
     stream = build(at_random.nodes["benchmark"]).load(0)
 
-    told = foretold(by_model, stream)
+    expected = expected_updates(by_model, stream)
 
-    assert told.note == "counted as for selection=random"
-    assert told.by_experience == foretold(at_random, stream).by_experience
+    assert expected.note == "counted as for selection=random"
+    assert expected.by_experience == expected_updates(at_random, stream).by_experience
 
 
-def test_minibatches_that_cannot_be_made_up_are_told_with_the_stream() -> None:
+def test_minibatches_that_cannot_be_made_up_are_shown_with_the_stream() -> None:
     config = clrun.compose([*QUICK, "strategy.train_mb_size=12", "strategy.balance=class", *NI])
     stream = build(config.nodes["benchmark"]).load(0)
     tight = clrun.compose([*QUICK, "strategy.train_mb_size=5", "strategy.balance=class", *NI])
 
-    assert foretold(config, stream).total is not None
-    told = foretold(tight, stream)
+    assert expected_updates(config, stream).total is not None
+    expected = expected_updates(tight, stream)
 
-    assert told.total is None
-    assert told.note is not None
-    assert told.note.startswith("a run would stop: strategy.train_mb_size=5: fewer rows than")
-
-
-def test_a_strategy_from_elsewhere_has_no_number_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    package = Path(__file__).resolve().parents[1] / "packages" / "clrun_freeze"
-    monkeypatch.syspath_prepend(str(package))
-    config = clrun.compose(["strategy=freeze"], config_dirs=[package / "clrun_freeze" / "conf"])
-
-    told = foretold(config, build(config.nodes["benchmark"]).load(0))
-    sys.modules.pop("clrun_freeze")
-
-    assert told.total is None
-    assert told.note == "this strategy does not say how many updates it makes"
+    assert expected.total is None
+    assert expected.note is not None
+    assert expected.note.startswith("a run would stop: strategy.train_mb_size=5: fewer rows than")
 
 
-def test_thousands_of_small_experiences_are_foretold_quickly() -> None:
+ELSEWHERE = '''
+from dataclasses import dataclass
+
+from clrun.strategies.naive import Naive
+from clrun.strategies.step import START
+
+
+class Once(Naive):
+    """Makes one update of each experience."""
+
+    def learn(self, experience, start=START):
+        yield next(super().learn(experience, start))
+
+
+class CountedOnce(Once):
+    @classmethod
+    def updates(cls, config, ahead):
+        return [1 for _ in ahead.labels]
+
+
+class Plain:
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        rounds: int
+
+    @classmethod
+    def updates(cls, config, ahead):
+        return [config.rounds * len(y) for y in ahead.labels]
+
+    def learn(self, experience, start=START):
+        yield from ()
+
+    def predict(self, x):
+        raise NotImplementedError
+'''
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with options once, counted_once and plain, of a package that is not ours."""
+    (tmp_path / "counted_elsewhere.py").write_text(ELSEWHERE)
+    (tmp_path / "conf" / "strategy").mkdir(parents=True)
+    naive = (conf_root() / "strategy" / "naive.yaml").read_text()
+    ours = "clrun.strategies.naive:Naive"
+    for name, content in {
+        "once": naive.replace(ours, "counted_elsewhere:Once"),
+        "counted_once": naive.replace(ours, "counted_elsewhere:CountedOnce"),
+        "plain": "# Plain.\ntarget: counted_elsewhere:Plain\nrounds: 3  # per row\n",
+    }.items():
+        (tmp_path / "conf" / "strategy" / f"{name}.yaml").write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path / "conf"
+    sys.modules.pop("counted_elsewhere", None)
+
+
+@pytest.mark.parametrize(("name", "total"), [("counted_once", 5), ("plain", 3 * 1442)])
+def test_a_strategy_from_elsewhere_says_how_many_it_makes(name, total, elsewhere) -> None:
+    config = clrun.compose([*QUICK, f"strategy={name}"], config_dirs=[elsewhere])
+
+    expected = expected_updates(config, build(config.nodes["benchmark"]).load(0))
+
+    assert expected.total == total
+    assert expected.note is None
+
+
+def test_a_loop_of_one_s_own_does_not_inherit_the_number_of_another(elsewhere) -> None:
+    config = clrun.compose([*QUICK, "strategy=once"], config_dirs=[elsewhere])
+
+    expected = expected_updates(config, build(config.nodes["benchmark"]).load(0))
+
+    assert expected.total is None
+    assert expected.note == "this strategy does not say how many updates it makes"
+
+
+def test_thousands_of_small_experiences_are_counted_quickly() -> None:
     words = ["benchmark.scenario=ni", "benchmark.n_experiences=300", "strategy.balance=none"]
     config = clrun.compose(words)
     stream = build(config.nodes["benchmark"]).load(0)
 
-    told = foretold(config, stream)
+    expected = expected_updates(config, stream)
 
-    assert told.by_experience == [20] * 300
+    assert expected.by_experience == [20] * 300

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
 from clrun.models.dropout import SeededDropout
 from clrun.models.features import evaluating
+from clrun.models.macs import forward_macs, training_macs
 from clrun.strategies.criterion import criterion
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place
@@ -504,3 +506,27 @@ def test_adam_moves_weights_as_its_plain_form_but_for_rounding(learner, name):
         plain.step()
 
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_every_pass_of_the_model_is_counted_and_the_count_is_saved(learner, parts_of, rows):
+    parts = parts_of()
+    image = rows.x.shape[1:]
+    whole, forward = training_macs(parts.model, image), forward_macs(parts.model, image)
+    counting = learner(replace(parts, pattern_macs=whole))
+
+    step(counting, rows, HERE)
+    counting.snapshot()
+    counting.previous(counting.inputs(rows.x[:4], HERE))
+
+    assert counting.train_macs == 30 * whole + 4 * forward
+    again = learner(replace(parts_of(), pattern_macs=whole))
+    again.load_state_dict(counting.state_dict())
+    assert again.train_macs == counting.train_macs
+
+
+def test_what_nobody_counted_has_no_number(learner, rows):
+    uncounted = learner()
+
+    step(uncounted, rows, HERE)
+
+    assert uncounted.train_macs is None

@@ -62,6 +62,11 @@ class Composition:
         """Whether current and memory groups share a minibatch on equal terms."""
         return self.mix == "split" and self.memory_mb_size is None and self.balance != "none"
 
+    @property
+    def has_one_length(self) -> bool:
+        """Whether an epoch is as long with any memory, unless that is empty."""
+        return self.epoch_length == "current" and not self.shared_by_group
+
     def two_sizes(self) -> tuple[int, int]:
         """Current and memory rows in a minibatch, where that is the same for any memory.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from clrun.config.run_config import RunConfig
 from clrun.memory.counts import counts
 from clrun.preview.sizes import Sizes, sizes
-from clrun.preview.updates import Updates, foretold
+from clrun.preview.updates import Updates, expected_updates
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 SAID_ELSEWHERE = ("benchmark.scenario", "benchmark.data_root", "benchmark.download")
@@ -119,7 +119,7 @@ class Preview:
 def preview(config: RunConfig, stream: Benchmark) -> Preview:
     """Count what is in a stream and what a strategy would do with it; trains nothing."""
     keys = config.nodes["strategy"].values
-    updates = foretold(config, stream)
+    updates = expected_updates(config, stream)
     return Preview(
         benchmark=config.nodes["benchmark"].option,
         scenario=config.nodes["benchmark"].values.get("scenario"),

@@ -24,18 +24,19 @@ from clrun.device.rows import Rows
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
+from clrun.memory.table import Table
 from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
-from clrun.strategies.places import Place, places
+from clrun.strategies.places import Place, num_updates, places
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts, Strategy
+from clrun.strategies.strategy import Ahead, Parts, Strategy
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 from clrun.streams.experience import Experience, StreamShape
 
@@ -87,6 +88,17 @@ class AR1(Strategy):
                     f"rm_bytes={self.rm_bytes}: strategy.rm_sz=0 asks for no memory. "
                     "Use strategy.rm_bytes=null, or a larger strategy.rm_sz."
                 )
+
+    @classmethod
+    def updates(cls, config: Config, ahead: Ahead) -> Sequence[int]:
+        """Counted with a memory of as many rows, whose latents have nothing in them."""
+        updates, memory = [], LatentMemory(_capacity(config, ahead), None, "float32", ahead.seed)
+        for index, y in enumerate(ahead.labels):
+            size, held = config.train_mb_size, memory.rows
+            plan = partial(planned_rows, size, y, held, ahead.seed, index)
+            updates.append(num_updates(config, plan))
+            memory.offer(y, index, lambda rows: torch.empty(len(rows), 1), (1,))
+        return updates
 
     @staticmethod
     def check(config: Config, model: nn.Module, shape: StreamShape) -> None:
@@ -169,11 +181,9 @@ class AR1(Strategy):
         )
 
     def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
-        """The epoch's minibatches: each new row once, stored ones equally often."""
-        held, y = self.memory.rows.y, experience.train.y
-        rng = generator(self.parts.seed, "order", experience.index, epoch)
-        sizes = Composition.proportional(len(y), len(held), self.config.train_mb_size)
-        return plan_epoch(sizes, y, held, torch.zeros_like(held), rng)
+        """The epoch's minibatches of new and stored rows."""
+        y, held, seed = experience.train.y, self.memory.rows, self.parts.seed
+        return planned_rows(self.config.train_mb_size, y, held, seed, experience.index, epoch)
 
     def _inputs(
         self, experience: Experience, rows: Minibatch, place: Place
@@ -266,6 +276,24 @@ class AR1(Strategy):
             yield SynapticIntelligence(
                 SynapticIntelligence.Config(ewc_lambda=c.ewc_lambda, exclude=exclude)
             )
+
+
+def planned_rows(
+    minibatch: int, y: Tensor, held: Table, seed: int, experience: int, epoch: int
+) -> EpochPlan:
+    """The minibatches of an epoch: each new row, of the classes y [N], once; held ones equally
+    often."""
+    rng = generator(seed, "order", experience, epoch)
+    sizes = Composition.proportional(len(y), len(held), minibatch)
+    return plan_epoch(sizes, y, held.y, torch.zeros_like(held.y), rng)
+
+
+def _capacity(config: AR1.Config, ahead: Ahead) -> int:
+    """Rows that may be stored; where that is said in bytes, the model's cut decides."""
+    shape: Sequence[int] = ()
+    if config.rm_bytes is not None:
+        shape = copied(ahead.model(), config).cut.latent_shape(ahead.image_shape)
+    return _memory(config, ahead.seed).capacity(shape)
 
 
 def _memory(config: AR1.Config, seed: int) -> LatentMemory:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
 
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.memory.counts import summary
+from clrun.strategies.device_patterns import shuffled_updates
 from clrun.strategies.naive import Naive
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts
+from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
@@ -27,6 +29,10 @@ class Cumulative(Naive):
     def __init__(self, config: SharedKeys, parts: Parts) -> None:
         super().__init__(config, parts)
         self._seen: list[Patterns] = []
+
+    @classmethod
+    def updates(cls, config: SharedKeys, ahead: Ahead) -> Sequence[int]:
+        return shuffled_updates(config, accumulate(map(len, ahead.labels)), ahead.seed)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on all rows so far, in a fresh order each epoch."""

@@ -16,7 +16,7 @@ experience ends, with logits computed then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,13 +29,13 @@ from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
 from clrun.strategies.descent import DescentStrategy
-from clrun.strategies.device_patterns import shuffled
+from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, places
 from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts
+from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
@@ -55,6 +55,10 @@ class DER(DescentStrategy):
         self.config, self.parts = config, parts
         self.learner = Learner(config, parts)
         self.memory = replay_memory(config.mem_size, parts, self.learner)
+
+    @classmethod
+    def updates(cls, config: Config, ahead: Ahead) -> Sequence[int]:
+        return shuffled_updates(config, map(len, ahead.labels), ahead.seed)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience, offering its rows to the memory as they pass."""

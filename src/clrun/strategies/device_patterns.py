@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from clrun.device.device import Device
 from clrun.device.rows import DeviceRows
 from clrun.images.patterns import Patterns
 from clrun.seeds import generator
+from clrun.strategies.places import num_updates
+from clrun.strategies.shared_keys import SharedKeys
 from clrun.streams.experience import Experience
 
 
@@ -54,12 +57,26 @@ def shuffled(
     patterns = DevicePatterns(experience.train, device)
 
     def plan(epoch: int) -> PatternMinibatches:
-        return patterns.minibatches(shuffled_rows(experience, epoch, seed).split(minibatch))
+        rows = len(experience.train.y)
+        return patterns.minibatches(shuffled_rows(rows, minibatch, seed, experience.index, epoch))
 
     return plan
 
 
-def shuffled_rows(experience: Experience, epoch: int, seed: int) -> Tensor:
-    """The indices of the experience's rows in the order of one epoch. [N] int64"""
-    rng = generator(seed, "order", experience.index, epoch)
-    return torch.randperm(len(experience.train.y), generator=rng)
+def shuffled_rows(
+    rows: int, minibatch: int, seed: int, experience: int, epoch: int
+) -> Sequence[Tensor]:
+    """The numbers of all rows of an experience, as the minibatches of one epoch have them.
+
+    Each is [minibatch] int64, and the last may be shorter.
+    """
+    rng = generator(seed, "order", experience, epoch)
+    return torch.randperm(rows, generator=rng).split(minibatch)
+
+
+def shuffled_updates(keys: SharedKeys, rows: Iterable[int], seed: int) -> list[int]:
+    """How many updates `places` yields with `shuffled`, for so many rows in each experience."""
+    return [
+        num_updates(keys, partial(shuffled_rows, count, keys.train_mb_size, seed, index))
+        for index, count in enumerate(rows)
+    ]

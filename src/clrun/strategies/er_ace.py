@@ -15,16 +15,18 @@ rows are offered as they pass to a reservoir, and as many uniformly drawn ones c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from clrun.strategies.places import places
+from clrun.strategies.rehearsal_plan import rehearsal_updates
 from clrun.strategies.replay import Replay
 from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.step import START, Position, Step
+from clrun.strategies.strategy import Ahead
 from clrun.streams.experience import Experience
 
 MASKED = -1e9
@@ -37,6 +39,10 @@ class ERACE(Replay):
     @dataclass(frozen=True, kw_only=True)
     class Config(ReplayKeys):
         pass
+
+    @classmethod
+    def updates(cls, config: ReplayKeys, ahead: Ahead) -> Sequence[int]:
+        return rehearsal_updates(config, ahead)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience mixed with the memory, and let the memory choose from it."""

@@ -23,6 +23,7 @@ from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features, head_inputs
+from clrun.models.macs import forward_macs
 from clrun.profiling.spans import span
 from clrun.strategies.criterion import criterion
 from clrun.strategies.loss_guard import LossGuard
@@ -64,6 +65,7 @@ class Learner:
         whole = self.part is parts.model
         self.train_macs = 0 if whole and parts.pattern_macs is not None else None
         """Multiply-accumulates of all passes of the whole model; None where nobody counts them."""
+        self._forward_macs: int | None = None  # of one pattern, once there was such a pass
         self.scaler = parts.device.scaler()
         self._scales = self.scaler.is_enabled()
         self._guard = LossGuard(parts.device.torch)
@@ -141,8 +143,7 @@ class Learner:
         """Logits [B, num_classes] float32, computed in the precision of the run."""
         self._enter(place)
         logits = self._logits(inputs)
-        if self.train_macs is not None and self.parts.pattern_macs is not None:
-            self.train_macs += len(inputs) * self.parts.pattern_macs
+        self._count(len(inputs), self.parts.pattern_macs)
         if self.plugins:
             self._passes.append((inputs, logits))
         return logits
@@ -215,7 +216,7 @@ class Learner:
 
     def snapshot(self) -> None:
         """Keep a frozen copy of the model as it is: `previous`, which is part of the state."""
-        self.previous = Snapshot(self.part, self.parts.device)
+        self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
 
     @torch.no_grad()
     def predict(self, x: Rows) -> Tensor:
@@ -275,7 +276,7 @@ class Learner:
             plugin.load_state_dict(saved)
         self.previous = None
         if state["previous"] is not None:
-            self.previous = Snapshot(self.part, self.parts.device)
+            self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
             self.previous.model.load_state_dict(state["previous"])
         self.train_macs = state["train_macs"]
         self._place, self._passes = None, []
@@ -292,6 +293,17 @@ class Learner:
         """What the model, or its part, makes of inputs in the precision of the run, as float32."""
         with self.parts.device.autocast(), span("forward"):
             return self._forward(inputs).float()
+
+    def _count(self, patterns: int, macs: int | None) -> None:
+        if self.train_macs is not None and macs is not None:
+            self.train_macs += patterns * macs
+
+    def _count_forward(self, inputs: Tensor) -> None:
+        """Count a forward pass without a backward one."""
+        if self.train_macs is not None:
+            if self._forward_macs is None:
+                self._forward_macs = forward_macs(self.part, inputs.shape[1:])
+            self._count(len(inputs), self._forward_macs)
 
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:

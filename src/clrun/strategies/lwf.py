@@ -20,7 +20,7 @@ that are told apart; with one softmax over all of them this is the class-increme
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,19 +30,17 @@ from torch.nn.functional import log_softmax, softmax
 
 from clrun.config.bounds import NonNegative, Positive
 from clrun.strategies.descent import DescentStrategy
-from clrun.strategies.device_patterns import shuffled
+from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts
+from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
 class LwF(DescentStrategy):
     """Minibatch descent on current rows, held to the answers of the model before them."""
-
-    train_macs = None  # the passes of the old model are counted nowhere
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SharedKeys):
@@ -55,6 +53,10 @@ class LwF(DescentStrategy):
         self.learner = Learner(config, parts)
         self.old_classes: list[int] = []
         """Classes of the experiences that are over, ascending."""
+
+    @classmethod
+    def updates(cls, config: Config, ahead: Ahead) -> Sequence[int]:
+        return shuffled_updates(config, map(len, ahead.labels), ahead.seed)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows in a fresh order each epoch, then keep the model."""

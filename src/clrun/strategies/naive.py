@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clrun.strategies.descent import DescentStrategy
-from clrun.strategies.device_patterns import shuffled
+from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
 from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts
+from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
@@ -25,6 +25,10 @@ class Naive(DescentStrategy):
     def __init__(self, config: SharedKeys, parts: Parts) -> None:
         self.config, self.parts = config, parts
         self.learner = Learner(config, parts)
+
+    @classmethod
+    def updates(cls, config: SharedKeys, ahead: Ahead) -> Sequence[int]:
+        return shuffled_updates(config, map(len, ahead.labels), ahead.seed)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows in a fresh order each epoch."""

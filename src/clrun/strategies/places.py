@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import NamedTuple, Protocol, TypeVar
 
 import torch
@@ -64,3 +64,8 @@ def places(
             with span("rows"):
                 rows = minibatches[iteration]
             yield place, rows
+
+
+def num_updates(keys: Keys, plan: Callable[[int], Sized]) -> int:
+    """How many updates `places` yields for an experience whose epochs are all as long."""
+    return keys.train_epochs * len(plan(0))

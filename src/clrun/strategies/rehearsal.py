@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from clrun.images.patterns import Patterns
-from clrun.memory.composition import Composition
-from clrun.memory.minibatches import draw, plan_epoch
+from clrun.memory.minibatches import draw
 from clrun.seeds import generator
-from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches, shuffled_rows
+from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Minibatches, Place
+from clrun.strategies.rehearsal_plan import memory_share, online_rows, planned_rows
 from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.strategy import Parts
@@ -85,9 +85,8 @@ class Rehearsal:
         remembered: DevicePatterns,
     ) -> Minibatches[Mixed]:
         """An epoch beside a memory that does not change: known before it starts."""
-        held, composition = self.memory.exemplars, Composition.of(self.keys)
-        rng = generator(self.parts.seed, "order", experience.index, epoch)
-        plan = plan_epoch(composition, experience.train.y, held.y, held.experience, rng)
+        y, held = experience.train.y, self.memory.exemplars
+        plan = planned_rows(self.keys, y, held, self.parts.seed, experience.index, epoch)
         old = remembered.minibatches(plan.memory)
         new = current.minibatches(plan.current)
         return _MixedMinibatches(plan.current, new, old.__getitem__)
@@ -96,9 +95,8 @@ class Rehearsal:
         self, experience: Experience, epoch: int, current: DevicePatterns
     ) -> Minibatches[Mixed]:
         """An epoch of current rows; the memory changes on the way, so its rows are drawn there."""
-        share = self._memory_share() if self.keys.mix == "split" else 0
-        order = shuffled_rows(experience, epoch, self.parts.seed)
-        rows = order.split(self.keys.train_mb_size - share)
+        count = len(experience.train.y)
+        rows = online_rows(self.keys, count, self.parts.seed, experience.index, epoch)
         drawn = self._drawn(experience, epoch)
         return _MixedMinibatches(rows, current.minibatches(rows), drawn)
 
@@ -109,17 +107,11 @@ class Rehearsal:
             held, device = self.memory.exemplars, self.parts.device.torch
             groups = {"experience": held.experience, "class": held.y, "none": None}
             rng = generator(self.parts.seed, "replayed rows", experience.index, epoch, iteration)
-            rows = draw(groups[self.keys.balance], len(held), self._memory_share(), rng)
+            rows = draw(groups[self.keys.balance], len(held), memory_share(self.keys), rng)
             x, y = held.x.index_select(0, rows), held.y.index_select(0, rows)
             return Patterns(x.to(device, non_blocking=True), y.to(device, non_blocking=True))
 
         return drawn
-
-    def _memory_share(self) -> int:
-        """Memory rows in a minibatch whose memory changes as it goes."""
-        keys = self.keys
-        default = keys.train_mb_size // 2 if keys.mix == "split" else keys.train_mb_size
-        return keys.memory_mb_size or default
 
 
 class _MixedMinibatches:

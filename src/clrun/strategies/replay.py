@@ -10,7 +10,7 @@ during it; `minibatch` offers every row right after its first update, as online 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,9 +18,10 @@ from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
 from clrun.strategies.rehearsal import Rehearsal
+from clrun.strategies.rehearsal_plan import rehearsal_updates
 from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.step import START, Position, Step
-from clrun.strategies.strategy import Parts
+from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
@@ -38,6 +39,10 @@ class Replay(DescentStrategy):
         self.learner = Learner(config, parts)
         self.rehearsal = Rehearsal(config, parts, self.learner)
         self.memory = self.rehearsal.memory
+
+    @classmethod
+    def updates(cls, config: ReplayKeys, ahead: Ahead) -> Sequence[int]:
+        return rehearsal_updates(config, ahead)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience mixed with the memory, and let the memory choose from it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,13 @@ from clrun.profiling.spans import span
 
 
 class Snapshot:
-    """A frozen copy of a model, for ever in evaluation mode."""
+    """A frozen copy of a model, for ever in evaluation mode.
 
-    def __init__(self, model: nn.Module, device: Device) -> None:
+    `on_pass` is given the inputs of each forward pass, for whoever counts them.
+    """
+
+    def __init__(self, model: nn.Module, device: Device, on_pass: Callable[[Tensor], None]) -> None:
+        self._on_pass = on_pass
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         for parameter in self.model.parameters():
             parameter.grad = None
@@ -27,5 +32,6 @@ class Snapshot:
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits [B, num_classes] float32 of inputs as `Learner.inputs` makes them."""
+        self._on_pass(inputs)
         with self._device.autocast(), span("forward"):
             return self._forward(inputs).float()
