@@ -63,6 +63,5 @@ class ERACE(Replay):
 
 def _among_themselves(logits: Tensor, y: Tensor) -> Tensor:
     """The logits of classes that occur in y, all others masked. [B, C], [B] -> [B, C]"""
-    present = torch.zeros(logits.shape[1], dtype=torch.bool, device=y.device)
-    present[y] = True
-    return logits.masked_fill(~present, MASKED)
+    absent = torch.ones(logits.shape[1], dtype=torch.bool, device=y.device).index_fill(0, y, False)
+    return logits.masked_fill(absent, MASKED)

@@ -62,31 +62,33 @@ class LwF(DescentStrategy):
         """Train on the experience's rows in a fresh order each epoch, then keep the model."""
         learner, size = self.learner, self.config.train_mb_size
         plan = shuffled(experience, size, self.parts.device, self.parts.seed)
+        device = self.parts.device.torch
+        old_classes = torch.tensor(self.old_classes, dtype=torch.int64, device=device)
         learner.begin(experience)
         for place, rows in places(experience, self.config, plan, start):
             inputs = learner.inputs(rows.x, place)
             logits = learner.forward(inputs, place)
-            loss = self._loss(inputs, logits, rows.y, experience.index)
+            loss = learner.loss(logits, rows.y)
+            if learner.previous is not None:
+                distance = self._distance(logits, learner.previous(inputs), old_classes)
+                new, old = self._weights(experience.index)
+                loss = new * loss + old * distance
             yield learner.update(loss, logits, rows.y, place)
         learner.end(experience)
         learner.snapshot()
         self.old_classes = sorted({*self.old_classes, *experience.classes})
 
-    def _loss(self, inputs: Tensor, logits: Tensor, y: Tensor, experience: int) -> Tensor:
-        """The criterion on the labels, and the distance from the old answers."""
-        c, loss, old = self.config, self.learner.loss(logits, y), self.learner.previous
-        if old is None:
-            return loss
-        kept = 1.0
-        if c.weighting == "experience":
-            new = 1 / (experience + 1)
-            loss, kept = new * loss, 1 - new
-        if c.lwf_lambda == 0:
-            return loss
-        index = torch.tensor(self.old_classes, device=logits.device)
-        answers, before = (z[:, index] / c.temperature for z in (logits, old(inputs)))
-        distance = -(softmax(before, 1) * log_softmax(answers, 1)).sum(1).mean()
-        return loss + kept * c.lwf_lambda * distance
+    def _weights(self, experience: int) -> tuple[float, float]:
+        """The weights of the criterion and of the distance."""
+        if self.config.weighting == "constant":
+            return 1.0, self.config.lwf_lambda
+        new = 1 / (experience + 1)
+        return new, (1 - new) * self.config.lwf_lambda
+
+    def _distance(self, logits: Tensor, before: Tensor, old_classes: Tensor) -> Tensor:
+        """The cross-entropy of the old answers and those of now, over old classes. [B, C] -> []"""
+        now, then = (z[:, old_classes] / self.config.temperature for z in (logits, before))
+        return -(softmax(then, 1) * log_softmax(now, 1)).sum(1).mean()
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "old_classes": list(self.old_classes)}
