@@ -93,17 +93,12 @@ class Learner:
 
         Those that are also in `faster` have `factor` times the step size.
         """
-        keys, marked = self.keys, {id(parameter) for parameter in faster} if factor != 1 else set()
+        marked = {id(parameter) for parameter in faster} if factor != 1 else set()
         learning = [p for p in parameters if p.requires_grad]
         usual = {"params": [p for p in learning if id(p) not in marked]}
         quick = {"params": [p for p in learning if id(p) in marked], "lr": lr * factor}
-        trainable = [group for group in (usual, quick) if group["params"]]
-        if keys.optimizer == "sgd":
-            values = {"momentum": keys.momentum, "weight_decay": keys.l2}
-            self.optimizer = sgd(trainable, lr, **values, tricks=self.parts.device.tricks)
-        else:
-            kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
-            self.optimizer = kind(trainable, lr, weight_decay=keys.l2, fused=True)
+        groups = [group for group in (usual, quick) if group["params"]]
+        self.optimizer = _optimizer(self.keys, groups, lr, tricks=self.parts.device.tricks)
         self._lrs = [group["lr"] for group in self.optimizer.param_groups]
         self._guard.watch(self.optimizer, scaled=self._scales)
 
@@ -317,3 +312,13 @@ class Learner:
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
             return device.put(transform.evaluation(x.to(device.torch)))
+
+
+def _optimizer(
+    keys: SharedKeys, groups: list[dict[str, Any]], lr: float, *, tricks: bool
+) -> torch.optim.Optimizer:
+    """The optimizer that the keys ask for, over parameter groups as PyTorch has them."""
+    if keys.optimizer == "sgd":
+        return sgd(groups, lr, momentum=keys.momentum, weight_decay=keys.l2, tricks=tricks)
+    kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr, weight_decay=keys.l2, fused=True)
