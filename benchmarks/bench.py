@@ -14,15 +14,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import table
 from cases import Case, cases
 from data import images
+from processes import ROOT, Bench, python_of
 from records import Record
-from sides_run import Bench, python_of
-
-ROOT = Path(__file__).absolute().parent.parent
 
 
 def main() -> None:
@@ -36,18 +35,18 @@ def main() -> None:
             print(f"{case.name:<24} {'+'.join(case.sides):<22} {case.about}")
         return
     opponents = {"avalanche": {"raw", "avalanche"}, "raw": {"raw"}, "none": set()}[options.against]
-    python = python_of(ROOT, with_avalanche="avalanche" in opponents)
+    python = python_of(with_avalanche="avalanche" in opponents)
     source = images(options.data_root)
     with tempfile.TemporaryDirectory(prefix="clrun-bench-") as work:
-        bench = Bench(ROOT, Path(work), source, python, options.threads)
+        bench = Bench(Path(work), source, python, options.threads)
         for case in chosen:
-            sides = [s for s in case.sides if s in opponents or s not in ("raw", "avalanche")]
-            if case.name.startswith("parity") and "avalanche" not in opponents:
+            if "parity" in case.sides and "avalanche" not in opponents:
                 continue
+            sides = [s for s in case.sides if s in opponents or s not in ("raw", "avalanche")]
             record = Record.open(options.output, case, options.threads, source.name)
             print(f"{case.name}: {case.about}", flush=True)
             bench.run(case, sides, options.repeats, record)
-            print(table.told(record.content), flush=True)
+            print(table.lines_of(record.content), flush=True)
 
 
 def arguments() -> argparse.Namespace:
@@ -56,7 +55,7 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--list", action="store_true", help="name the cases and stop")
-    add("--case", default="", metavar="NAME[,NAME]", help="only these; a name may end with *")
+    add("--case", default="", metavar="NAME[,NAME]", help="only these; a pattern such as mlp*")
     add("--skip", default="", metavar="NAME[,NAME]", help="not these")
     add("--against", choices=["avalanche", "raw", "none"], default="raw", help="whom clrun meets")
     add("--repeats", type=int, default=5, help="turns of every side (default 5)")
@@ -75,22 +74,16 @@ def selected(names: str, skipped: str) -> list[Case]:
     Raises:
         SystemExit: there is no such case.
     """
-    every = cases()
-    for name in filter(None, f"{names},{skipped}".split(",")):
-        if not any(_named(case, name) for case in every):
+    wanted, unwanted = ([n for n in text.split(",") if n] for text in (names, skipped))
+    for name in [*wanted, *unwanted]:
+        if not any(fnmatch(case.name, name) for case in cases()):
             raise SystemExit(f"--case {name}: no such case. See scripts/bench --list.")
-    wanted = [name for name in names.split(",") if name]
-    unwanted = [name for name in skipped.split(",") if name]
     return [
         case
-        for case in every
-        if (not wanted or any(_named(case, name) for name in wanted))
-        and not any(_named(case, name) for name in unwanted)
+        for case in cases()
+        if any(fnmatch(case.name, name) for name in wanted or ["*"])
+        and not any(fnmatch(case.name, name) for name in unwanted)
     ]
-
-
-def _named(case: Case, name: str) -> bool:
-    return case.name.startswith(name[:-1]) if name.endswith("*") else case.name == name
 
 
 if __name__ == "__main__":

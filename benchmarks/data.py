@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch.nn.functional import interpolate
 
-CHUNK = 1024
+from clrun.sources.idx import read_idx
 
 
 class Images(NamedTuple):
@@ -24,20 +25,16 @@ def images(data_root: Path | None) -> Images:
     if data_root is None:
         return _digits()
     folder = data_root / "FashionMNIST" / "raw"
-    pairs = [
-        (_idx(folder, f"{part}-images-idx3-ubyte"), _idx(folder, f"{part}-labels-idx1-ubyte"))
+    train, test = (
+        (_idx(folder, f"{part}-images-idx3-ubyte", 3), _idx(folder, f"{part}-labels-idx1-ubyte", 1))
         for part in ("train", "t10k")
-    ]
-    train, test = [(x.reshape(-1, 28, 28), y.astype(np.int64)) for x, y in pairs]
+    )
     return Images("Fashion-MNIST", train, test)
 
 
-def _idx(folder: Path, name: str) -> np.ndarray:
-    path = folder / name
+def _idx(folder: Path, name: str, dimensions: int) -> np.ndarray:
     zipped = folder / f"{name}.gz"
-    content = gzip.decompress(zipped.read_bytes()) if zipped.exists() else path.read_bytes()
-    header = 4 + 4 * content[3]
-    return np.frombuffer(content, np.uint8, offset=header)
+    return read_idx(zipped if zipped.exists() else folder / name, dimensions).numpy()
 
 
 def _digits() -> Images:
@@ -73,18 +70,12 @@ def _rows(
     share = count // len(classes)
     rows = [np.resize(np.roll(np.flatnonzero(y == c), -turn * share), share) for c in classes]
     order = np.random.default_rng(turn).permutation(np.concatenate(rows))
-    return x[order], y[order]
+    return x[order], y[order].astype(np.int64)
 
 
 def _sized(x: np.ndarray, side: int, channels: int) -> np.ndarray:
-    """[N, H, W] -> [N, channels, side, side]"""
-    import torch
-
-    resized = torch.from_numpy(x)[:, None]
+    """Images of this size and these channels. [N, H, W] -> [N, channels, side, side]"""
+    rows = torch.from_numpy(x)[:, None]
     if x.shape[1] != side:
-        parts = [
-            torch.nn.functional.interpolate(rows, (side, side), mode="bilinear", antialias=True)
-            for rows in resized.split(CHUNK)
-        ]
-        resized = torch.cat(parts)
-    return resized.repeat(1, channels, 1, 1).numpy()
+        rows = interpolate(rows, (side, side), mode="bilinear", antialias=True)
+    return rows.repeat(1, channels, 1, 1).numpy()

@@ -14,8 +14,9 @@ from typing import Any
 
 from cases import Case
 
+from clrun.disk.files import write_json
+
 ROOT = Path(__file__).absolute().parent.parent
-CODE = ("src", "conf", "benchmarks")
 
 
 @dataclass
@@ -45,12 +46,9 @@ class Record:
 
     def add(self, repeat: int, side: str, result: dict[str, Any]) -> None:
         repeats = self.content["repeats"]
-        while len(repeats) <= repeat:
-            repeats.append({})
+        repeats.extend({} for _ in range(repeat + 1 - len(repeats)))
         repeats[repeat][side] = result
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(self.content, indent=1) + "\n")
-        os.replace(new, self.path)
+        write_json(self.path, self.content)
 
     def has(self, repeat: int, side: str) -> bool:
         repeats = self.content["repeats"]
@@ -60,9 +58,9 @@ class Record:
 def machine() -> dict[str, Any]:
     """What the numbers depend on, beside the code."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
     return {
-        "processor": names[0] if names else platform.processor(),
+        "processor": next(names, platform.processor()),
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
@@ -71,12 +69,12 @@ def machine() -> dict[str, Any]:
 
 
 def _code_digest() -> str:
-    told = hashlib.blake2b(digest_size=12)
-    for folder in CODE:
+    digest = hashlib.blake2b(digest_size=12)
+    for folder in ("src", "conf", "benchmarks", "tests/oracles"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".yaml"):
-                told.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-    return told.hexdigest()
+                digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _commit() -> str | None:

@@ -7,30 +7,10 @@ import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cases import names
+
 SHOWN = ("train_cpu", "eval_cpu", "total_cpu", "total_wall", "peak_mb", "accuracy", "process_cpu")
 """Values that every side may have."""
-
-
-NAMES = {
-    "total_cpu": "CPU s with evaluation",
-    "train_cpu": "CPU s of training",
-    "eval_cpu": "CPU s of evaluation",
-    "process_cpu": "CPU s of the process",
-    "peak_mb": "peak memory above the data",
-    "accuracy": "final accuracy",
-    "first_step_cpu": "CPU s until the first update",
-    "after_torch_cpu": "CPU s from torch to the first update",
-    "late_over_early": "update of experiences 91 to 100 over one of 2 to 11",
-    "resident_growth": "resident memory at the end over that after experience 2",
-    "above_buffer_mb": "peak MB above the latents",
-    "logits_difference": "relative difference of the first logits",
-    "losses_difference": "relative difference of the losses",
-    "raw": "the loop",
-    "avalanche": "Avalanche",
-    "raw_overwriting": "the loop that overwrites",
-    "hydra_help": "a bare Hydra application",
-}
-"""Of values and sides, for people."""
 
 
 class Spread(NamedTuple):
@@ -51,12 +31,12 @@ def spread(values: list[float]) -> Spread:
 
 
 def measured(content: dict[str, Any], side: str, value: str) -> list[float]:
-    """A value of a side, repeat by repeat."""
+    """The value of a side in each repeat."""
     return [turn[side][value] for turn in content["repeats"] if value in turn.get(side, {})]
 
 
 def ratios(content: dict[str, Any], value: str, side: str, other: str) -> list[float]:
-    """side / other in each repeat that has both."""
+    """The value of `side` over that of `other`, in each repeat that has both."""
     pairs = [
         (turn[side].get(value), turn[other].get(value))
         for turn in content["repeats"]
@@ -65,11 +45,10 @@ def ratios(content: dict[str, Any], value: str, side: str, other: str) -> list[f
     return [a / b for a, b in pairs if a is not None and b]
 
 
-def told(content: dict[str, Any]) -> str:
+def lines_of(content: dict[str, Any]) -> str:
     """Medians of every side, then each bar with what was reached."""
-    sides = [side for side in content["case"]["sides"] if _ran(content, side)]
     lines = []
-    for side in sides:
+    for side in dict.fromkeys(side for turn in content["repeats"] for side in turn):
         found = [(name, measured(content, side, name)) for name in SHOWN]
         shown = [f"{name} {spread(values)}" for name, values in found if values]
         lines.append(f"  {side:<14} {', '.join(shown)}")
@@ -80,20 +59,12 @@ def told(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _ran(content: dict[str, Any], side: str) -> bool:
-    return any(side in turn for turn in content["repeats"])
-
-
 def _agreement(content: dict[str, Any]) -> list[str]:
     differences = measured(content, "raw", "weights_difference")
     if not differences:
         return []
-    most = max(differences)
-    return [
-        "final weights of clrun and raw: the same bits"
-        if most == 0
-        else f"final weights of clrun and raw: at most {most:.2g} of a tensor's largest apart"
-    ]
+    apart = f"at most {max(differences):.2g} of a tensor's largest apart"
+    return [f"results of clrun and raw: {apart if max(differences) else 'the same bits'}"]
 
 
 class Judged(NamedTuple):
@@ -105,24 +76,25 @@ class Judged(NamedTuple):
 
 
 def bars(content: dict[str, Any]) -> list[Judged]:
-    """All bars of a case whose sides have run."""
+    """The bars of a case whose sides have run."""
     sides = content["case"]["sides"]
     ours = "clrun" if "clrun" in sides else sides[0]
     found = []
     for bar in content["case"]["bars"]:
-        value, other = bar["value"], bar["against"]
-        words = f"{NAMES.get(value, value)}: {bar['sense']} {bar['limit']:.3g}"
+        value, other, called = bar["value"], bar["against"], names()
+        words = f"{called.get(value, value)}: {bar['sense']} {bar['limit']:.3g}"
         if bar["difference"]:
-            words += f" above that of {NAMES[other]} (means)"
+            words += f" above that of {called[other]} (means)"
             values = _mean_difference(content, value, ours, other)
         elif other:
-            words += f" of that of {NAMES[other]}"
+            words += f" of that of {called[other]}"
             values = ratios(content, value, ours, other)
         else:
             values = measured(content, ours, value)
         if values:
             reached = spread(values)
-            good = _within(reached.middle, bar["limit"], bar["sense"])
+            above = reached.middle - bar["limit"]
+            good = above <= 0 if bar["sense"] == "at most" else above >= 0
             found.append(Judged(words, str(reached), "reached" if good else "NOT REACHED"))
     return found
 
@@ -130,10 +102,6 @@ def bars(content: dict[str, Any]) -> list[Judged]:
 def _mean_difference(content: dict[str, Any], value: str, ours: str, other: str) -> list[float]:
     sides = [measured(content, side, value) for side in (ours, other)]
     return [statistics.mean(sides[0]) - statistics.mean(sides[1])] if all(sides) else []
-
-
-def _within(value: float, limit: float, sense: str) -> bool:
-    return value <= limit if sense == "at most" else value >= limit
 
 
 def markdown(files: list[Path]) -> str:
@@ -181,13 +149,13 @@ def _seconds(content: dict[str, Any], side: str) -> str:
 def _conditions(contents: list[dict[str, Any]]) -> list[str]:
     """What the numbers come from: machines, images, and the commit of each case."""
     turns = [len(content["repeats"]) for content in contents]
-    told = [f"Medians (least to most) of {min(turns)} to {max(turns)} turns."]
+    lines = [f"Medians (least to most) of {min(turns)} to {max(turns)} turns."]
     for content in contents:
         machine = content["machine"]
         line = f"{machine['processor']}, threads: {content['threads']}, torch {machine['torch']}"
-        told.append(f"{line}; images: {content['data']}." if content["data"] else f"{line}.")
+        lines.append(f"{line}; images: {content['data']}." if content["data"] else f"{line}.")
     for commit in dict.fromkeys(content["commit"] for content in contents):
         named = [c for c in contents if c["commit"] == commit]
         cases = [f"{c['case']['name']} ({len(c['repeats'])})" for c in named]
-        told.append(f"Commit {commit}, with turns: {', '.join(cases)}.")
-    return list(dict.fromkeys(told))
+        lines.append(f"Commit {commit}, with turns: {', '.join(cases)}.")
+    return list(dict.fromkeys(lines))

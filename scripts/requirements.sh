@@ -12,5 +12,5 @@ printf 'hatchling\neditables\n' >"$build"  # the editable install builds with th
 pin pyproject.toml "$build" -o requirements.txt
 pin pyproject.toml "$build" --extra dev -o requirements-dev.txt
 printf 'avalanche-lib==0.6.0\ntorch==2.15.0\n' >"$build"  # what scripts/bench measures against
-pin "$build" --python-version 3.11 -o benchmarks/requirements-avalanche.txt
+pin "$build" --python-version 3.11 -o benchmarks/pinned/avalanche.txt
 rm "$build"

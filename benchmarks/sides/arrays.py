@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-
-class Rows(NamedTuple):
-    """One experience's images [N, C, H, W] uint8 and classes [N] int64."""
-
-    train_x: np.ndarray
-    train_y: np.ndarray
-    test_x: np.ndarray
-    test_y: np.ndarray
+from oracles.by_hand import Rows
 
 
 def experiences(case: dict[str, Any]) -> list[Rows]:
@@ -28,3 +23,8 @@ def weights(case: dict[str, Any]) -> dict[str, np.ndarray]:
     """Initial weights by clrun's names, the same for all sides."""
     with np.load(case["weights_file"]) as file:
         return {name: file[name] for name in file.files}
+
+
+def random_features(rows: int) -> Tensor:
+    """Features [rows, 512] as a ReLU makes them, the same for all sides."""
+    return torch.randn(rows, 512, generator=torch.Generator().manual_seed(0)).relu()

@@ -1,16 +1,17 @@
-"""Naive with the replay plugin, its storage and its selection."""
+"""Avalanche's Naive with the replay plugin, its storage and its selection."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from arrays import weights
 from avalanche.training import storage_policy as storage
 from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.supervised import Naive
-from models import FEATURES, MODELS
 from torch import nn
+
+from oracles.models import FEATURES, MODELS
 
 BUFFERS = {
     "experience_balanced": storage.ExperienceBalancedBuffer,
@@ -23,11 +24,11 @@ SELECTIONS = {
 }
 
 
-def naive_with_replay(case: dict[str, Any]) -> Naive:
-    """128 rows and 128 from the memory, as clrun's case."""
+def naive_with_replay(case: dict[str, Any], weights: dict[str, np.ndarray]) -> Naive:
+    """The strategy for minibatches of 128 rows and 128 from the memory, as clrun's."""
     data = case["data"]
     model = MODELS[case["model"]](data["channels"], data["side"], data["classes"])
-    model.load_state_dict({name: torch.from_numpy(a) for name, a in weights(case).items()})
+    model.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
     return Naive(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), case["lr"], momentum=case["momentum"]),

@@ -7,25 +7,9 @@ from torch import Tensor
 from clrun.errors import ClrunError
 from clrun.memory import herding as herding_module
 from clrun.memory.herding import closest_to_center, herding
+from oracles.herding import by_definition
 
-TIE = 1e-12
 SINES = torch.sin(1.7 * torch.arange(24, dtype=torch.float64)).reshape(8, 3)
-
-
-def by_definition(features: Tensor) -> list[int]:
-    """Herding as it is defined, every candidate's mean computed anew for every pick.
-
-    Equal rows make ties: of distances that only rounding tells apart, the first row is the pick.
-    """
-    f = features.double()
-    mean, picked_mean, order = f.mean(0), torch.zeros(f.shape[1], dtype=torch.float64), []
-    for t in range(len(f)):
-        means = (t * picked_mean + f) / (t + 1)
-        distances = (means - mean).norm(dim=1)
-        distances[order] = torch.inf
-        order.append(int((distances <= distances.min() + TIE).nonzero()[0]))
-        picked_mean = means[order[-1]]
-    return order
 
 
 def by_exact_definition(integers: Tensor) -> list[int]:

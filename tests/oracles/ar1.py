@@ -6,62 +6,48 @@ indices; everything that computes is written out here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from arrays import Rows, experiences, weights
-from by_hand import SGD, keep_heap, scale_and_shift
-from measure import Meter, weights_file
-from raw_mobilenet import Mobilenet
-from raw_penalty import SynapticIntelligence
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from clrun.memory.composition import Composition
 from clrun.memory.minibatches import EpochPlan, plan_epoch
 from clrun.seeds import generator
+from oracles.by_hand import SGD, Rows, scale_and_shift
+from oracles.mobilenet import Mobilenet
+from oracles.synaptic_intelligence import SynapticIntelligence
 
 CHUNK = 16
-"""Images the frozen part computes at once; what stays in a processor's caches."""
+"""Images the frozen part computes at once; as many as stay in a processor's caches."""
 
 
-def ar1(case: dict[str, Any]) -> dict[str, Any]:
-    """Train on the stream, evaluating on all of it after each experience."""
-    keep_heap()
-    stream = experiences(case)
-    loop = Loop(case, stream)
-    meter = Meter()
-    for i, rows in enumerate(stream):
-        with meter.phase("train"):
-            loop.learn(i, rows)
-        with meter.phase("eval"):
-            accuracy = loop.accuracy()
-    np.savez(weights_file(), **loop.net.state())
-    return {**meter.report(), "accuracy": accuracy, "patterns": loop.patterns}
+class AR1Loop:
+    """The whole of AR1 on MobileNetV1."""
 
-
-class Loop:
-    """The whole of AR1."""
-
-    def __init__(self, case: dict[str, Any], stream: list[Rows]) -> None:
+    def __init__(
+        self, case: dict[str, Any], weights: dict[str, np.ndarray], stream: Sequence[Rows]
+    ) -> None:
         self.case, self.stream = case, stream
-        self.net = Mobilenet(weights(case), 19, case)
+        self.net = Mobilenet(weights, 19, case)
         classes, features = self.net.head.shape
         self.saved = torch.zeros(classes, features)
         self.past = torch.zeros(classes, dtype=torch.int64)
         self.latent_shape = (case["data"]["side"] // 16,) * 2 + (512,)
         self.held_z = torch.empty(case["rm_sz"], *self.latent_shape)
         self.held_y = torch.empty(0, dtype=torch.int64)
-        scale, shift = scale_and_shift(case, 3)
-        self.scale, self.shift = scale.view(-1, 1, 1), shift.view(-1, 1, 1)
-        named = case["ewc_lambda"] > 0
-        self.penalty = SynapticIntelligence(case["ewc_lambda"]) if named else None
+        self.scale, self.shift = scale_and_shift(case, case["data"]["channels"])
+        strength = case["ewc_lambda"]
+        self.penalty = SynapticIntelligence(strength) if strength > 0 else None
         self.tests: list[Tensor] = []
         self.patterns = 0
 
-    def learn(self, i: int, rows: Rows) -> None:
-        case, net = self.case, self.net
+    def learn(self, i: int) -> None:
+        """Train on experience i, store some of its latents, consolidate the head."""
+        case, net, rows = self.case, self.net, self.stream[i]
         x, y = torch.from_numpy(rows.train_x), torch.from_numpy(rows.train_y)
         if i > 0:
             net.bounds.settle(case["inc_update_rate"])
@@ -83,7 +69,7 @@ class Loop:
         self._consolidate(counts)
 
     def _learning(self, i: int) -> list[Tensor]:
-        """What learns in the experience; the lower part in the first alone."""
+        """Weights that learn in the experience; the lower part's in the first alone."""
         layers = [*self.net.lower, *self.net.upper] if i == 0 else self.net.upper
         learning = [p for layer in layers for p in layer.parameters]
         for layer in self.net.lower:
@@ -122,13 +108,13 @@ class Loop:
             self.penalty.around(sgd, gradients)
 
     def _images(self, x: Tensor) -> Tensor:
-        """Normalised, channels last."""
+        """Normalised images, channels last."""
         x = x.contiguous(memory_format=torch.channels_last).float()
         return x.mul_(self.scale).add_(self.shift)
 
     @torch.inference_mode()
     def _latents(self, x: Tensor) -> Tensor:
-        """What the frozen part makes of uint8 images. [N, 8, 8, 512]"""
+        """Outputs of the frozen part for uint8 images. [N, 8, 8, 512]"""
         folds = [layer.folded() for layer in self.net.lower]
         found = torch.empty(len(x), *self.latent_shape)
         for rows, place in zip(x.split(CHUNK), found.split(CHUNK), strict=True):
@@ -172,9 +158,13 @@ class Loop:
         layers = [*self.net.lower, *self.net.upper] if i == 0 else self.net.upper
         return [layer.weight for layer in layers]
 
+    def state(self) -> dict[str, np.ndarray]:
+        """All that learns, by clrun's names."""
+        return self.net.state()
+
     @torch.inference_mode()
     def accuracy(self) -> float:
-        """Mean over the stream's experiences."""
+        """Mean accuracy over the stream's experiences."""
         if not self.tests:
             self.tests = [self._latents(torch.from_numpy(rows.test_x)) for rows in self.stream]
         found = []

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from models import Convolution, mobilenet_layers
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d
+
+from oracles.models import Convolution, mobilenet_layers
 
 EPS = 1e-5
 LARGE = 2**18
@@ -113,7 +114,7 @@ class Bounds:
         self.d_max = min(self.caps[1], self.d_max + self.step * rows)
 
     def settle(self, rate: float) -> None:
-        """As after the first experience."""
+        """Stand at the caps from now on, as after the first experience."""
         self.rate, self.step = rate, 0.0
         self.r_max, self.d_max = self.caps
 
@@ -134,7 +135,7 @@ class Mobilenet:
         self.bounds = Bounds(case)
 
     def trained_logits(self, z: Tensor) -> Tensor:
-        """Of latents, with the minibatch's statistics. [B, 512, 8, 8] -> [B, classes]"""
+        """Logits of latents, with the minibatch's statistics. [B, 512, 8, 8] -> [B, classes]"""
         for layer in self.upper:
             z = layer.trained(z, self.bounds)
         self.bounds.rise(len(z))

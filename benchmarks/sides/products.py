@@ -1,4 +1,4 @@
-"""The matrix products of replay on the mlp and nothing else: products_side.py CASE.json OUT.json.
+"""The matrix products of replay on the mlp and nothing else.
 
 As many rows as clrun trains on and evaluates, with memory rows from the second experience on; no
 data, no activations, no optimizer. What no loop in the same precision can be faster than.
@@ -7,23 +7,19 @@ data, no activations, no optimizer. What no loop in the same precision can be fa
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
-from measure import Meter, read_case, write_result
 from torch import Tensor
+
+from sides.measure import Meter
 
 WIDTH = 400
 EVALUATION = 2048
 
 
-def layers(inputs: int, classes: int) -> list[Tensor]:
-    """Weights [out, in]."""
-    sizes = [inputs, WIDTH, WIDTH, classes]
-    return [torch.randn(o, i) for i, o in pairwise(sizes)]
-
-
 def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
-    """The inputs of all layers, then the output."""
+    """The inputs of all layers, then the output; weights are [out, in]."""
     found = [x]
     for weight in weights:
         found.append(found[-1] @ weight.T)
@@ -31,7 +27,7 @@ def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
 
 
 def update(weights: list[Tensor], x: Tensor) -> None:
-    """Forward, and backward to every weight."""
+    """Multiply forward, and backward to every weight."""
     *inputs, dy = forward(weights, x)
     for depth in reversed(range(len(weights))):
         _ = dy.T @ inputs[depth]
@@ -40,12 +36,12 @@ def update(weights: list[Tensor], x: Tensor) -> None:
 
 
 @torch.inference_mode()
-def main() -> None:
-    case = read_case()
-    torch.set_num_threads(case["threads"])
+def measure(case: dict[str, Any]) -> dict[str, Any]:
+    """Multiply matrices as often as the case's updates and evaluations do."""
     data, size = case["data"], case["mb"]
     inputs = data["channels"] * data["side"] ** 2
-    weights, meter = layers(inputs, data["classes"]), Meter()
+    widths = [inputs, WIDTH, WIDTH, data["classes"]]
+    weights, meter = [torch.randn(o, i) for i, o in pairwise(widths)], Meter()
     rows, held_out = torch.randn(2 * size, inputs), torch.randn(EVALUATION, inputs)
     for experience in range(data["experiences"]):
         share = 1 if experience == 0 else 2
@@ -55,8 +51,4 @@ def main() -> None:
         with meter.phase("eval"):
             for left in range(data["test"] * data["experiences"], 0, -EVALUATION):
                 forward(weights, held_out[: min(left, EVALUATION)])
-    write_result(meter.report())
-
-
-if __name__ == "__main__":
-    main()
+    return meter.report()

@@ -1,14 +1,24 @@
-"""What the hand-written loops share: gradient descent, the heap, and pixels."""
+"""What the hand-written loops share: their stream, gradient descent, the heap and pixels."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+class Rows(NamedTuple):
+    """One experience's images [N, C, H, W] uint8 and classes [N] int64."""
+
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
 
 
 class SGD:
@@ -23,6 +33,7 @@ class SGD:
 
     @torch.no_grad()
     def follow(self, gradients: Sequence[Tensor]) -> None:
+        """Make one step down these gradients, in the order of the parameters."""
         pairs = zip(gradients, self.parameters, strict=True)
         same = [g if g.stride() == p.stride() else torch.empty_like(p).copy_(g) for g, p in pairs]
         torch._fused_sgd_(
@@ -41,12 +52,8 @@ def keep_heap() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
-def scale_and_shift(case: dict, channels: int) -> tuple[Tensor, Tensor]:
-    """For (x / 255 - mean) / std of pixels. [C] each"""
+def scale_and_shift(case: dict[str, Any], channels: int) -> tuple[Tensor, Tensor]:
+    """Scale and shift [C, 1, 1] of pixels that make them (x / 255 - mean) / std."""
     std = torch.full((channels,), case["std"], dtype=torch.float64)
     mean = torch.full((channels,), case["mean"], dtype=torch.float64)
-    return (1 / (255 * std)).float(), (-mean / std).float()
-
-
-def tensors(rows: Sequence[np.ndarray]) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in rows]
+    return (1 / (255 * std)).float().view(-1, 1, 1), (-mean / std).float().view(-1, 1, 1)

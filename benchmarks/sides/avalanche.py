@@ -1,4 +1,4 @@
-"""Avalanche as its users run it, on the same arrays: avalanche_side.py CASE.json OUT.json.
+"""Avalanche as its users run it, on the same arrays.
 
 Images are PIL images that ToTensor and Normalize see one by one, as with its own SplitFMNIST; the
 evaluator is its default one. Runs in an environment of its own, without clrun.
@@ -11,35 +11,36 @@ import warnings
 from typing import Any
 
 import torch
-from avalanche_ar1 import ar1
-from avalanche_data import stream
-from avalanche_replay import naive_with_replay
-from measure import Meter, read_case, write_result
+
+from oracles.avalanche_ar1 import ar1
+from oracles.avalanche_stream import stream
+from sides.arrays import experiences, weights
+from sides.avalanche_replay import naive_with_replay
+from sides.measure import Meter
 
 
-def main() -> None:
-    case = read_case()
+def measure(case: dict[str, Any]) -> dict[str, Any]:
+    """Train on the stream, evaluating on all of it after each experience."""
     warnings.simplefilter("ignore")
-    torch.set_num_threads(case["threads"])
     torch.manual_seed(case["seed"])
     random.seed(case["seed"])
-    benchmark = stream(case)
-    strategy = {"ar1": ar1, "replay": naive_with_replay}[case["kind"]](case)
+    benchmark = stream(case, experiences(case))
+    strategy = {"ar1": ar1, "replay": naive_with_replay}[case["kind"]](case, weights(case))
     patterns = _count_patterns(strategy)
     meter = Meter()
-    told: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
     for experience in benchmark.train_stream:
         with meter.phase("train"):
             strategy.train(experience)
         with meter.phase("eval"):
-            told = strategy.eval(benchmark.test_stream)
-    accuracies = [v for k, v in told.items() if k.startswith("Top1_Acc_Exp/eval_phase")]
+            scores = strategy.eval(benchmark.test_stream)
+    accuracies = [v for k, v in scores.items() if k.startswith("Top1_Acc_Exp/eval_phase")]
     accuracy = sum(accuracies) / len(accuracies)
-    write_result({**meter.report(), "accuracy": accuracy, "patterns": sum(patterns)})
+    return {**meter.report(), "accuracy": accuracy, "patterns": sum(patterns)}
 
 
 def _count_patterns(strategy: Any) -> list[int]:
-    """Filled with the number of rows of each training minibatch."""
+    """A list that fills with the number of rows of each training minibatch."""
     counts: list[int] = []
     criterion = strategy._criterion
 
@@ -50,7 +51,3 @@ def _count_patterns(strategy: Any) -> list[int]:
 
     strategy._criterion = counting
     return counts
-
-
-if __name__ == "__main__":
-    main()

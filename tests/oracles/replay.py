@@ -1,4 +1,4 @@
-"""Replay as one would write it down for speed, with nothing around it.
+"""Experience replay as one would write it down for speed, with nothing around it.
 
 The same maths as clrun's on the same rows in the same order, which come from clrun's functions of
 indices and features; everything else is written out here.
@@ -6,14 +6,11 @@ indices and features; everything else is written out here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from arrays import Rows, experiences, weights
-from by_hand import SGD, keep_heap, scale_and_shift
-from measure import Meter, weights_file
-from models import MODELS
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -22,29 +19,15 @@ from clrun.memory.herding import closest_to_center, herding
 from clrun.memory.minibatches import plan_epoch
 from clrun.memory.quotas import shares
 from clrun.seeds import generator
+from oracles.by_hand import SGD, Rows, scale_and_shift
+from oracles.models import MODELS
 
 EVALUATION = 2048
 """Rows evaluated at once."""
 RANKINGS = {"herding": herding, "closest_to_center": closest_to_center}
 
 
-def replay(case: dict[str, Any]) -> dict[str, Any]:
-    """Train on the stream, evaluating on all of it after each experience."""
-    keep_heap()
-    stream = experiences(case)
-    loop = Loop(case, stream)
-    meter = Meter()
-    for i, rows in enumerate(stream):
-        with meter.phase("train"):
-            loop.learn(i, rows)
-        with meter.phase("eval"):
-            accuracy = loop.accuracy()
-    state = {name: p.detach().numpy() for name, p in loop.net.named_parameters()}
-    np.savez(weights_file(), **state)
-    return {**meter.report(), "accuracy": accuracy, "patterns": loop.patterns}
-
-
-class DeviceRows(NamedTuple):
+class StoredRows(NamedTuple):
     """The memory, in the order in which its rows would go: a group's last ones first."""
 
     x: Tensor
@@ -53,26 +36,27 @@ class DeviceRows(NamedTuple):
     key: Tensor
 
 
-class Loop:
+class ReplayLoop:
     """Minibatches of current and remembered rows; a memory that is filled after each experience."""
 
-    def __init__(self, case: dict[str, Any], stream: list[Rows]) -> None:
+    def __init__(
+        self, case: dict[str, Any], weights: dict[str, np.ndarray], stream: Sequence[Rows]
+    ) -> None:
         self.case, self.stream = case, stream
         data = case["data"]
         self.net = MODELS[case["model"]](data["channels"], data["side"], data["classes"])
-        loaded = {name: torch.from_numpy(array) for name, array in weights(case).items()}
-        self.net.load_state_dict(loaded)
+        self.net.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
         self.images = case["model"] != "mlp"
         if self.images:
             self.net = self.net.to(memory_format=torch.channels_last)
-        self.scale, self.shift = (
-            value.view(-1, 1, 1) for value in scale_and_shift(case, data["channels"])
-        )
+        self.scale, self.shift = scale_and_shift(case, data["channels"])
         self.sgd = SGD(list(self.net.parameters()), case["lr"], case["momentum"], 0.0)
-        self.held: DeviceRows | None = None
+        self.held: StoredRows | None = None
         self.patterns = 0
 
-    def learn(self, i: int, rows: Rows) -> None:
+    def learn(self, i: int) -> None:
+        """Train on experience i, then let its rows compete for the memory's places."""
+        rows = self.stream[i]
         x, y = torch.from_numpy(rows.train_x), torch.from_numpy(rows.train_y)
         self.net.train()
         size, held = self.case["mb"], self.held
@@ -106,7 +90,7 @@ class Loop:
         """Let old and new rows compete for the memory's places."""
         rng = generator(self.case["seed"], "memory", i)
         key = torch.rand(len(y), generator=rng, dtype=torch.float64)
-        new = DeviceRows(x, y, torch.full_like(y, i), key)
+        new = StoredRows(x, y, torch.full_like(y, i), key)
         if self.case["storage_policy"] == "reservoir":
             self.held = self._reservoir(new)
             return
@@ -122,29 +106,29 @@ class Loop:
         kept = [
             [field[:quota] for field in group] for group, quota in zip(groups, quotas, strict=True)
         ]
-        self.held = DeviceRows(*(torch.cat(fields) for fields in zip(*kept, strict=True)))
+        self.held = StoredRows(*(torch.cat(fields) for fields in zip(*kept, strict=True)))
 
-    def _reservoir(self, new: DeviceRows) -> DeviceRows:
+    def _reservoir(self, new: StoredRows) -> StoredRows:
         old = [self.held] if self.held else []
         keys = torch.cat([part.key for part in [*old, new]])
         best = keys.argsort(descending=True, stable=True)[: self.case["mem_size"]]
         if not old:
-            return DeviceRows(*(field[best] for field in new))
+            return StoredRows(*(field[best] for field in new))
         late = best >= len(self.held.y)
         early = [field[best[~late]] for field in self.held]
         fresh = [field[best[late] - len(self.held.y)] for field in new]
         place = torch.cat([(~late).nonzero().flatten(), late.nonzero().flatten()]).argsort()
         pairs = zip(early, fresh, strict=True)
-        return DeviceRows(*(torch.cat(pair)[place] for pair in pairs))
+        return StoredRows(*(torch.cat(pair)[place] for pair in pairs))
 
-    def _ranked(self, group: DeviceRows, most: int) -> DeviceRows:
+    def _ranked(self, group: StoredRows, most: int) -> StoredRows:
         """The first rows of a group that is new, best first."""
         selection = self.case["selection"]
         if selection == "random":
             best = group.key.argsort(descending=True, stable=True)[:most]
         else:
             best = RANKINGS[selection](self._features(group.x), most)
-        return DeviceRows(*(field[best] for field in group))
+        return StoredRows(*(field[best] for field in group))
 
     @torch.inference_mode()
     def _features(self, x: Tensor) -> Tensor:
@@ -152,9 +136,13 @@ class Loop:
         parts = [self.net.features(self._pixels(rows)) for rows in x.split(EVALUATION)]
         return torch.cat(parts)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """All that learns, by clrun's names."""
+        return {name: p.detach().numpy() for name, p in self.net.named_parameters()}
+
     @torch.inference_mode()
     def accuracy(self) -> float:
-        """Mean over the stream's experiences."""
+        """Mean accuracy over the stream's experiences."""
         self.net.eval()
         found = []
         for rows in self.stream:
@@ -164,8 +152,8 @@ class Loop:
         return sum(found) / len(found)
 
 
-def _groups(rows: DeviceRows, by_class: bool) -> list[DeviceRows]:
-    """By class or by experience, in the order of their first rows; no group ever comes back."""
+def _groups(rows: StoredRows, by_class: bool) -> list[StoredRows]:
+    """Rows of one class or one experience each, in the order of first rows; none comes back."""
     ids = rows.y if by_class else rows.experience
     seen = list(dict.fromkeys(ids.tolist()))
-    return [DeviceRows(*(field[ids == group] for field in rows)) for group in seen]
+    return [StoredRows(*(field[ids == group] for field in rows)) for group in seen]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from by_hand import SGD
 from torch import Tensor
+
+from oracles.by_hand import SGD
 
 EPS, CLIP = 1e-7, 0.001
 

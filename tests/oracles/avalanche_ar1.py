@@ -1,24 +1,50 @@
-"""Avalanche's AR1 on the rows of clrun's: parity_avalanche_side.py CASE.json OUT.json.
+"""Avalanche's AR1 as it is, and on rows that are prescribed. Runs in Avalanche's environment.
 
-Put right in it: labels travel with their latents, which are those of the lower part's final
+Put right in the latter: labels travel with their latents, which are those of the lower part's final
 weights; and BatchReNorm's first running deviation includes eps. Which rows make a minibatch is
 prescribed; model, BatchReNorm, head, loss and optimizer are its own.
 """
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from arrays import experiences
+from avalanche.models import MobilenetV1
 from avalanche.models.batch_renorm import BatchRenorm2D
+from avalanche.training.supervised import ar1 as module
 from avalanche.training.supervised.ar1 import AR1
-from avalanche_ar1 import ar1
-from avalanche_data import stream
-from measure import read_case, write_result
+from torch import nn
 from torch.utils.data import DataLoader
+
+from oracles.avalanche_stream import stream
+from oracles.by_hand import Rows
+
+
+def ar1(case: dict[str, Any], weights: dict[str, np.ndarray], kind: type[AR1] = AR1) -> AR1:
+    """Avalanche's strategy and default evaluator, with given weights and a head of the size."""
+
+    def model(pretrained: bool, latent_layer_num: int) -> MobilenetV1:
+        assert pretrained, "what the strategy asks for, and is not given"
+        made = MobilenetV1(pretrained=False, latent_layer_num=latent_layer_num)
+        made.output = nn.Linear(1024, case["data"]["classes"], bias=False)
+        found = {name: torch.from_numpy(array) for name, array in weights.items()}
+        made.load_state_dict(found)
+        return made
+
+    module.MobilenetV1 = model
+    same = ("lr", "inc_lr", "momentum", "l2", "init_update_rate", "inc_update_rate", "max_r_max")
+    same += ("max_d_max", "inc_step", "rm_sz", "ewc_lambda")
+    return kind(
+        train_epochs=case["epochs"],
+        train_mb_size=case["mb"],
+        eval_mb_size=case["mb"],
+        freeze_below_layer="lat_features.19.bn",
+        device="cpu",
+        **{name: case[name] for name in same},
+    )
 
 
 class OnGivenRows(AR1):
@@ -63,18 +89,21 @@ class OnGivenRows(AR1):
 
 
 def by_class(y: np.ndarray) -> list[int]:
-    """Where each row is in Avalanche's experience, which has one class after the other."""
+    """The place of each row in Avalanche's experience, which has one class after the other."""
     return np.argsort(np.argsort(y, kind="stable")).tolist()
 
 
-def main() -> None:
-    case = read_case()
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(case["threads"])
-    told = torch.load(case["rows_file"])
-    OnGivenRows.plans, OnGivenRows.chosen = told["plans"], told["chosen"]
-    OnGivenRows.places = [by_class(rows.train_y) for rows in experiences(case)]
-    strategy = ar1(case, OnGivenRows)
+def losses_on_given_rows(
+    case: dict[str, Any],
+    weights: dict[str, np.ndarray],
+    rows: Sequence[Rows],
+    plans: list[Any],
+    chosen: list[Any],
+) -> tuple[list[list[float]], Any]:
+    """Train on these plans: the losses of each experience, and the second minibatch's logits."""
+    OnGivenRows.plans, OnGivenRows.chosen = plans, chosen
+    OnGivenRows.places = [by_class(experience.train_y) for experience in rows]
+    strategy = ar1(case, weights, OnGivenRows)
     for layer in strategy.model.modules():
         if isinstance(layer, BatchRenorm2D):
             layer.running_avg_std = (layer.running_avg_std**2 + layer.eps).sqrt()
@@ -89,11 +118,7 @@ def main() -> None:
         return loss
 
     strategy._criterion = noting
-    for experience in stream(case).train_stream:
+    for experience in stream(case, rows).train_stream:
         losses.append([])
         strategy.train(experience)
-    write_result({"losses": losses, "logits": logits[1]})
-
-
-if __name__ == "__main__":
-    main()
+    return losses, logits[1]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from arrays import experiences
 from avalanche.benchmarks.scenarios.deprecated.generators import nc_benchmark
 from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
+
+from oracles.by_hand import Rows
 
 
 class PilImages(Dataset):
@@ -27,9 +29,9 @@ class PilImages(Dataset):
         return Image.fromarray(self.images[index]), self.targets[index]
 
 
-def stream(case: dict[str, Any]) -> Any:
-    """The case's experiences, which have classes of their own in ascending order."""
-    rows, data = experiences(case), case["data"]
+def stream(case: dict[str, Any], rows: Sequence[Rows]) -> Any:
+    """The benchmark of experiences whose classes are their own, in ascending order."""
+    data = case["data"]
     parts = [[r.train_x for r in rows], [r.train_y for r in rows]]
     parts += [[r.test_x for r in rows], [r.test_y for r in rows]]
     train_x, train_y, test_x, test_y = (np.concatenate(part) for part in parts)

@@ -13,7 +13,7 @@ DISTINCT = 64
 
 
 def write_images(files: Sequence[Path], side: int) -> None:
-    """Hard links to 64 generated images, each about as large as a photograph's PNG."""
+    """Write hard links to 64 generated images, each about as large as a photograph's PNG."""
     for k, path in enumerate(files):
         path.parent.mkdir(parents=True, exist_ok=True)
         if k < DISTINCT:
@@ -24,10 +24,7 @@ def write_images(files: Sequence[Path], side: int) -> None:
 
 
 def blank(files: Sequence[Path]) -> None:
-    """Zeros for the bytes of files from `write_images`; their sizes and times stay.
-
-    Whoever opens one now finds no image.
-    """
+    """Put zeros into files of `write_images` whose sizes and times stay: no image is left."""
     for path in files[:DISTINCT]:
         seen = path.stat()
         path.write_bytes(bytes(seen.st_size))
