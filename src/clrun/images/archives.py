@@ -18,8 +18,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from clrun.disk.locks import locked
 from clrun.disk.space import require_space
@@ -96,7 +97,13 @@ def _opened(
     else:
         with tarfile.open(archive) as tar:
             members = _wanted(archive, _tar_members(archive, tar, only), only)
-            yield members, lambda member: cast(IO[bytes], tar.extractfile(member.handle))
+            yield members, partial(_content, tar)
+
+
+def _content(tar: tarfile.TarFile, member: Member) -> IO[bytes]:
+    content = tar.extractfile(member.handle)
+    assert content is not None  # a regular file has content
+    return content
 
 
 def _wanted(archive: Path, members: list[Member], only: Mapping[str, str] | None) -> list[Member]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,8 @@ def _orientation(image: Image.Image) -> int | None:
     """The header's orientation; Pillow would decode a whole PNG to look behind its pixels."""
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
         return None
-    return cast("int | None", image.getexif().get(ORIENTATION))
+    orientation: int | None = image.getexif().get(ORIENTATION)
+    return orientation
 
 
 def eight_bits(image: Image.Image, channels: int) -> Image.Image:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -48,16 +48,16 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     check_readable(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield cast(IO[bytes], file)
+            yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path.name} is no complete gzip file ({error})") from error
 
 
-def _header(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
+def _header(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> tuple[int, ...]:
     magic = bytes((0, 0, 8, dimensions))
     head = file.read(4 + 4 * dimensions)
     if head[:4] != magic:
