@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 
 import pytest
 import torch
@@ -101,20 +100,36 @@ def test_validation_rows_are_scored_if_asked_for():
     assert scores.experiences == [0.5]
 
 
-@given(rows=st.integers(0, 200), limit=st.integers(1, 250))
+@pytest.mark.parametrize(
+    ("labels", "limit", "wanted"),
+    [
+        pytest.param([0, 1] * 40, 40, [0] * 20 + [1] * 20, id="alternating classes"),
+        pytest.param([0, 1, 2] * 9, 9, [0, 0, 0, 1, 1, 1, 2, 2, 2], id="a period of three"),
+        pytest.param([0] * 90 + [1] * 9 + [2], 10, [0] * 8 + [1, 2], id="a rare class"),
+        pytest.param([5, 3, 3, 3], 1, [3, 5], id="more classes than the limit"),
+        pytest.param([3, 5], 3, [3, 5], id="fewer rows than the limit"),
+        pytest.param([], 3, [], id="no rows"),
+    ],
+)
+def test_a_limit_leaves_rows_of_every_class(labels, limit, wanted):
+    chosen = evaluation(limit_per_experience=limit).rows(experience(0, patterns(labels, labels)))
+
+    assert sorted(chosen.y.tolist()) == wanted
+
+
+@given(labels=st.lists(st.integers(0, 4), max_size=200), limit=st.integers(1, 250))
 @settings(deadline=None, max_examples=60)
-def test_a_limit_takes_evenly_spaced_rows(rows, limit):
-    numbers = list(range(rows))
-    whole = Patterns(torch.arange(rows).view(-1, 1, 1, 1), torch.arange(rows))
+def test_a_limit_takes_so_many_rows_in_their_order(labels, limit):
+    number = torch.arange(len(labels)).view(-1, 1, 1, 1)
+    whole = Patterns(number, torch.tensor(labels, dtype=torch.int64))
 
     chosen = evaluation(limit_per_experience=limit).rows(experience(0, whole))
 
-    kept = chosen.y.tolist()
-    assert len(kept) == min(rows, limit)
-    assert set(kept) <= set(numbers)
-    assert torch.equal(chosen.x.flatten(), chosen.y)
-    gaps = {b - a for a, b in pairwise([*kept, rows])}
-    assert not kept or (kept[0] == 0 and gaps <= {rows // len(kept), -(-rows // len(kept))})
+    places = chosen.x.flatten()
+    assert len(places) == min(len(labels), max(limit, len(set(labels))))
+    assert torch.equal(places.unique(), places)
+    assert torch.equal(whole.y[places], chosen.y)
+    assert set(chosen.y.tolist()) == set(labels)
 
 
 def test_a_row_is_taken_for_the_class_of_its_highest_logit():
@@ -223,7 +238,7 @@ def test_without_evaluations_in_between_what_needs_them_is_undefined(finished):
     assert metrics["acc_final"] == pytest.approx(sum(run.results["accuracy_matrix"][4]) / 5)
 
 
-def test_scoring_only_what_was_seen_leaves_forward_transfer_undefined(finished):
+def test_scoring_only_what_was_seen_leaves_undefined_what_reads_the_rest(finished):
     everything, seen = (
         finished("strategy=naive").results,
         finished("strategy=naive", "eval=seen").results,
@@ -234,7 +249,7 @@ def test_scoring_only_what_was_seen_leaves_forward_transfer_undefined(finished):
         [value if j <= i else None for j, value in enumerate(row)] for i, row in enumerate(matrix)
     ]
     assert seen["initial_accuracy"] is None
-    assert list(seen["notes"]) == ["fwt"]
+    assert list(seen["notes"]) == ["fwt", "forgetting_max"]
     for name in ("acc_final", "aia", "aaa", "bwt", "learning_accuracy", "acc_pooled"):
         assert seen["metrics"][name] == everything["metrics"][name]
 

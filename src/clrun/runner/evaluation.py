@@ -13,7 +13,7 @@ from torch import Tensor
 from clrun.config.bounds import Count
 from clrun.config.keys import Keys, Known
 from clrun.device.rows import DeviceRows, Rows, hold
-from clrun.images.patterns import Patterns
+from clrun.images.patterns import Patterns, occurrence
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience
 
@@ -61,13 +61,13 @@ class Evaluation:
         self._resident: dict[Experience, DeviceRows] = {}
 
     def rows(self, experience: Experience) -> Patterns:
-        """The rows an experience is scored on, evenly thinned to the limit."""
+        """The rows an experience is scored on, thinned to the limit class by class."""
         held_out = experience.test if self.config.stream == "test" else experience.validation
         assert held_out is not None, "validation rows are checked for before the run"
         limit = self.config.limit_per_experience
         if limit is None or len(held_out.y) <= limit:
             return held_out
-        chosen = torch.arange(limit) * len(held_out.y) // limit
+        chosen = thinned(held_out.y, limit)
         return Patterns(held_out.x.index_select(0, chosen), held_out.y[chosen])
 
     def scores(
@@ -111,6 +111,20 @@ class Evaluation:
         if held.indices_on.type != "cpu":
             self._resident[experience] = held
         return held.in_order(size)
+
+
+def thinned(y: Tensor, limit: int) -> Tensor:
+    """`limit` rows, ascending: the first of each class, the others evenly spaced class by class.
+
+    So the order of the rows does not decide which classes are scored; more classes than `limit`
+    give one row each. [N] int64 -> [n] int64
+    """
+    is_first = occurrence(y) == 0
+    others = y.argsort(stable=True)
+    others = others[~is_first[others]]
+    left = max(0, limit - int(is_first.sum()))
+    spaced = others[torch.arange(left) * len(others) // max(left, 1)]
+    return torch.cat([is_first.nonzero().flatten(), spaced]).sort().values
 
 
 def guessed(strategy: Strategy, minibatches: Iterable[Rows]) -> Tensor:
