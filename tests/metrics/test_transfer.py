@@ -40,14 +40,29 @@ def test_forgetting_is_measured_from_the_best_accuracy_not_the_first():
     assert forgetting_first(R) == pytest.approx(((0.9 - 0.5) + (0.8 - 0.7)) / 2)
 
 
-def test_an_accuracy_before_learning_counts_as_the_best_where_it_was_measured():
-    known, unknown = [[1.0, 0.9], [0.5, 0.6]], [[1.0, None], [0.5, 0.6]]
+def test_an_accuracy_before_learning_may_be_the_best():
     third = [[1.0, 0.9, 0.0], [1.0, 0.5, 0.0], [1.0, 0.3, 0.0]]
-    third_unknown = [[1.0, None, None], [1.0, 0.5, None], [1.0, 0.3, 0.0]]
+
+    assert forgetting_max(third) == pytest.approx(0.6 / 2)
+
+
+def test_two_experiences_have_no_accuracy_before_learning_that_counts():
+    known, unknown = [[1.0, 0.9], [0.5, 0.6]], [[1.0, None], [0.5, 0.6]]
 
     assert forgetting_max(known) == forgetting_max(unknown) == 0.5
-    assert forgetting_max(third) == pytest.approx(0.6 / 2)
-    assert forgetting_max(third_unknown) == pytest.approx(0.2 / 2)
+
+
+@given(squares)
+@settings(deadline=None, max_examples=50)
+def test_forgetting_has_one_value_or_none_whatever_was_measured(R):
+    """As eval=full and eval=seen measure the same model."""
+    seen = np.where(np.tril(np.ones_like(R)) > 0, R, np.nan)
+
+    if len(R) == 2:
+        assert forgetting_max(seen) == forgetting_max(R)
+    else:
+        with pytest.raises(Undefined, match=r"experience 1 after experience 0 .* use eval=full"):
+            forgetting_max(seen)
 
 
 def test_an_improvement_since_the_best_makes_forgetting_negative():

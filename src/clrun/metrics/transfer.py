@@ -40,13 +40,19 @@ def fwt(R: ArrayLike, b: ArrayLike | None) -> float:
 def forgetting_max(R: ArrayLike) -> float:
     """F = 1/(T-1) sum_{j<T} (max_{l<T} R[l, j] - R[T, j]): the drop from the best.
 
-    Chaudhry et al. 2018 (https://arxiv.org/abs/1801.10112). The best may precede
-    learning experience j; such entries (above the diagonal) count where they were measured.
+    Chaudhry et al. 2018 (https://arxiv.org/abs/1801.10112). The best may precede learning
+    experience j, so with the entries above the diagonal missing there is no value: one from the
+    others would be another number for the same model.
     """
     matrix = square_matrix(R, least=2)
     earlier = len(matrix) - 1
     measured(matrix, *np.tril_indices(len(matrix)))
-    best = np.nanmax(matrix[:earlier, :earlier], axis=0)
+    for row, column in np.argwhere(np.isnan(matrix[:earlier, :earlier]))[:1]:
+        raise Undefined(
+            f"accuracy on experience {column} after experience {row} was not measured: "
+            "use eval=full"
+        )
+    best = matrix[:earlier, :earlier].max(axis=0)
     return float((best - last_row(matrix, columns=earlier)).mean())
 
 
