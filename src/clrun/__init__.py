@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from clrun.config.run_config import RunConfig
     from clrun.records.results import Results
+    from clrun.streams.experience import Benchmark
 
 __all__ = ["RunConfig", "compose", "run"]
 
@@ -31,11 +34,28 @@ def compose(overrides: list[str] | None = None, **where: Any) -> RunConfig:
     return compose_checked(overrides or [], **where)
 
 
-def run(config: RunConfig, folder: str | Path | None = None) -> Results:
-    """Run an experiment, writing to `folder` (default: a fresh one under `output_root`)."""
+def run(
+    config: RunConfig,
+    folder: str | Path | None = None,
+    *,
+    benchmark: Benchmark | None = None,
+    model: nn.Module | None = None,
+) -> Results:
+    """Run an experiment, writing to `folder` (default: a fresh one under `output_root`).
+
+    A `benchmark` (see `Benchmark.of_arrays`) and a `model` of one's own take the place of those
+    that are configured. The model gives logits [N, num_classes], and is trained where it is.
+
+    Raises:
+        clrun.errors.ClrunError: bad input, or the run failed.
+    """
     from clrun.fast.garbage import no_search
 
-    with no_search(tricks=config.tricks):
-        from clrun.runner.launch import launch  # torch takes seconds to import
+    with no_search(tricks=config.tricks):  # torch takes seconds to import
+        from clrun.records.run_folder import fresh_folder
+        from clrun.runner.prepare import ready
+        from clrun.runner.run import run as run_prepared
 
-    return launch(config, folder)
+    prepared = ready(config, benchmark=benchmark, model=model)
+    chosen = fresh_folder(Path(config.root.output_root)) if folder is None else Path(folder)
+    return run_prepared(prepared, chosen.absolute())

@@ -61,9 +61,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _single_run(request: Request, composed: Composed) -> None:
     with no_search(tricks=composed.config.tricks):
-        from clrun.cli.job import ready, run_in_folder  # torch: not before the input is right
+        from clrun.cli.job import ready_run, run_in_folder  # torch: not before the input is right
 
-    prepared = ready(composed.config)
+    prepared = ready_run(composed.config)
     if composed.tree.hydra.verbose:  # Hydra shows how it composed
         compose_tree(request.overrides, announce=True, **request.where())
     run_in_folder(prepared, composed.tree)

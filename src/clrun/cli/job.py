@@ -21,16 +21,14 @@ from clrun.console.downloads import Downloads
 from clrun.console.tables import print_results
 from clrun.errors import ClrunError
 from clrun.records.run_folder import fresh_folder
-from clrun.runner.prepare import Prepared, notes, prepare
+from clrun.runner.prepare import Prepared, notes, prepare, ready
 from clrun.runner.run import run
 
 
-def ready(config: RunConfig) -> Prepared:
-    """A run with its data read: all that can be wrong is reported before there is a folder."""
+def ready_run(config: RunConfig) -> Prepared:
+    """A run with its data read; downloads are shown."""
     with Downloads(make_console()) as downloads:
-        prepared = prepare(config, downloads)
-        _ = prepared.data
-    return prepared
+        return ready(config, downloads)
 
 
 def run_in_folder(prepared: Prepared, tree: DictConfig) -> Path:

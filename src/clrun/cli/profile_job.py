@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from clrun.cli.job import ready, run_in_folder
+from clrun.cli.job import ready_run, run_in_folder
 from clrun.config.bases import component
 from clrun.config.compose import Composed
 from clrun.disk.files import storage_errors, write_json, write_text
@@ -31,7 +31,7 @@ class ProfiledRun:
 
     def __init__(self, composed: Composed, arguments: argparse.Namespace, clocks: Clocks) -> None:
         self._tree, config = composed
-        self._prepared = ready(config)
+        self._prepared = ready_run(config)
         window, device = _window(arguments, self._prepared), self._prepared.device.torch
         epochs = self._prepared.keys.train_epochs
         self.clocks, self.tracer = clocks, Tracer(window, clocks, device, epochs)

@@ -22,9 +22,10 @@ from clrun.metrics import all_metrics
 from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase, span
 from clrun.runner.evaluation import Evaluation
+from clrun.runner.own import OwnBenchmark, require_outputs, with_own
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
-from clrun.streams.experience import Benchmark, BenchmarkSource
+from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Prepared:
     storage_policy: Any
     selection: Any
     on_progress: Progress | None = None
-    """told of downloads"""
+    """called while something is downloaded"""
 
     @property
     def keys(self) -> RunKeys:
@@ -91,18 +92,40 @@ class Prepared:
         return benchmark, time.perf_counter() - start
 
 
-def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
-    """Build what needs no data.
+def ready(
+    config: RunConfig,
+    on_progress: Progress | None = None,
+    *,
+    benchmark: Benchmark | None = None,
+    model: nn.Module | None = None,
+) -> Prepared:
+    """Prepare a run and read its data, so that what can be wrong is found before it has a folder.
+
+    Raises:
+        ConfigError, DownloadError: see `prepare` and `Prepared.data`.
+    """
+    prepared = prepare(config, on_progress, own_benchmark=benchmark, own_model=model)
+    _ = prepared.data
+    return prepared
+
+
+def prepare(
+    config: RunConfig,
+    on_progress: Progress | None = None,
+    *,
+    own_benchmark: Benchmark | None = None,
+    own_model: nn.Module | None = None,
+) -> Prepared:
+    """Build what needs no data. What is one's own takes the place of what is configured.
 
     Raises:
         ConfigError: data are missing or unreadable, the device is not there, a layer is unknown.
     """
+    config = with_own(config, own_benchmark, own_model)
     nodes = config.nodes
-    benchmark: BenchmarkSource = build(nodes["benchmark"])
-    benchmark.check()
+    benchmark = _benchmark(nodes["benchmark"], own_benchmark)
     device = build(nodes["device"])
-    with isolated(config.seed, "weights"):
-        model = build(nodes["model"], benchmark.shape())
+    model = _model(config, own_model, benchmark.shape())
     set_products(model, tricks=device.tricks)
     shape = benchmark.shape()
     component(nodes["selection"]).check(nodes["selection"].config, model)
@@ -127,6 +150,21 @@ def prepare(config: RunConfig, on_progress: Progress | None = None) -> Prepared:
     device.settle(model)
     fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)
     return prepared
+
+
+def _benchmark(node: Node, own: Benchmark | None) -> BenchmarkSource:
+    source: BenchmarkSource = build(node) if own is None else OwnBenchmark(own)
+    source.check()
+    return source
+
+
+def _model(config: RunConfig, own: nn.Module | None, shape: StreamShape) -> nn.Module:
+    if own is not None:
+        require_outputs(own, shape)
+        return own
+    with isolated(config.seed, "weights"):
+        model: nn.Module = build(config.nodes["model"], shape)
+    return model
 
 
 def build(node: Node, *runtime: Any) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from clrun.errors import ConfigError
+from clrun.images.arrays import patterns_of_arrays
 from clrun.images.download import Progress
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.images.transforms import Transform
@@ -47,6 +49,34 @@ class Benchmark:
     experiences: Sequence[Experience]
     transform: Transform
 
+    @classmethod
+    def of_arrays(
+        cls,
+        train: Sequence[tuple[Any, Any]],
+        test: Sequence[tuple[Any, Any]],
+        *,
+        name: str = "own",
+        class_names: Sequence[str] | None = None,
+        transform: Transform | None = None,
+    ) -> Benchmark:
+        """A benchmark of (images, labels) in memory: one pair for each experience, in order.
+
+        Images are uint8 [N, C, H, W] or [N, H, W], NumPy arrays or tensors; labels are whole
+        numbers [N]. Without `class_names` there are as many classes as the largest label says;
+        without a `transform` the model sees pixels in [0, 1].
+
+        Raises:
+            ConfigError: arrays that do not fit together, or no experience at all.
+        """
+        pairs = {"train": train, "test": test}
+        if not train or len(train) != len(test):
+            raise ConfigError(f"train, test: {len(train)} and {len(test)} pairs. Give as many.")
+        rows = {
+            part: [patterns_of_arrays(x, y, f"{part}[{k}]") for k, (x, y) in enumerate(pairs[part])]
+            for part in pairs
+        }
+        return _benchmark(rows["train"], rows["test"], name, class_names, transform)
+
     def __len__(self) -> int:
         return len(self.experiences)
 
@@ -85,4 +115,45 @@ def merged(benchmark: Benchmark) -> Experience:
         task_label=0,
         train=joined_patterns([experience.train for experience in every]),
         test=joined_patterns([experience.test for experience in every]),
+    )
+
+
+def _benchmark(
+    train: list[Patterns],
+    test: list[Patterns],
+    name: str,
+    class_names: Sequence[str] | None,
+    transform: Transform | None,
+) -> Benchmark:
+    """The benchmark of these rows, which must be images of one size.
+
+    Raises:
+        ConfigError: they are not, or a label has no class name.
+    """
+    sizes = {tuple(patterns.x.shape[1:]) for patterns in [*train, *test]}
+    if len(sizes) > 1:
+        raise ConfigError(f"images: of {len(sizes)} sizes, {sorted(sizes)}. Give them one.")
+    largest = max(int(patterns.y.max()) for patterns in [*train, *test])
+    names = tuple(class_names or map(str, range(largest + 1)))
+    if largest >= len(names):
+        raise ConfigError(f"labels: up to {largest}, and there are {len(names)} class names.")
+    [(channels, height, width)] = sizes
+    experiences = [
+        Experience(
+            index=k, classes=tuple(ours.y.unique().tolist()), task_label=0, train=ours, test=theirs
+        )
+        for k, (ours, theirs) in enumerate(zip(train, test, strict=True))
+    ]
+    return Benchmark(
+        name=name,
+        shape=StreamShape(
+            channels=channels,
+            height=height,
+            width=width,
+            num_classes=len(names),
+            num_experiences=len(train),
+        ),
+        class_names=names,
+        experiences=experiences,
+        transform=transform or Transform((0.0,) * channels, (1.0,) * channels, "none"),
     )

@@ -1,0 +1,93 @@
+"""A benchmark or a model of one's own, from Python, where the configuration names another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from clrun.config.keys import Keys
+from clrun.config.run_config import Node, RunConfig
+from clrun.errors import ConfigError
+from clrun.images.download import Progress
+from clrun.images.lazy_rows import identity
+from clrun.streams.experience import Benchmark, StreamShape
+
+
+class OwnBenchmark:
+    """A benchmark that is there already, in place of a component that loads one."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        self.benchmark = benchmark
+
+    def shape(self) -> StreamShape:
+        return self.benchmark.shape
+
+    def check(self) -> None:
+        """Nothing is missing."""
+
+    def load(self, seed: int, on_progress: Progress | None = None) -> Benchmark:
+        return self.benchmark
+
+
+def with_own(config: RunConfig, benchmark: Benchmark | None, model: nn.Module | None) -> RunConfig:
+    """The configuration that says whose content the run is about, so that its hash does too.
+
+    Raises:
+        ConfigError: the run is scored on validation rows, and the benchmark has none.
+    """
+    nodes = dict(config.nodes)
+    if benchmark is not None:
+        _require_scored_rows(benchmark, str(nodes["eval"].values.get("stream")))
+        rows = (patterns for e in benchmark for patterns in (e.train, e.test))
+        content = (part for x, y in rows for part in (identity(x), y.numpy().tobytes()))
+        nodes["benchmark"] = _node("benchmark", benchmark.name, type(benchmark), content)
+    if model is not None:
+        tensors = model.state_dict().items()
+        content = (part for name, t in tensors for part in (name.encode(), _bytes(t)))
+        nodes["model"] = _node("model", type(model).__name__, type(model), content)
+    return replace(config, nodes=nodes)
+
+
+@torch.no_grad()
+def require_outputs(model: nn.Module, shape: StreamShape) -> None:
+    """Refuse a model that does not give a logit for each class.
+
+    Raises:
+        ConfigError: its output for two images is not of shape [2, num_classes].
+    """
+    was_training = model.training
+    images = torch.zeros(2, shape.channels, shape.height, shape.width)
+    try:
+        output = model.eval()(images)
+    except Exception as error:
+        raise ConfigError(f"model: fails on images {list(images.shape)}: {error}") from error
+    finally:
+        model.train(was_training)
+    given = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    wanted = [2, shape.num_classes]
+    if given != wanted:
+        raise ConfigError(f"model: gives {given} for two images. It must give logits {wanted}.")
+
+
+def _require_scored_rows(benchmark: Benchmark, stream: str) -> None:
+    if stream == "validation" and any(e.validation is None for e in benchmark):
+        raise ConfigError("eval.stream=validation: the benchmark has no such rows. Use test.")
+
+
+def _node(group: str, name: str, kind: type, content: Iterable[bytes]) -> Node:
+    """What stands in the records for what cannot be composed again."""
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part)
+    values: dict[str, Any] = {"content": digest.hexdigest()[:12]}
+    target = f"{kind.__module__}:{kind.__qualname__}"
+    return Node(group=group, option=name, target=target, values=values, config=Keys())
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
