@@ -112,12 +112,12 @@ except StorageError as error:
 def test_a_full_disk_is_a_storage_error_and_the_lines_before_it_can_be_read(tmp_path):
     path = tmp_path / "metrics.jsonl"
 
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", DISK_FULL, path], capture_output=True, text=True, check=True
     )
 
     lines = read_raw_log(path)
-    assert told.stdout == f"{path}: File too large. 5\n"
+    assert done.stdout == f"{path}: File too large. 5\n"
     assert len(lines) > 5
     assert [line["iteration"] for line in lines] == list(range(len(lines)))
 

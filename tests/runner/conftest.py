@@ -69,15 +69,15 @@ def finished(run: Callable[..., Finished]) -> Callable[..., Finished]:
     return cache(run)
 
 
-class ToldDisplay:
-    """A display that keeps what it is told."""
+class NotingDisplay:
+    """A display that keeps what it is given."""
 
     def __init__(self) -> None:
         self.paces: list[Any] = []
         self.rows: list[tuple[int, int, list[float | None]]] = []
 
     def title(self, text: str) -> None:
-        raise AssertionError("the title is for the command line to tell")
+        raise AssertionError("the title is for the command line to show")
 
     def step(self, pace: Any) -> None:
         self.paces.append(pace)
@@ -90,5 +90,5 @@ class ToldDisplay:
 
 
 @pytest.fixture
-def told() -> ToldDisplay:
-    return ToldDisplay()
+def noted() -> NotingDisplay:
+    return NotingDisplay()

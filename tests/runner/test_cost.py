@@ -42,8 +42,8 @@ def test_seconds_are_counted_by_phase_even_if_a_phase_fails(clock):
             1 / 0  # noqa: B018
         clock.sleep(100.0)  # in no phase
 
-    told = cost.summary(train_macs=0, memory_bytes=0, peak_device_bytes=0)["wall_seconds"]
-    assert told == {"setup": 6.5, "train": 0.0, "memory": 0.0, "eval": 3.0, "checkpoint": 0.0}
+    by_phase = cost.summary(train_macs=0, memory_bytes=0, peak_device_bytes=0)["wall_seconds"]
+    assert by_phase == {"setup": 6.5, "train": 0.0, "memory": 0.0, "eval": 3.0, "checkpoint": 0.0}
 
 
 def test_updates_and_rows_are_counted_as_they_pass():

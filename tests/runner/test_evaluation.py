@@ -164,12 +164,12 @@ def test_rows_are_brought_to_a_device_and_once_if_they_stay_there(place):
 
     where = torch.device(place)
     scored = evaluation()
-    told = [
+    accuracies = [
         scored.scores(Guesser(), EMPTY, seen=1, minibatch=2, hold=hold).experiences
         for _ in range(2)
     ]
 
-    assert told == [[None], [None]]
+    assert accuracies == [[None], [None]]
     assert fetched == ([0, 0] if place == "cpu" else [0])
 
 

@@ -45,20 +45,20 @@ def train(recorder: Recorder, losses: list[float], experience: int = 0) -> None:
         recorder.update(experience, step)
 
 
-def test_every_so_many_updates_and_each_epoch_s_end_are_written(raw_log, told):
-    train(recorder(raw_log, told), [1.0, 2.0, 3.0])
+def test_every_so_many_updates_and_each_epoch_s_end_are_written(raw_log, noted):
+    train(recorder(raw_log, noted), [1.0, 2.0, 3.0])
 
     lines = read_raw_log(raw_log.path)
     assert [(x["kind"], x["iteration"], x["loss"]) for x in lines] == [
         *(("step", 2, 1.5), ("step", 3, 3.0), ("epoch", 3, 2.0))
     ]
     assert [line["accuracy"] for line in lines] == [0.5] * 3
-    assert [(pace.loss, pace.images) for pace in told.paces] == [(1.5, 20), (3.0, 30)]
+    assert [(pace.loss, pace.images) for pace in noted.paces] == [(1.5, 20), (3.0, 30)]
 
 
-def test_sinks_get_each_line_as_the_raw_log_has_it(raw_log, told):
+def test_sinks_get_each_line_as_the_raw_log_has_it(raw_log, noted):
     sinks = [Lines(), Lines()]
-    records = recorder(raw_log, told, *sinks)
+    records = recorder(raw_log, noted, *sinks)
 
     records.write("eval", None, stream="test", accuracy=[0.25, None])
     train(records, [1.0, 2.0])
@@ -68,15 +68,15 @@ def test_sinks_get_each_line_as_the_raw_log_has_it(raw_log, told):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_the_first_loss_that_is_no_number_is_named_and_nothing_is_written(raw_log, told, bad):
+def test_the_first_loss_that_is_no_number_is_named_and_nothing_is_written(raw_log, noted, bad):
     with pytest.raises(NonFiniteLoss, match=rf"{bad} in experience 1, epoch 0, iteration 2\."):
-        train(recorder(raw_log, told, log_every=100), [1.0, 1.0, bad, float("nan"), 1.0], 1)
+        train(recorder(raw_log, noted, log_every=100), [1.0, 1.0, bad, float("nan"), 1.0], 1)
 
     assert raw_log.path.read_text() == ""
 
 
-def test_a_state_with_a_loss_that_is_no_number_cannot_be_saved(raw_log, told):
-    records = recorder(raw_log, told, log_every=100)
+def test_a_state_with_a_loss_that_is_no_number_cannot_be_saved(raw_log, noted):
+    records = recorder(raw_log, noted, log_every=100)
     step = Step(torch.tensor(float("nan")), torch.tensor(5), 10, 0, 0, 0, 2)
     records.update(0, next(records.cost.steps(iter([step]))))
 
@@ -84,13 +84,13 @@ def test_a_state_with_a_loss_that_is_no_number_cannot_be_saved(raw_log, told):
         records.state_dict()
 
 
-def test_a_recorder_that_goes_on_from_a_state_writes_the_same_lines(raw_log, told, tmp_path):
+def test_a_recorder_that_goes_on_from_a_state_writes_the_same_lines(raw_log, noted, tmp_path):
     losses = [0.1, 0.7, 1.3, 0.9, 0.2]
-    train(recorder(raw_log, told, log_every=3), losses)
+    train(recorder(raw_log, noted, log_every=3), losses)
     whole = read_raw_log(raw_log.path)
 
     with closing(RawLog(tmp_path / "cut.jsonl")) as cut:
-        one, other = (recorder(cut, told, log_every=3) for _ in range(2))
+        one, other = (recorder(cut, noted, log_every=3) for _ in range(2))
         steps = [
             Step(torch.tensor(x), torch.tensor(5), 10, 0, 0, i, 5) for i, x in enumerate(losses)
         ]

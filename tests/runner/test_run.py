@@ -151,17 +151,17 @@ def test_joint_training_has_one_row_and_all_rows(finished):
     assert "1 evaluation of 5 experiences" in joint.results["notes"]["bwt"]
 
 
-def test_the_display_is_told_of_every_experience_and_how_far_the_run_is(config_of, tmp_path, told):
-    results = run_prepared(prepare(config_of("log_every=1")), tmp_path / "run", told)
+def test_the_display_shows_every_experience_and_how_far_the_run_is(config_of, tmp_path, noted):
+    results = run_prepared(prepare(config_of("log_every=1")), tmp_path / "run", noted)
 
-    assert told.rows == [(i, 5, row) for i, row in enumerate(results.accuracy_matrix)]
-    done = [pace.done for pace in told.paces]
+    assert noted.rows == [(i, 5, row) for i, row in enumerate(results.accuracy_matrix)]
+    done = [pace.done for pace in noted.paces]
     assert len(done) == results.cost["train_steps"]
     assert done == sorted(done)
     assert 0 < done[0] < done[-1] == 1
-    assert told.paces[-1].images == results.cost["patterns_seen"]
-    assert (told.paces[-1].experience, told.paces[-1].experiences) == (4, 5)
-    assert (told.paces[-1].epoch, told.paces[-1].epochs) == (1, 2)
+    assert noted.paces[-1].images == results.cost["patterns_seen"]
+    assert (noted.paces[-1].experience, noted.paces[-1].experiences) == (4, 5)
+    assert (noted.paces[-1].epoch, noted.paces[-1].epochs) == (1, 2)
 
 
 def test_a_run_leaves_no_trace_in_the_process(config_of, tmp_path):

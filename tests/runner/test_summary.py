@@ -16,7 +16,7 @@ def test_what_was_not_evaluated_has_a_place_for_every_experience_and_class(confi
 def test_maps_survive_json_as_they_are():
     rows = {"rows": 3, "per_class": {0: 1, 10: 2}, "per_experience": {}}
 
-    told = json_keys(rows)
+    keyed = json_keys(rows)
 
-    assert json.loads(json.dumps(told)) == told
-    assert told == {"rows": 3, "per_class": {"0": 1, "10": 2}, "per_experience": {}}
+    assert json.loads(json.dumps(keyed)) == keyed
+    assert keyed == {"rows": 3, "per_class": {"0": 1, "10": 2}, "per_experience": {}}

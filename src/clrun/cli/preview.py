@@ -52,7 +52,7 @@ def _parser() -> OneLineParser:
 
 
 def _composed(words: Sequence[str]) -> RunConfig:
-    """The checked configuration, its mistakes told as those of a run are."""
+    """The checked configuration, with mistakes reported as those of a run."""
     from clrun.cli.hydra_errors import explained_errors
     from clrun.cli.request import parse
     from clrun.config.compose import compose
@@ -70,7 +70,7 @@ def _composed(words: Sequence[str]) -> RunConfig:
 
 
 def _preview(config: RunConfig) -> Preview:
-    """Read the stream and count; what is told on the way leaves standard output alone."""
+    """Read the stream and count; downloads are shown on standard error."""
     from rich.console import Console
 
     from clrun.console.downloads import Downloads

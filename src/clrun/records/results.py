@@ -29,7 +29,7 @@ class Results:
     class_accuracy: list[list[float | None]]
     """Row i: after training on experience i; column c: test accuracy on class c."""
     initial_accuracy: list[float | None] | None
-    """Of the untrained model on each experience; None where eval.initial is off."""
+    """Accuracies of the untrained model on each experience; None where eval.initial is off."""
     metrics: dict[str, float | None]
     notes: dict[str, str] = field(default_factory=dict)
     """Why a metric or a cost is None."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +13,8 @@ from clrun.config.keys import Keys
 from clrun.config.run_config import Node, RunConfig
 from clrun.errors import ConfigError
 from clrun.images.download import Progress
-from clrun.images.lazy_rows import identity
 from clrun.streams.experience import Benchmark, StreamShape
+from clrun.streams.fingerprint import fingerprint
 
 
 class OwnBenchmark:
@@ -43,13 +42,11 @@ def with_own(config: RunConfig, benchmark: Benchmark | None, model: nn.Module | 
     nodes = dict(config.nodes)
     if benchmark is not None:
         _require_scored_rows(benchmark, str(nodes["eval"].values.get("stream")))
-        rows = (patterns for e in benchmark for patterns in (e.train, e.test))
-        content = (part for x, y in rows for part in (identity(x), y.numpy().tobytes()))
-        nodes["benchmark"] = _node("benchmark", benchmark.name, type(benchmark), content)
+        nodes["benchmark"] = _node(
+            "benchmark", benchmark.name, type(benchmark), fingerprint(benchmark)
+        )
     if model is not None:
-        tensors = model.state_dict().items()
-        content = (part for name, t in tensors for part in (name.encode(), _bytes(t)))
-        nodes["model"] = _node("model", type(model).__name__, type(model), content)
+        nodes["model"] = _node("model", type(model).__name__, type(model), _weights(model))
     return replace(config, nodes=nodes)
 
 
@@ -79,15 +76,17 @@ def _require_scored_rows(benchmark: Benchmark, stream: str) -> None:
         raise ConfigError("eval.stream=validation: the benchmark has no such rows. Use test.")
 
 
-def _node(group: str, name: str, kind: type, content: Iterable[bytes]) -> Node:
+def _node(group: str, name: str, kind: type, content: str) -> Node:
     """What stands in the records for what cannot be composed again."""
-    digest = hashlib.sha256()
-    for part in content:
-        digest.update(part)
-    values: dict[str, Any] = {"content": digest.hexdigest()[:12]}
+    values: dict[str, Any] = {"content": content}
     target = f"{kind.__module__}:{kind.__qualname__}"
     return Node(group=group, option=name, target=target, values=values, config=Keys())
 
 
-def _bytes(tensor: torch.Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+def _weights(model: nn.Module) -> str:
+    """Hex digits that change with any weight of the model."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
