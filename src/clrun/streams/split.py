@@ -53,7 +53,6 @@ class Split:
 
     The task label is always 0: nothing tells the experiences apart. `limit_per_class` leaves out
     training rows before anything else, `validation_fraction` takes them from what is trained on.
-
     """
 
     @dataclass(frozen=True, kw_only=True)
