@@ -38,6 +38,8 @@ UNKNOWN = [
     ("experiment=typo", "experiment=typo", "er_split_fashion_mnist,"),
     ("+experiment=typo", "experiment=typo", "er_split_fashion_mnist,"),
     ("strategy=", "strategy=", "Options: ar1, cumulative,"),
+    ("strategy=_descent", "strategy=_descent", "Options: ar1, cumulative,"),
+    ("benchmark=_split", "benchmark=_split", "Options: core50_nc,"),
     ("~strategy", "strategy=null", "Options: ar1, cumulative,"),
     ("~strategy.lr", "strategy.lr", "a value is needed"),
     ("--confg-dir x", "--confg-dir", "Did you mean '--config-dir'?"),

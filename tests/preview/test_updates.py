@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import clrun
-from clrun.config.sources import conf_root
+from clrun.config.sources import conf_root, options
 from clrun.preview.updates import expected_updates
 from clrun.runner.prepare import build
 
@@ -17,7 +17,7 @@ SHORT = ("strategy.train_epochs=2", "benchmark.limit_per_class=40", "strategy.ev
 CUT = ("strategy.latent_layer=features.relu0", "strategy.train_mb_size=32")
 NIC = ("benchmark.scenario=nic", "benchmark.n_experiences=20")
 NI = ("benchmark.scenario=ni", "benchmark.n_experiences=4")
-STRATEGIES = sorted(path.stem for path in (conf_root() / "strategy").glob("*.yaml"))
+STRATEGIES = [option.name for option in options("strategy")]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import Tensor, nn
 
 import clrun
-from clrun.config.sources import conf_root
 from clrun.errors import ConfigError
 from clrun.images.transforms import Transform
 from clrun.memory.latent_memory import LatentMemory
@@ -36,8 +34,7 @@ FLIPPED = Transform((0.0,), (1.0,), "flip")
 
 def config(**changes: Any) -> AR1.Config:
     """The defaults of conf/strategy/ar1.yaml, changed."""
-    values = yaml.safe_load((conf_root() / "strategy" / "ar1.yaml").read_text())
-    keys = {k: v for k, v in values.items() if k not in ("defaults", "target")}
+    keys = clrun.compose(["strategy=ar1"]).nodes["strategy"].values
     return AR1.Config(**{**keys, **changes})
 
 

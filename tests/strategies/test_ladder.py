@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
-from clrun.config.sources import conf_root
+from clrun.config.option_file import read_option
+from clrun.config.sources import options
 from clrun.images.patterns import Patterns
 from clrun.strategies.step import Step
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Experience
 
-OPTIONS = sorted(path.stem for path in (conf_root() / "strategy").glob("*.yaml"))
+OPTIONS = [option.name for option in options("strategy")]
 SMALL = ("model.hidden=[32]", "benchmark.limit_per_class=40", "strategy.train_epochs=3")
 """Three updates an epoch on two classes of 40 rows, three epochs an experience."""
 
@@ -139,8 +139,7 @@ def losses(steps: Iterable[Step]) -> list[float]:
 
 
 def test_the_keys_of_every_option_are_read_without_torch():
-    files = [conf_root() / "strategy" / f"{name}.yaml" for name in OPTIONS]
-    targets = [OmegaConf.load(file)["target"] for file in files]
+    targets = [read_option("strategy", name).target for name in OPTIONS]
     program = (
         "import sys; from clrun.config.schema import config_class; "
         f"[config_class(target) for target in {targets}]; sys.exit('torch' in sys.modules)"

@@ -102,10 +102,12 @@ def _folders(composed: DictConfig) -> list[Path]:
 
 def _node(group: str, given: Any, choice: str | None) -> tuple[Node | None, list[str]]:
     """One group's checked node, or None, and the problems with it."""
-    if not isinstance(given, Mapping):
+    is_base = choice is not None and choice.startswith("_")  # what options are based on
+    if is_base or not isinstance(given, Mapping):
+        named = choice if is_base else given
         names = [option.name for option in options(group)]
-        guess = did_you_mean(str(given), names)
-        line = f"{group}={shown(given)}: choose an option of this group.{guess}"
+        guess = did_you_mean(str(named), names)
+        line = f"{group}={shown(named)}: choose an option of this group.{guess}"
         return None, [f"{line} Options: {', '.join(names)}."]
     if "target" not in given:
         return None, [f"{group}.target: the option's YAML must say target: package.module:Class."]
