@@ -63,25 +63,33 @@ def fetch(
     published = ("sha256", sha256) if sha256 else ("md5", str(md5))
     if not _is_allowed(url):
         raise DownloadError(f"{url}: only https is fetched.")
+    part = destination.with_name(f"{destination.name}.part")
+
+    def attempt() -> None:
+        resumed = _bytes_of(part) > 0
+        _transfer(url, part, size, on_progress)
+        _verify(part, destination.name, *published, resumed=resumed)
+
     with _as_storage_error(destination.parent), _alone(destination):
-        if destination.exists():
-            return
-        part = destination.with_name(f"{destination.name}.part")
-        failures, pause = 0, pause_seconds
-        while True:
-            had = _bytes_of(part)
-            try:
-                _transfer(url, part, size, on_progress)
-                _verify(part, destination.name, *published, resumed=had > 0)
-                break
-            except _TryAgain as error:
-                failures = 0 if _bytes_of(part) > had else failures + 1
-                if failures >= attempts:
-                    raise DownloadError(str(error)) from None
-            if failures:
-                time.sleep(pause)
-                pause *= 2
-        os.replace(part, destination)
+        if not destination.exists():
+            _persist(attempt, part, attempts, pause_seconds)
+            os.replace(part, destination)
+
+
+def _persist(attempt: Callable[[], None], part: Path, attempts: int, pause_seconds: float) -> None:
+    """Attempt it until it ends well, or `attempts` in a row have brought nothing to `part`."""
+    failures, pause = 0, pause_seconds
+    while True:
+        had = _bytes_of(part)
+        try:
+            return attempt()
+        except _TryAgain as error:
+            failures = 0 if _bytes_of(part) > had else failures + 1
+            if failures >= attempts:
+                raise DownloadError(str(error)) from None
+        if failures:
+            time.sleep(pause)
+            pause *= 2
 
 
 def file_digest(path: Path, algorithm: str) -> str:
