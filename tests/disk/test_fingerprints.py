@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from clrun.disk.fingerprints import fingerprint
+from clrun.disk.fingerprints import (
+    AT_ONCE,
+    content_of,
+    contents_of,
+    fingerprint,
+    joined_contents,
+)
 
 
 @pytest.fixture
@@ -43,13 +50,59 @@ def test_every_change_of_the_files_is_another_fingerprint(change, files):
     assert fingerprint(files) != before
 
 
-def test_files_that_may_not_be_read_have_a_fingerprint_too(files):
+@pytest.mark.parametrize("change", [longer, touched, taken_away, renamed, list.reverse])
+def test_the_usual_one_changes_with_them_too(change, files):
+    before = fingerprint(files).usual
+
+    change(files)
+
+    assert fingerprint(files).usual != before
+
+
+def written_over(file: Path) -> None:
+    file.write_bytes(b"two")
+
+
+def replaced(file: Path) -> None:
+    other = file.with_name("other")
+    other.write_bytes(b"two")
+    other.replace(file)
+
+
+def copied(file: Path) -> None:
+    shutil.copy2(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
+
+
+@pytest.mark.parametrize("change", [written_over, replaced, copied, lambda file: file.chmod(0)])
+def test_the_exact_one_shows_what_was_put_back(change, files):
+    before, status = fingerprint(files), files[1].stat()
+
+    change(files[1])
+    os.utime(files[1], ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    after = fingerprint(files)
+    assert after.usual == before.usual
+    assert after.exact != before.exact
+
+
+def test_reading_files_changes_nothing(files):
     before = fingerprint(files)
 
-    for file in files:
-        file.chmod(0)
+    contents_of(files, 2)
 
     assert fingerprint([str(file) for file in files]) == before
+
+
+def test_contents_tell_files_by_what_they_hold_and_their_order(files):
+    files[0].write_bytes(b"two" * AT_ONCE)
+    before = contents_of(files, 2)
+
+    assert contents_of([str(file) for file in files], 1) == before
+    assert joined_contents(map(content_of, files)) == before
+    assert contents_of(files[::-1], 2) != before
+    files[0].write_bytes(b"two" * AT_ONCE + b"!")
+    assert contents_of(files, 2) != before
 
 
 def test_a_missing_file_is_an_error(files):

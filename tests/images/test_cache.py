@@ -1,17 +1,21 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from clrun.disk.fingerprints import fingerprint
 from clrun.disk.folders import user_cache
 from clrun.errors import StorageError
+from clrun.images import cache as cache_module
 from clrun.images.cache import cache_folder, cached_images, cached_rows
 
 SHAPE = (1, 2, 3)
@@ -35,6 +39,12 @@ def files(tmp_path) -> list[Path]:
 
 def read(path: Path) -> np.ndarray:
     return np.frombuffer(path.read_bytes(), np.uint8).reshape(SHAPE)
+
+
+def copied_over(file: Path) -> None:
+    """A copy takes the file's place, as it does when a folder is fetched anew."""
+    shutil.copy2(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
 
 
 BUILD = """
@@ -81,16 +91,76 @@ def test_row_i_is_file_i_decoded(files):
     assert torch.equal(rows.read(), expected(files))
 
 
-def test_a_second_call_opens_no_file(files):
+def keeping_times(file: Path, change: Callable[[Path], object]) -> None:
+    """Change a file as an archive or `cp -p` does: its size and time stay."""
+    seen = file.stat()
+    change(file)
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
+def test_a_second_call_opens_no_file(files, monkeypatch):
     cached_images("test", files, SHAPE, read)
-    for path in files:  # same size and time: only reading would show the difference
-        seen = path.stat()
-        path.write_bytes(bytes(6))
-        os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module, "contents_of", None)
+        patch.setattr(cache_module, "content_of", None)
+        rows = cached_images("test", files, SHAPE, None)
+
+    assert torch.equal(rows.read(), expected(files))
+
+
+def test_new_pixels_of_the_same_size_and_time_are_read(files, cache):
+    cached_images("test", files, SHAPE, read)
+    keeping_times(files[3], lambda file: file.write_bytes(bytes([77] * 6)))
 
     rows = cached_images("test", files, SHAPE, read)
 
+    assert rows.read()[3].unique().tolist() == [77]
+    assert len(list(cache.iterdir())) == 1  # in the place of the old ones
+    assert torch.equal(cached_images("test", files, SHAPE, None).read(), rows.read())
+
+
+@pytest.mark.parametrize("touch", [lambda file: file.chmod(0o600), copied_over])
+def test_touched_files_that_hold_the_same_are_read_once_and_not_decoded(files, touch, monkeypatch):
+    cached_images("test", files, SHAPE, read)
+    for file in files:
+        keeping_times(file, touch)
+
+    rows = cached_images("test", files, SHAPE, None)
+
     assert torch.equal(rows.read(), expected(files))
+    monkeypatch.setattr(cache_module, "contents_of", None)
+    assert torch.equal(cached_images("test", files, SHAPE, None).read(), expected(files))
+
+
+def test_an_interrupted_change_of_the_rows_leaves_nothing_that_is_trusted(files, cache):
+    cached_images("test", files, SHAPE, read)
+    old = files[3].read_bytes()
+    keeping_times(files[3], lambda file: file.write_bytes(b"short!"))
+
+    def interrupted(path: Path) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_images("test", files, SHAPE, interrupted)
+    keeping_times(files[3], lambda file: file.write_bytes(old))
+
+    assert "manifest.json" not in contents(cache)
+    assert torch.equal(cached_images("test", files, SHAPE, read).read(), expected(files))
+
+
+def test_a_touched_archive_is_decoded_again(files):
+    items = list(range(len(files)))
+
+    def member(item: int) -> np.ndarray:
+        return read(files[item])
+
+    cached_rows("test", fingerprint(files[:1]), items, SHAPE, member, names="abc")
+    keeping_times(files[0], lambda file: file.write_bytes(bytes([9] * 6)))
+
+    rows = cached_rows("test", fingerprint(files[:1]), items, SHAPE, member, names="abc")
+
+    assert rows.read()[0].unique().tolist() == [9]
 
 
 def rewrite(files):
@@ -139,7 +209,7 @@ def test_what_is_not_whole_is_built_again(files, cache, damage):
     elif damage == "half a manifest":
         manifest.write_text(manifest.read_text()[:30])
     elif damage == "another version":
-        manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 0'))
+        manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 1'))
     else:
         os.truncate(folder / "rows.npy", 300)
 
@@ -201,7 +271,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(files, cache, tmp_pa
 
 def test_more_than_the_disk_has_is_refused_before_decoding(files, cache):
     with pytest.raises(StorageError, match=r"to be written.*CLRUN_CACHE"):
-        cached_rows("test", "", files, (10**9, 10**3, 10**3), read)
+        cached_rows("test", fingerprint(files), files, (10**9, 10**3, 10**3), read)
 
     assert contents(cache) == set()
 

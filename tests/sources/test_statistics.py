@@ -6,12 +6,14 @@ import torch
 from clrun.sources import statistics
 from clrun.sources.statistics import (
     Facts,
+    FactsKey,
     channel_statistics,
     facts_key,
     recall,
     remember,
 )
 
+KEY = FactsKey("key", "now")
 FACTS = Facts(channels=1, height=2, width=3, mean=(0.25,), std=(0.5,))
 
 
@@ -38,18 +40,24 @@ def test_images_of_one_colour_can_still_be_divided_by_their_deviation():
 
 
 def test_facts_are_recalled_as_they_were_remembered():
-    remember("key", FACTS)
+    remember(KEY, FACTS)
 
-    assert recall("key") == FACTS
-    assert recall("other") is None
+    assert recall(KEY) == FACTS
+    assert recall(FactsKey("other", "now")) is None
+
+
+def test_facts_of_files_that_were_touched_since_are_not_recalled():
+    remember(KEY, FACTS)
+
+    assert recall(FactsKey("key", "later")) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"channels": 1}', '{"mean": 3, "std": 4}'])
 def test_broken_facts_are_none(tmp_path, content):
-    remember("key", FACTS)
+    remember(KEY, FACTS)
     (tmp_path / "cache" / "facts" / "key.json").write_text(content)
 
-    assert recall("key") is None
+    assert recall(KEY) is None
 
 
 def test_a_key_follows_the_files_and_what_is_made_of_them(tmp_path):

@@ -129,16 +129,24 @@ def test_validation_rows_are_taken_from_the_training_rows_of_each_class(root):
         assert sorted(both[:, :, 0, 0].tolist()) == sorted(full.train.x.read()[:, :, 0, 0].tolist())
 
 
-def test_a_second_start_opens_no_image(root):
+def test_a_second_start_opens_no_image(root, monkeypatch):
     before = [experience.train.x.read() for experience in core50(root).load(seed=0)]
+
+    monkeypatch.setattr(Image, "open", None)
+    after = [experience.train.x.read() for experience in core50(root).load(seed=0)]
+
+    assert all(map(torch.equal, before, after))
+
+
+def test_images_that_changed_with_their_size_and_time_kept_are_read(root):
+    core50(root).load(seed=0)
     for path in (root / "core50_32x32").rglob("*.png"):
         seen = path.stat()
         path.write_bytes(bytes(seen.st_size))
         os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
-    after = [experience.train.x.read() for experience in core50(root).load(seed=0)]
-
-    assert all(map(torch.equal, before, after))
+    with pytest.raises(ConfigError, match="is no whole PNG file"):
+        core50(root).load(seed=0)
 
 
 @pytest.fixture

@@ -3,6 +3,11 @@
 A cache is a folder `<key>-<fingerprint>/` with two files: `rows.npy` (uint8 [N, C, H, W], which
 `numpy.load` opens too) and `manifest.json`, which is written last. A folder without a manifest
 that fits is an unfinished one and is built again.
+
+A later call opens no image while the files' sizes and times are the same, the time of the last
+change included, which nobody can put back. Where that time alone differs, as for a copy made with
+`cp -p`, the files are read, which is quicker than decoding them, and those of another content are
+decoded again.
 """
 
 from __future__ import annotations
@@ -12,27 +17,36 @@ import io
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrun.disk.files import storage_errors, whole_file, write_json
-from clrun.disk.fingerprints import fingerprint
+from clrun.disk.fingerprints import (
+    Fingerprint,
+    content_of,
+    contents_of,
+    fingerprint,
+    joined_contents,
+)
 from clrun.disk.folders import chosen_or_cached
 from clrun.disk.locks import locked
 from clrun.disk.space import require_space
-from clrun.images.decoding import decoded
+from clrun.errors import StorageError
+from clrun.images.decoding import decoded, num_threads
 from clrun.images.download import Progress
 from clrun.images.mapped_rows import MappedRows, RowFile
 
-VERSION = 1
+VERSION = 2
 """The version of the files' layout; a cache of another one is not read."""
 LARGER_DISK = "Name a folder on a larger disk in CLRUN_CACHE."
 Item = TypeVar("Item")
 Shape = tuple[int, int, int]
+File = TypeVar("File", bound=Path | str)
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,10 @@ class Manifest:
     key: str
     fingerprint: str
     """SHA-256 of what the rows were made of"""
+    exact: str
+    """the exact fingerprint of the files they were made of"""
+    contents: str | None
+    """of these files; None where a row has no file of its own"""
     count: int
     shape: list[int]
     """[C, H, W] of a row"""
@@ -55,84 +73,157 @@ def cache_folder() -> Path:
 
 def cached_images(
     key: str,
-    files: Sequence[Path],
+    files: Sequence[File],
     shape: Shape,
-    decode: Callable[[Path], NDArray[np.uint8]],
+    decode: Callable[[File], NDArray[np.uint8]],
     on_progress: Progress | None = None,
 ) -> MappedRows:
     """Row i is decode(files[i]), uint8 of `shape` (C, H, W); decoded by the first call only.
 
-    Later calls look at each file's size and time and open none of them. `key` names what `decode`
-    does, so that another way to decode is another cache. See `cached_rows`.
+    `key` names what `decode` does, so that another way to decode is another cache. See
+    `cached_rows`.
     """
-    return cached_rows(key, fingerprint(files), files, shape, decode, on_progress)
+    wanted = _manifest(key, fingerprint(files), "", len(files), shape)
+    return _CacheOfFiles(wanted, files, decode).rows(on_progress)
 
 
 def cached_rows(
     key: str,
-    source: str,
+    source: Fingerprint,
     items: Sequence[Item],
     shape: Shape,
     decode: Callable[[Item], NDArray[np.uint8]],
     on_progress: Progress | None = None,
+    *,
+    names: str = "",
 ) -> MappedRows:
-    """Row i is decode(items[i]), found again by `key`, `shape` and `source`, which tells the items.
+    """Row i is decode(items[i]); found again by `key`, `shape`, and `source` and `names`, which
+    tell the items.
 
     Processes that need the same rows at the same time build them once: the others wait.
 
     Raises:
         StorageError: the cache cannot be written or read.
-        Exception: whatever `decode` raises, unchanged.
+        Exception: what `decode` raises, as it is.
     """
+    wanted = _manifest(key, source, names, len(items), shape)
+    return _Cache(wanted, items, decode).rows(on_progress)
+
+
+def _manifest(key: str, seen: Fingerprint, names: str, count: int, shape: Shape) -> Manifest:
     assert re.fullmatch(r"[A-Za-z0-9_-]+", key), key
-    digest = hashlib.sha256(f"{VERSION} {key} {shape} {len(items)} {source}".encode()).hexdigest()
-    manifest = Manifest(VERSION, key, digest, len(items), list(shape))
-    folder = cache_folder() / f"{key}-{digest[:16]}"
-    rows = RowFile(folder / "rows.npy", len(items), shape)
-    if not _is_finished(folder, manifest):
-        _build(rows, manifest, items, decode, on_progress)
-    with storage_errors(rows.path):
-        return MappedRows(rows)
+    told = f"{VERSION} {key} {shape} {count} {seen.usual}{names}"
+    digest = hashlib.sha256(told.encode()).hexdigest()
+    return Manifest(VERSION, key, digest, seen.exact, None, count, list(shape))
 
 
-def _is_finished(folder: Path, wanted: Manifest) -> bool:
-    """Whether the folder holds the rows that are wanted, whole."""
-    try:
-        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        size = (folder / "rows.npy").stat().st_size
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
-        return False
-    payload = wanted.count * int(np.prod(wanted.shape, dtype=np.int64))
-    return found == asdict(wanted) and size == len(_npy_header(wanted)) + payload
+class _Cache(Generic[Item]):
+    """The folder that holds certain rows, or will."""
+
+    def __init__(
+        self,
+        wanted: Manifest,
+        items: Sequence[Item],
+        decode: Callable[[Item], NDArray[np.uint8]],
+    ) -> None:
+        self.wanted, self.items, self.decode = wanted, items, decode
+        self.folder = cache_folder() / f"{wanted.key}-{wanted.fingerprint[:16]}"
+        channels, height, width = wanted.shape
+        self.file = RowFile(self.folder / "rows.npy", wanted.count, (channels, height, width))
+
+    def rows(self, on_progress: Progress | None) -> MappedRows:
+        """The rows, built if they are not there."""
+        if not self.is_there():
+            self._build(on_progress)
+        with storage_errors(self.file.path):
+            return MappedRows(self.file)
+
+    def is_there(self) -> bool:
+        """Whether the folder holds the rows that are wanted, whole."""
+        found = self._found()
+        return found is not None and found.exact == self.wanted.exact
+
+    def finished(self) -> Manifest:
+        """What is written once the rows are."""
+        return self.wanted
+
+    def decoded(self, item: Item) -> NDArray[np.uint8]:
+        """The row of an item."""
+        return self.decode(item)
+
+    def _found(self) -> Manifest | None:
+        """The manifest of whole rows that are those wanted by their files' sizes and times."""
+        try:
+            text = self._manifest_file.read_text(encoding="utf-8")
+            found = Manifest(**json.loads(text))
+            size = self.file.path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            return None
+        is_whole = size == len(_npy_header(self.wanted)) + self.file.nbytes
+        is_other = replace(found, exact=self.wanted.exact, contents=None) != self.wanted
+        return None if is_other or not is_whole else found
+
+    @property
+    def _manifest_file(self) -> Path:
+        return self.folder / "manifest.json"
+
+    def _build(self, on_progress: Progress | None) -> None:
+        path, part = self.file.path, self.file.path.with_name("rows.part")
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+        def show_progress(done: int) -> None:
+            if on_progress:
+                on_progress(f"{self.wanted.key} images", done, self.file.nbytes)
+
+        with locked(_lock_of(self.folder), lambda: show_progress(_size_of(part))):
+            if self.is_there():
+                return  # by the process that was waited for
+            require_space(self.folder, self.file.nbytes, "written", LARGER_DISK)
+            with storage_errors(self._manifest_file):
+                self._manifest_file.unlink(missing_ok=True)  # of what the files held before
+            with whole_file(path, part) as write:
+                write(_npy_header(self.wanted))
+                done = 0
+                for piece in decoded(self.items, self.decoded, self.file.row_shape):
+                    write(piece.data.cast("B"))
+                    done += piece.nbytes
+                    show_progress(done)
+            write_json(self._manifest_file, asdict(self.finished()))
 
 
-def _build(
-    rows: RowFile,
-    manifest: Manifest,
-    items: Sequence[Item],
-    decode: Callable[[Item], NDArray[np.uint8]],
-    on_progress: Progress | None,
-) -> None:
-    folder, part = rows.path.parent, rows.path.with_name("rows.part")
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+class _CacheOfFiles(_Cache[File]):
+    """Rows of which each is a file's: touched files that hold the same need not be decoded."""
 
-    def show_progress(done: int) -> None:
-        if on_progress:
-            on_progress(f"{manifest.key} images", done, rows.nbytes)
+    def __init__(
+        self,
+        wanted: Manifest,
+        items: Sequence[File],
+        decode: Callable[[File], NDArray[np.uint8]],
+    ) -> None:
+        super().__init__(wanted, items, decode)
+        self._contents: dict[File, bytes] = {}
 
-    with locked(_lock_of(folder), lambda: show_progress(_size_of(part))):
-        if _is_finished(folder, manifest):
-            return  # by the process that was waited for
-        require_space(folder, rows.nbytes, "written", LARGER_DISK)
-        with whole_file(rows.path, part) as write:
-            write(_npy_header(manifest))
-            done = 0
-            for piece in decoded(items, decode, rows.row_shape):
-                write(piece.data.cast("B"))
-                done += piece.nbytes
-                show_progress(done)
-        write_json(folder / "manifest.json", asdict(manifest))
+    def is_there(self) -> bool:
+        """As in general; or else by what the files hold, which is noted for the next time."""
+        found = self._found()
+        if found is None or found.exact == self.wanted.exact:
+            return found is not None
+        if found.contents != contents_of(self.items, num_threads()):
+            return False
+        with suppress(StorageError):  # then it is read the next time too
+            write_json(self._manifest_file, asdict(replace(found, exact=self.wanted.exact)))
+        return True
+
+    def finished(self) -> Manifest:
+        """What is written once the rows are, with what the files held just before."""
+        contents = joined_contents(self._contents[file] for file in self.items)
+        return replace(self.wanted, contents=contents)
+
+    def decoded(self, item: File) -> NDArray[np.uint8]:
+        with suppress(OSError):  # of which `decode` has more to say
+            self._contents[item] = content_of(item)
+        return self.decode(item)
 
 
 def _npy_header(manifest: Manifest) -> bytes:

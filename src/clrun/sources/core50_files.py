@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clrun.disk.fingerprints import fingerprint
 from clrun.images.archives import unpack
-from clrun.images.cache import cached_rows
+from clrun.images.cache import cached_images, cached_rows
 from clrun.images.download import Progress
 from clrun.images.files import (
     DamagedFile,
@@ -114,17 +114,16 @@ class Core50Files:
         tree = self.folder / self._image_name
         if tree.is_dir():
             with named_root(self.root):
-                source = fingerprint(f"{tree}/{name}" for name in names)
-                return cached_rows(
-                    key, source, names, shape, FromFolder(tree, self.side), on_progress
-                )
+                files = [f"{tree}/{name}" for name in names]
+                return cached_images(key, files, shape, FromFolder(tree, self.side), on_progress)
         remote = IMAGE_ARCHIVES[self.side]
         self._fetch(remote, download, on_progress)
         archive = self.folder / remote.name
         with named_root(self.root):
-            source = fingerprint([archive]) + "".join(names)
-            from_archive = FromArchive(archive, remote, self.side)
-            return cached_rows(key, source, names, shape, from_archive, on_progress)
+            source, from_archive = fingerprint([archive]), FromArchive(archive, remote, self.side)
+            return cached_rows(
+                key, source, names, shape, from_archive, on_progress, names="".join(names)
+            )
 
     @property
     def _image_name(self) -> str:

@@ -23,10 +23,10 @@ class FromFolder:
     def __init__(self, folder: Path, side: int) -> None:
         self.folder, self.side = folder, side
 
-    def __call__(self, name: str) -> NDArray[np.uint8]:
+    def __call__(self, path: str) -> NDArray[np.uint8]:
         """[3, side, side] uint8"""
-        with open(f"{self.folder}/{name}", "rb") as file:
-            return decode_png(file, name, self.side)
+        with open(path, "rb") as file:
+            return decode_png(file, path.removeprefix(f"{self.folder}/"), self.side)
 
 
 class FromArchive:

@@ -18,6 +18,7 @@ from clrun.sources.labelled_rows import BadRows, LabelledRows, one_line_errors
 from clrun.sources.source import SourceData
 from clrun.sources.statistics import (
     Facts,
+    FactsKey,
     channel_statistics,
     facts_key,
     recall,
@@ -37,7 +38,7 @@ class LabelledFiles:
     """Names and labels are read at once, headers when the shape is asked for, pixels by `load`.
 
     Once loaded, the shape, mean and deviation are remembered: until a file changes, a later start
-    opens no image.
+    opens no image (`images.cache` says what it looks at).
     """
 
     name: str
@@ -107,7 +108,7 @@ class LabelledFiles:
         return f"{self.name}_{'x'.join(str(size) for size in self._shape)}"
 
     @cached_property
-    def _facts_key(self) -> str:
+    def _facts_key(self) -> FactsKey:
         files, rows = self.found
         test = bytes(rows.is_test.to(torch.uint8).tolist())
         with one_line_errors(self.root):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,7 +16,7 @@ from clrun.disk.files import storage_errors, write_json
 from clrun.disk.fingerprints import fingerprint
 from clrun.images.cache import cache_folder
 
-VERSION = 1
+VERSION = 2
 BLOCK_BYTES = 1 << 24
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, pixels in [0, 1]."""
@@ -61,21 +61,33 @@ def known(statistics: Statistics | None) -> Statistics:
     return statistics
 
 
-def facts_key(*parts: object, files: Sequence[Path]) -> str:
+class FactsKey(NamedTuple):
+    """Where facts are remembered, and for which state of the files they are true."""
+
+    name: str
+    exact: str
+    """the exact fingerprint of the files: facts of touched ones are found out again"""
+
+
+def facts_key(*parts: object, files: Sequence[Path]) -> FactsKey:
     """The key of facts that follow from these files and from what is made of them."""
-    return hashlib.sha256(repr((VERSION, *parts, fingerprint(files))).encode()).hexdigest()
+    seen = fingerprint(files)
+    name = hashlib.sha256(repr((VERSION, *parts, seen.usual)).encode()).hexdigest()
+    return FactsKey(name, seen.exact)
 
 
-def recall(key: str) -> Facts | None:
+def recall(key: FactsKey) -> Facts | None:
     """The facts remembered under this key; None if there are none, or they are broken."""
     try:
         found: dict[str, Any] = json.loads(_place(key).read_text())
+        if found.pop("exact") != key.exact:
+            return None
         return Facts(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def remember(key: str, facts: Facts) -> None:
+def remember(key: FactsKey, facts: Facts) -> None:
     """Write the facts beside the image cache, whole or not at all.
 
     Raises:
@@ -84,8 +96,8 @@ def remember(key: str, facts: Facts) -> None:
     place = _place(key)
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    write_json(place, asdict(facts))
+    write_json(place, {"exact": key.exact, **asdict(facts)})
 
 
-def _place(key: str) -> Path:
-    return cache_folder() / "facts" / f"{key}.json"
+def _place(key: FactsKey) -> Path:
+    return cache_folder() / "facts" / f"{key.name}.json"
