@@ -55,5 +55,6 @@ class NonFiniteLoss(ClrunError):
 
 def did_you_mean(word: str, allowed: Sequence[str]) -> str:
     """ " Did you mean 'x'?" for the closest allowed word, or an empty string."""
-    close = get_close_matches(str(word), [str(option) for option in allowed], n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    options = {str(option).lower(): option for option in allowed}
+    close = get_close_matches(str(word).lower(), list(options), n=1)
+    return f" Did you mean '{options[close[0]]}'?" if close else ""

@@ -26,7 +26,7 @@ UNKNOWN = [
     ("eval.every=3", "eval.every=3", "Keys: stream,"),
     ("storage_policy.adaptive=true", "storage_policy.adaptive=true", "'adaptive_size'"),
     ("selection.layer=output", "selection.layer=output", "Keys: "),
-    ("+plugin=si", "plugin=", "Keys: seed,"),
+    ("+plugin=si", "+plugin=si", "strategy.plugins="),
     ("hydra.run.dri=x", "hydra.run.dri", ""),
     ("strategy=repaly", "strategy=repaly", "Did you mean 'replay'?"),
     ("benchmark=mnist", "benchmark=mnist", "Did you mean 'split_mnist'?"),

@@ -26,7 +26,9 @@ def main(argv: Sequence[str]) -> int:
         prog="clrun help", description="Explain verbs, groups and options: their keys and bounds."
     )
     parser.add_argument("word", nargs="*", help="GROUP=OPTION, GROUP or a verb")
-    parser.add_argument("--config-dir", action="append", default=[], help="a folder of your own")
+    parser.add_argument(
+        "--config-dir", "-cd", action="append", default=[], help="a folder of your own"
+    )
     arguments = parser.parse_args(argv)
     folders = [Path(folder) for folder in arguments.config_dir]
     for folder in folders:
@@ -104,7 +106,7 @@ def _option(group: str, name: str, folders: Sequence[Path]) -> Iterator[str]:
         chosen = ", ".join(f"{other}={choice}" for other, choice in option.choices.items())
         yield from wrapped(f"Chooses {chosen}; the command line still wins.", 2)
     if group == PLUGINS:
-        yield from wrapped(f"Add it with strategy.plugins=[{{name: {name}, KEY: VALUE}}].", 2)
+        yield from wrapped(f"Add it with 'strategy.plugins=[{{name: {name}, KEY: VALUE}}]'.", 2)
     if group == RECIPES:
         keys = list(_keys_of_a_recipe(option, folders))
     else:

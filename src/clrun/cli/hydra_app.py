@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from clrun.cli.help import help_text
 from clrun.cli.hydra_errors import explained_errors
-from clrun.cli.request import Request, names, parse
+from clrun.cli.request import Request, names, parse, parsed
+from clrun.config.choices import require_choices
 from clrun.config.compose import Composed, compose_checked, compose_tree, version_base
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
@@ -49,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
             print(text)
             return 0
         if request.only_shows:
+            if not request.arguments.shell_completion:
+                require_choices(parsed(request.overrides))
             return _hydra(request, _nothing_to_run)
         if request.arguments.multirun:
             return _sweep(request)

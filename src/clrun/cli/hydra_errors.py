@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from clrun.config.meant import plugin_of
+from clrun.config.usual_names import usual_option
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -26,7 +28,7 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         return _unknown_option(error)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read. Write KEY=VALUE; quote what has special signs."
+        return _unreadable(str(error.override))
     text = re.sub(r"\s+", " ", str(error).strip())
     ambiguous = re.match(r"Ambiguous value for argument '(.*?)' 1", text)
     if ambiguous:
@@ -39,7 +41,14 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
 def _unknown_option(error: MissingConfigException) -> str:
     group, _, name = str(error.missing_cfg_file or "").rpartition("/")
     names = sorted(error.options or [])
-    return (
-        f"{group}={name}: there is no such option.{did_you_mean(name, names)} "
-        f"Options: {', '.join(names)}."
-    )
+    words = usual_option(group, name) or (plugin_of(name) if group == "strategy" else None)
+    guess = f" Write {words}." if words else did_you_mean(name, names)
+    return f"{group}={name}: there is no such option.{guess} Options: {', '.join(names)}."
+
+
+def _unreadable(override: str) -> str:
+    """The line for an override that is not in Hydra's grammar."""
+    key, _, value = override.partition("=")
+    if value.startswith("~"):
+        return f"{override}: Hydra reads ~ in quotes only. Write \"{key}='{value}'\"."
+    return f"{override}: cannot be read. Quote it twice if it is a text: \"{key}='{value}'\"."

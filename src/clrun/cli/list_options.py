@@ -19,7 +19,9 @@ def main(argv: Sequence[str]) -> int:
         prog="clrun list", description="What can be chosen, one line each: GROUP=OPTION."
     )
     parser.add_argument("group", nargs="*", help=f"one or more of: {', '.join(LISTED)}")
-    parser.add_argument("--config-dir", action="append", default=[], help="a folder of your own")
+    parser.add_argument(
+        "--config-dir", "-cd", action="append", default=[], help="a folder of your own"
+    )
     arguments = parser.parse_args(argv)
     groups = [_group(word) for word in arguments.group] or list(LISTED)
     for position, group in enumerate(groups):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,13 +11,17 @@ from importlib import import_module
 from clrun.cli.verbs import VERBS
 from clrun.errors import ClrunError
 
+CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
+"""Hydra's options that have a value, as far as verbs take them too."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see clrun.errors)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
+    debug = "--debug" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
     words = [word for word in words if word != "--debug"]
     try:
+        words = _verb_first(words)
         if words and words[0] in VERBS:
             return int(import_module(VERBS[words[0]].module).main(words[1:]))
         from clrun.cli import hydra_app  # Hydra takes 0.3 s to import
@@ -32,6 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         hint = "" if debug else " (--debug shows the traceback)"
         return _failed(f"{type(error).__name__}: {error}{hint}", 1, debug)
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """The words with their verb before the --config-* options, which people type in both orders."""
+    if words[:1] == ["--version"]:  # Hydra's own would be Hydra's version
+        return ["version", *words[1:]]
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        has_value = words[place] in CONFIG_OPTIONS
+        place += 2 if has_value else 1
+    if place and place < len(words) and words[place] in (*VERBS, "run"):
+        return [words[place], *words[:place], *words[place + 1 :]]
+    return words
 
 
 def _failed(message: str, code: int, debug: bool) -> int:

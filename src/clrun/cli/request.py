@@ -11,9 +11,11 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
+from clrun.cli.misread import require_overrides, unknown_option
 from clrun.config.sources import RECIPES
-from clrun.errors import ConfigError, did_you_mean
+from clrun.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +59,9 @@ def parse(argv: Sequence[str]) -> Request:
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
     known = [option for action in parser._actions for option in action.option_strings]
-    for word in argv:
-        name = word.partition("=")[0]
-        if word.startswith("-") and name not in known:
-            guess = did_you_mean(name, known)
-            raise ConfigError(f"{word}: there is no such option.{guess} See clrun --hydra-help.")
+    for position, word in enumerate(argv):
+        if word.startswith("-") and word.partition("=")[0] not in known:
+            raise ConfigError(unknown_option(word, argv[position + 1 :], known))
     words = [re.sub(rf"^\+{RECIPES}=", f"{RECIPES}=", word) for word in argv]
     arguments = parser.parse_intermixed_args(words)
     if getattr(arguments, "experimental_rerun", None) is not None:
@@ -70,6 +70,8 @@ def parse(argv: Sequence[str]) -> Request:
             "Use --config-path RUN/.hydra --config-name config."
         )
     overrides = list(arguments.overrides)
+    require_overrides(overrides)
+    _require_companions(arguments)
     rest = list(words)
     for override in overrides:
         rest.remove(override)
@@ -77,10 +79,23 @@ def parse(argv: Sequence[str]) -> Request:
     return Request(arguments=arguments, overrides=tuple(overrides), words=(*rest, *overrides))
 
 
+def _require_companions(arguments: argparse.Namespace) -> None:
+    """Refuse what has no effect alone: Hydra would run without it, or end in a traceback."""
+    shows = arguments.cfg or arguments.help
+    if arguments.resolve and not shows:
+        raise ConfigError("--resolve: only --cfg and --help show anything to resolve.")
+    if arguments.package is not None and not arguments.cfg:
+        raise ConfigError(f"--package={arguments.package}: only --cfg shows a package of keys.")
+
+
 def names(overrides: Sequence[str], key: str) -> bool:
     """Whether one of these overrides sets this key."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return any(override.key_or_group == key for override in parsed)
+    return any(override.key_or_group == key for override in parsed(overrides))
+
+
+def parsed(overrides: Sequence[str]) -> list[Override]:
+    """The overrides as Hydra's grammar reads them."""
+    return OverridesParser.create().parse_overrides(list(overrides))
 
 
 def _absolute(words: Sequence[str]) -> list[str]:

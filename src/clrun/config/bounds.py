@@ -57,12 +57,12 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def _bytes(value: Any) -> Any:
-    """Bytes from "64MB", "1.5 GB" or "64MiB"; anything else as it is."""
-    written = isinstance(value, str) and re.fullmatch(
-        r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", value.strip().lower()
-    )
-    if not written:
+    """Bytes from "64MB", "1.5 GB" or "64MiB"; what is no text, as it is."""
+    if not isinstance(value, str):
         return value
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", value.strip().lower())
+    if not written:
+        raise ValueError("must be a number of bytes, at least 1, e.g. 64MB")
     number, unit, binary = written.groups()
     power = 1024 ** "_kmgt".index(unit or "_") if binary else UNITS[unit]
     return round(float(number) * power)

@@ -17,6 +17,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from clrun.config.choices import require_choices
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import extra_folders, register
 from clrun.config.sources import GROUPS, RECIPES, conf_root
@@ -55,6 +56,7 @@ def compose_tree(
     """
     register()
     register_resolvers()
+    require_choices(OverridesParser.create().parse_overrides(list(overrides)))
     where = str((config_path or conf_root()).resolve())
     with (
         extra_folders(config_dirs),

@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from clrun.config.meant import meant
+from clrun.config.usual_names import usual_value
 from clrun.errors import did_you_mean
 
 
@@ -18,7 +20,7 @@ def unknown_keys(
     """A line for each key of `given` that nothing reads; `guess` replaces our own guess."""
     return [
         f"{prefix}{key}={shown(given[key])}: there is no such key."
-        f"{did_you_mean(key, allowed) if guess is None else guess} Keys: {', '.join(allowed)}."
+        f"{meant(prefix, key, allowed) if guess is None else guess} Keys: {', '.join(allowed)}."
         for key in given
         if key not in allowed
     ]
@@ -104,12 +106,14 @@ def _told(key: str, error: ValidationError) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
         place = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
-        reasons.setdefault(f"{key}{place}={shown(detail['input'])}", []).append(_reason(detail))
+        reasons.setdefault(f"{key}{place}={shown(detail['input'])}", []).append(
+            _reason(key, detail)
+        )
     lines = [f"{place}: {' or '.join(dict.fromkeys(found))}" for place, found in reasons.items()]
     return [line if line.endswith("?") else f"{line}." for line in lines]
 
 
-def _reason(detail: Any) -> str:
+def _reason(key: str, detail: Any) -> str:
     """What is allowed, in the user's words."""
     context = detail.get("ctx", {})
     value = detail["input"]
@@ -124,20 +128,22 @@ def _reason(detail: Any) -> str:
             return f"must be at most {context['le']:g}"
         case "literal_error":
             allowed = [option.strip(" '") for option in _options(context["expected"])]
-            return f"must be one of {', '.join(allowed)}.{did_you_mean(value, allowed)}".rstrip(".")
+            usual = usual_value(value, allowed)
+            guess = f" Did you mean '{usual}'?" if usual else did_you_mean(value, allowed)
+            return f"must be one of {', '.join(allowed)}.{guess}".rstrip(".")
         case "value_error":
             return str(context["error"])
         case "too_short":
             return f"must have at least {context['min_length']} items"
         case _:
-            return _type_reason(detail["type"], value)
+            return _type_reason(key, detail["type"], value)
 
 
 def _options(expected: str) -> list[str]:
     return expected.replace(" or ", ", ").split(",")
 
 
-def _type_reason(kind: str, value: Any) -> str:
+def _type_reason(key: str, kind: str, value: Any) -> str:
     """What is allowed, of a value whose type is wrong."""
     if kind.startswith("int") and isinstance(value, float) and value.is_integer():
         return f"must be a whole number: write {int(value)}"
@@ -151,5 +157,5 @@ def _type_reason(kind: str, value: Any) -> str:
         "finite": "a finite number",
     }
     if kind.startswith("string") and isinstance(value, int | float):
-        return f"must be text, and this is a number: quote it twice, \"'{shown(value)}'\""
+        return f"must be text. Quote it twice: \"{key}='{shown(value)}'\""
     return f"must be {wanted.get(kind.partition('_')[0], kind.replace('_', ' '))}"
