@@ -516,7 +516,7 @@ def test_an_options_shape_is_known_without_its_data(option):
         ({"jitter": [0.1, 0, 0, 0]}, r"jitter=\[0\.1,0,0,0\]: augment=none does not read it"),
         ({"augment": "jitter", "jitter": [0.1]}, r"jitter=\[0\.1\]: must be four numbers"),
         ({"augment": "jitter", "jitter": [0, 0, 0, 0.6]}, "hue at most 0.5"),
-        ({"data_root": " "}, "data_root='': names no folder"),
+        ({"data_root": " "}, "data_root= : names no file or folder"),
         ({"validation_fraction": 1.0}, "must be below 1"),
         ({"image_size": 0}, "must be at least 1"),
         ({"limit_per_class": 0}, "must be at least 1"),
