@@ -103,3 +103,26 @@ def test_a_recorder_that_goes_on_from_a_state_writes_the_same_lines(raw_log, not
 
     again = read_raw_log(tmp_path / "cut.jsonl")
     assert [{**x, "seconds": 0} for x in again] == [{**x, "seconds": 0} for x in whole]
+
+
+def test_progress_goes_by_updates_where_their_number_is_known(raw_log, noted):
+    counted = Recorder(raw_log, noted, Cost(), experiences=2, epochs=3, log_every=1, updates=8)
+
+    train(counted, [1.0, 1.0])
+    train(counted, [1.0] * 6, experience=1)
+
+    assert [pace.done for pace in noted.paces] == [n / 8 for n in range(1, 9)]
+
+
+def test_progress_goes_by_experiences_where_their_number_is_not_known(raw_log, noted):
+    train(recorder(raw_log, noted, log_every=1), [1.0, 1.0])
+
+    assert [pace.done for pace in noted.paces] == pytest.approx([1 / 12, 1 / 6])
+
+
+def test_more_updates_than_were_expected_are_no_more_than_all(raw_log, noted):
+    counted = Recorder(raw_log, noted, Cost(), experiences=1, epochs=1, log_every=1, updates=1)
+
+    train(counted, [1.0, 1.0])
+
+    assert [pace.done for pace in noted.paces] == [1.0, 1.0]

@@ -36,10 +36,13 @@ class Recorder:
         experiences: int,
         epochs: int,
         log_every: int,
+        updates: int | None = None,
         sinks: Sequence[Sink] = (),
     ) -> None:
+        """`updates`: how many the whole run will make, where that is known."""
         self.raw_log, self.display, self.cost, self.sinks = raw_log, display, cost, sinks
         self.experiences, self.epochs, self.log_every = experiences, epochs, log_every
+        self.updates = updates
         self.meter = Meter()
         self._experience = 0  # of the updates in the meter
 
@@ -94,14 +97,20 @@ class Recorder:
                 raise NonFiniteLoss(update.loss, self._experience, step.epoch, step.iteration)
 
     def _pace(self, experience: int, step: Step, loss: float, accuracy: float) -> Pace:
-        within = (step.epoch + (step.iteration + 1) / step.iterations) / self.epochs
         return Pace(
             experience=experience,
             experiences=self.experiences,
             epoch=step.epoch,
             epochs=self.epochs,
-            done=(experience + within) / self.experiences,
+            done=self._share_done(experience, step),
             loss=loss,
             accuracy=accuracy,
             images=self.cost.patterns_seen,
         )
+
+    def _share_done(self, experience: int, step: Step) -> float:
+        """How much of all training is over, in [0, 1]; all experiences are as long if need be."""
+        if self.updates:
+            return min(self.cost.train_steps / self.updates, 1.0)
+        within = (step.epoch + (step.iteration + 1) / step.iterations) / self.epochs
+        return (experience + within) / self.experiences

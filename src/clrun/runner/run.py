@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clrun.console.display import Display, SilentDisplay
+from clrun.errors import ConfigError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
 from clrun.profiling.peaks import peak_bytes
@@ -17,6 +18,7 @@ from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder
 from clrun.records.run_record import ended, started
+from clrun.runner.ahead import updates_ahead
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals
@@ -28,6 +30,10 @@ from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
 from clrun.streams.fingerprint import fingerprint
+
+COUNTED_EXPERIENCES = 1000
+"""To count the updates of an experience takes up to a few milliseconds; progress is then shown by
+updates, else by experiences."""
 
 log = logging.getLogger("clrun")
 
@@ -97,8 +103,20 @@ def _begun(
         experiences=len(stream),
         epochs=prepared.keys.train_epochs,
         log_every=prepared.config.root.log_every,
+        updates=None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream)),
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
+
+
+def _updates(prepared: Prepared, experiences: int) -> int | None:
+    """How many updates there will be, if that is known; of a long stream nobody waits for it."""
+    if experiences > COUNTED_EXPERIENCES:
+        return None
+    try:
+        updates = updates_ahead(prepared.config, prepared.data)
+    except ConfigError:  # of minibatches that cannot be made up, which the run itself says
+        return None
+    return None if updates is None else sum(updates)
 
 
 def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause: Pause) -> Results:
