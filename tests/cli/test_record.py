@@ -79,6 +79,25 @@ def test_other_data_have_another_fingerprint_and_another_hash(
     assert here["config_hash"] != there["config_hash"]
 
 
+def test_every_record_of_classes_has_their_names(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).integers(0, 255, (30, 8, 8), dtype=np.uint8)
+    np.savez(workplace / "data.npz", x=x, y=np.array(["emu", "cat", "dog"] * 10))
+    order = "benchmark.class_order=[emu,cat,dog]"
+    words = ("benchmark=npz", "benchmark.data_root=data.npz", order, "hydra.run.dir=run")
+
+    assert start(workplace, monkeypatch, *QUICK, *words) == 0
+
+    log = (workplace / "run" / "metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    results = json.loads((workplace / "run" / "results.json").read_text())
+    assert results["class_names"] == ["cat", "dog", "emu"]
+    assert record(workplace / "run")["data"]["class_names"] == ["cat", "dog", "emu"]
+    learnt = [x["class_names"] for x in lines if x["kind"] == "experience"]
+    assert learnt == [["emu"], ["cat"], ["dog"]]
+
+
 def test_what_came_from_the_environment_is_recorded_as_what_it_was(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

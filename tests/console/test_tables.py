@@ -27,6 +27,7 @@ def text_of(*what, width: int = 200) -> str:
 def results(matrix, **changes) -> Results:
     usual = {
         "config_hash": "0123456789ab",
+        "class_names": [],
         "experiences": [],
         "accuracy_matrix": matrix,
         "class_accuracy": [],

@@ -19,6 +19,7 @@ MATRICES = st.integers(1, 5).flatmap(
 def results(**changes) -> Results:
     usual = {
         "config_hash": "0123456789ab",
+        "class_names": ["cat", "dog"],
         "experiences": [{"classes": [0, 1], "train_rows": 4, "test_rows": 2}],
         "accuracy_matrix": [[0.5, None], [0.25, 1.0]],
         "class_accuracy": [[0.5, 0.5], [0.0, 1.0]],

@@ -64,6 +64,43 @@ def test_folders_become_a_stream_of_one_class_each(photos):
         assert len(experience.test.y) == 2
 
 
+@pytest.mark.parametrize("order", ["[cow,ant,bee]", "[2,0,1]", "['cow',ant,bee]"])
+def test_the_order_of_classes_is_given_by_their_names_or_numbers(photos, order):
+    given = ("benchmark=folder", f"benchmark.data_root={photos}", f"benchmark.class_order={order}")
+
+    assert classes(made(*given).load(seed=0)) == [(2,), (0,), (1,)]
+
+
+def test_names_that_are_numbers_order_classes_too(tmp_path):
+    x, y = np.zeros((9, 2, 2), np.uint8), np.repeat([3, 43, 5], 3)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    given = ("benchmark=npz", f"benchmark.data_root={tmp_path}/data.npz")
+
+    by_name = made(*given, "benchmark.class_order=[43,3,5]").load(seed=0)
+    by_number = made(*given, "benchmark.class_order=[2,0,1]").load(seed=0)
+
+    assert by_name.class_names == ("3", "5", "43")
+    assert classes(by_name) == classes(by_number) == [(2,), (0,), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("order", "line"),
+    [
+        ("[cow,ant,bea]", "there is no class bea. Did you mean 'bee'? The classes: ant, bee, cow."),
+        ("[cow,ant]", "must name each of the 3 classes exactly once."),
+        ("[cow,ant,ant]", "must name each of the 3 classes exactly once."),
+        ("[0,1]", "must name each class from 0 to 2 exactly once."),
+    ],
+)
+def test_an_order_that_is_none_of_the_classes_is_refused(photos, order, line):
+    given = ("benchmark=folder", f"benchmark.data_root={photos}", f"benchmark.class_order={order}")
+
+    with pytest.raises(ConfigError) as refused:
+        made(*given)
+
+    assert str(refused.value) == f"benchmark.class_order={order}: {line}"
+
+
 def test_all_seeds_are_tested_on_the_same_images(photos):
     split = made(
         "benchmark=folder",

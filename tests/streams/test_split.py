@@ -188,6 +188,12 @@ def test_a_listed_order_and_counts_are_followed_and_labels_keep_their_numbers():
     assert [e.classes for e in benchmark] == [(9,), (7, 8), (0, 1, 2, 3, 4, 5, 6)]
 
 
+def test_a_published_sets_classes_may_be_ordered_by_name():
+    named = load(class_order=["9", *"876543210"], n_experiences=3, classes_per_experience=[1, 2, 7])
+
+    assert [e.classes for e in named] == [(9,), (7, 8), (0, 1, 2, 3, 4, 5, 6)]
+
+
 def test_a_shuffled_order_follows_the_runs_seed_or_its_own():
     by_run = [[e.classes for e in load(seed, class_order="shuffled")] for seed in (1, 1, 2)]
     by_itself = [

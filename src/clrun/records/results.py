@@ -22,6 +22,8 @@ class Results:
 
     schema: int = 1
     config_hash: str
+    class_names: list[str]
+    """Of classes 0, 1, 2, ..., as every number of a class here and in metrics.jsonl means them."""
     experiences: list[dict[str, Any]]
     """For each: its classes, training rows and test rows."""
     accuracy_matrix: list[list[float | None]]

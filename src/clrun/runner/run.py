@@ -82,10 +82,14 @@ def run(
     return results
 
 
-def _data(prepared: Prepared) -> dict[str, str]:
-    """Where the data are looked for, and what tells them from others."""
+def _data(prepared: Prepared) -> dict[str, Any]:
+    """Where the data are looked for, what tells them from others, and what their classes are."""
     given = prepared.config.nodes["benchmark"].values.get("data_root")
-    return {"root": str(data_folder(given)), "fingerprint": fingerprint(prepared.data)}
+    return {
+        "root": str(data_folder(given)),
+        "fingerprint": fingerprint(prepared.data),
+        "class_names": list(prepared.data.class_names),
+    }
 
 
 def _begun(
@@ -140,6 +144,7 @@ def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause
             "experience",
             index,
             classes=list(experience.classes),
+            class_names=[benchmark.class_names[label] for label in experience.classes],
             train_rows=len(experience.train.y),
             wall_seconds=state.cost.experience_seconds(),
         )

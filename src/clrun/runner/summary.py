@@ -33,6 +33,7 @@ def summary(prepared: Prepared, state: RunState) -> Results:
     memory = json_keys(strategy.memory_rows())
     return Results(
         config_hash=prepared.config.hash(),
+        class_names=list(benchmark.class_names),
         experiences=[
             {"classes": list(e.classes), "train_rows": len(e.train.y), "test_rows": size}
             for e, size in zip(benchmark.experiences, sizes, strict=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clrun.errors import did_you_mean
+
 DRAWN = ("nic", "online", "blurry", "long_tailed", "repetition", "permuted")
 """The scenarios that follow the seed of the class order, even where that order is given."""
 
@@ -77,18 +79,46 @@ def num_sessions(
     return sessions
 
 
+def numbered_order(
+    class_order: str | Sequence[int | str], class_names: Sequence[str]
+) -> str | list[int]:
+    """An order whose classes may be given by name, by number.
+
+    Whole numbers that are no numbers of classes are names, where classes have such.
+
+    Raises:
+        ValueError: a name is that of no class, or not each class is named once.
+    """
+    if isinstance(class_order, str):
+        return class_order
+    number = {name: k for k, name in enumerate(class_names)}
+    names = [str(given) for given in class_order]
+    numbers = [given for given in class_order if isinstance(given, int)]
+    if len(numbers) == len(names) and (
+        number.keys().isdisjoint(names) or set(numbers) <= set(number.values())
+    ):
+        return numbers
+    for name in names:
+        if name not in number:
+            guess = did_you_mean(name, class_names)
+            raise ValueError(
+                f"class_order={typed(class_order)}: there is no class {name}.{guess} "
+                f"The classes: {_some(class_names)}."
+            )
+    if sorted(names) != sorted(class_names):
+        raise ValueError(_not_each_once(class_order, len(class_names)))
+    return [number[name] for name in names]
+
+
 def check_class_order(
-    class_order: str | Sequence[int],
+    class_order: str | Sequence[int | str],
     class_order_seed: int | None,
     num_classes: int,
     scenario: str,
 ) -> None:
     """Raise ValueError if the order is not a permutation, or a seed is given that nothing reads."""
-    if not isinstance(class_order, str) and sorted(class_order) != list(range(num_classes)):
-        raise ValueError(
-            f"class_order={typed(class_order)}: must name each class from 0 to "
-            f"{num_classes - 1} exactly once."
-        )
+    if not isinstance(class_order, str):
+        _check_listed_order(class_order, num_classes)
     if class_order_seed is not None and class_order != "shuffled" and scenario not in DRAWN:
         raise ValueError(
             f"class_order_seed={class_order_seed}: class_order=shuffled reads it, and so do the "
@@ -96,8 +126,27 @@ def check_class_order(
         )
 
 
+def _check_listed_order(class_order: Sequence[int | str], num_classes: int) -> None:
+    numbers = sorted(given for given in class_order if isinstance(given, int))
+    if len(numbers) < len(class_order):  # by name: which there are is known later
+        if len(set(class_order)) < len(class_order) or len(class_order) != num_classes:
+            raise ValueError(_not_each_once(class_order, num_classes))
+    elif numbers != list(range(num_classes)):
+        raise ValueError(
+            f"class_order={typed(class_order)}: must name each class from 0 to "
+            f"{num_classes - 1} exactly once."
+        )
+
+
+def _not_each_once(class_order: Sequence[int | str], num_classes: int) -> str:
+    return (
+        f"class_order={typed(class_order)}: must name each of the {num_classes} classes exactly "
+        "once."
+    )
+
+
 def check_every_class_everywhere(
-    class_order: str | Sequence[int],
+    class_order: str | Sequence[int | str],
     first_experience_classes: int | None,
     classes_per_experience: Sequence[int] | None,
     scenario: str,
@@ -149,9 +198,16 @@ def _after_the_first(num_classes: int, n_experiences: int, first: int) -> tuple[
     return (first, *[(num_classes - first) // others for _ in range(others)])
 
 
-def typed(values: Sequence[float]) -> str:
+def typed(values: Sequence[float | str]) -> str:
     """A list as it is typed on the command line."""
-    return f"[{','.join(f'{value:g}' for value in values)}]"
+    words = (value if isinstance(value, str) else f"{value:g}" for value in values)
+    return f"[{','.join(words)}]"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Twenty of them, and how many more there are."""
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more
 
 
 def _listed(values: object) -> str:

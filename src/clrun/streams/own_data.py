@@ -47,7 +47,8 @@ class OwnData:
     def __init__(self, config: OwnKeys, source: OwnSource) -> None:
         rows = source.rows
         try:
-            keys = config.resolved(len(rows.class_names), rows.num_experiences)
+            keys = config.numbered(rows.class_names)
+            keys = keys.resolved(len(rows.class_names), rows.num_experiences)
         except ValueError as error:
             raise ConfigError(f"benchmark.{error}") from None
         given = partial(as_given, keys, rows) if keys.scenario == "given" else None

@@ -18,7 +18,7 @@ from clrun.streams.class_counts import class_counts
 
 
 def arrange_classes(
-    num_classes: int, class_order: str | Sequence[int], rng: Generator
+    num_classes: int, class_order: str | Sequence[int | str], rng: Generator
 ) -> tuple[int, ...]:
     """The order in which the classes come: `fixed` (ascending), `shuffled`, or as listed."""
     if class_order == "fixed":
@@ -26,7 +26,7 @@ def arrange_classes(
     if class_order == "shuffled":
         return tuple(torch.randperm(num_classes, generator=rng).tolist())
     assert not isinstance(class_order, str), class_order
-    return tuple(class_order)
+    return tuple(int(label) for label in class_order)
 
 
 def class_groups(

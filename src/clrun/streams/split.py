@@ -70,6 +70,10 @@ class Split:
         self, config: SplitKeys, source: Source, partition: PartitionRule | None = None
     ) -> None:
         """`partition` puts rows into experiences, the keys of `config` if it is left out."""
+        try:
+            config = config.numbered(source.class_names)
+        except ValueError as error:
+            raise ConfigError(f"benchmark.{error}") from None
         self.config, self.source = config, source
         self.root = data_folder(config.data_root)  # absolute now, whatever folder comes later
         place = f"data_root={self.root}"

@@ -5,10 +5,12 @@ Read while a configuration is checked, so nothing here imports torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import Self
 
 from clrun.config.bounds import Count, FilePath, Fraction, NonNegative, Share
 from clrun.config.keys import Keys
@@ -18,6 +20,7 @@ from clrun.streams.class_counts import (
     check_every_class_everywhere,
     class_counts,
     num_sessions,
+    numbered_order,
     typed,
 )
 
@@ -59,7 +62,7 @@ class SplitKeys(Keys):
 
     scenario: Scenario
     n_experiences: Count
-    class_order: Literal["fixed", "shuffled"] | list[int]
+    class_order: Literal["fixed", "shuffled"] | list[int | str]
     class_order_seed: int | None
     first_experience_classes: Count | None
     classes_per_experience: list[Count] | None
@@ -98,6 +101,15 @@ class SplitKeys(Keys):
     def is_online_stream(self) -> bool:
         """Whether each experience is seen as a minibatch."""
         return self.scenario == "online"
+
+    def numbered(self, class_names: Sequence[str]) -> Self:
+        """These keys with a class order that is given by names as one of numbers.
+
+        Raises:
+            ValueError: it names a class that there is not.
+        """
+        order: Any = numbered_order(self.class_order, class_names)
+        return self if order == self.class_order else replace(self, class_order=order)
 
     def check_classes(self, num_classes: int) -> None:
         """Raise ValueError unless the stream can be cut from so many classes."""
