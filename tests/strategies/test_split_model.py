@@ -120,6 +120,17 @@ def test_a_named_parameter_is_frozen_with_all_before_it():
     assert built.frozen(0)
 
 
+@pytest.mark.parametrize("number", [11, 19])
+def test_null_freezes_all_of_the_lower_part_wherever_the_cut_is(number):
+    built = halves(mobilenet(), latent_layer_num=number, freeze_from=0, freeze_below_layer=None)
+
+    built.enter(0)
+
+    frozen = names(built.model, trainable=False)
+    assert frozen == [name for name, _ in built.model.named_parameters() if "lat_" in name]
+    assert built.frozen(0)
+
+
 def test_a_named_layer_is_the_first_that_goes_on_learning():
     built = halves(mobilenet(), freeze_from=0, freeze_below_layer="lat_features.19.bn")
 

@@ -126,10 +126,12 @@ def _require_head_above(parts: Cut, last: nn.Linear, keys: SplitModelKeys) -> No
 
 def _to_freeze(model: nn.Module, parts: Cut, keys: SplitModelKeys) -> list[nn.Parameter]:
     """The lower part's parameters below `freeze_below_layer`: up to a parameter, including it, or
-    up to a layer, leaving it out."""
+    up to a layer, leaving it out; all of them where the key is null."""
     name = keys.freeze_below_layer
     lower = {id(parameter) for parameter in parts.lower.parameters()}
     if name == MOBILENET_LAYERS["freeze_below_layer"] and not isinstance(model, MobilenetV1):
+        name = None
+    if name is None:
         return [p for p in parts.lower.parameters() if p.requires_grad]
     _require_mobilenet_layer_below(model, name)
     trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -157,5 +159,6 @@ def _require_mobilenet_layer_below(model: nn.Module, name: str) -> None:
     if last < int(number) < last + 1 + len(model.end_features):
         raise ConfigError(
             f"strategy.freeze_below_layer={name}: lies above the latent layer, which is "
-            f"{last} (strategy.latent_layer_num). Use e.g. lat_features.{last}."
+            f"{last} (strategy.latent_layer_num). Use e.g. lat_features.{last}, or null for all of "
+            "the lower part."
         )
