@@ -114,13 +114,13 @@ from clrun.strategies.device_patterns import shuffled
 from clrun.strategies.learner import Learner
 from clrun.strategies.naive import Naive
 from clrun.strategies.places import places
-from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.step import START
 
 
 class Twice(Naive):
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         pass
 
     def learn(self, experience, start=START):

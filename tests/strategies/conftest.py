@@ -94,7 +94,7 @@ def trial() -> Callable[..., Trial]:
 
 
 NUM_CLASSES = 6
-SHARED_KEYS: dict[str, Any] = {
+DESCENT_KEYS: dict[str, Any] = {
     "lr": 0.1,
     "momentum": 0.0,
     "l2": 0.0,
@@ -112,9 +112,9 @@ SHARED_KEYS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def shared_keys() -> dict[str, Any]:
-    """A value for each key that all strategies have."""
-    return SHARED_KEYS
+def descent_keys() -> dict[str, Any]:
+    """A value for each key of descent."""
+    return DESCENT_KEYS
 
 
 @pytest.fixture(scope="session")

@@ -395,10 +395,10 @@ def test_its_penalty_is_above_zero_from_the_second_update_of_the_second_experien
     assert strategy.learner.plugins[0].penalty().item() > 0
 
 
-def test_it_beats_naive_which_does_not_know_it(on_digits, parts_of, shared_keys):
+def test_it_beats_naive_which_does_not_know_it(on_digits, parts_of, descent_keys):
     benchmark = digits()
     strategy = on_digits(benchmark, ewc_lambda=1.0)
-    keys = {**shared_keys, "lr": 0.05, "momentum": 0.9, "train_epochs": 4}
+    keys = {**descent_keys, "lr": 0.05, "momentum": 0.9, "train_epochs": 4}
     naive = Naive(
         Naive.Config(**keys),
         parts_of(model=mlp(benchmark.shape), transform=benchmark.transform, num_classes=10),

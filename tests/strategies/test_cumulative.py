@@ -4,12 +4,12 @@ from clrun.strategies.cumulative import Cumulative
 from clrun.strategies.naive import Naive
 
 
-def cumulative(shared_keys, parts, **changes) -> Cumulative:
-    return Cumulative(Cumulative.Config(**{**shared_keys, **changes}), parts)
+def cumulative(descent_keys, parts, **changes) -> Cumulative:
+    return Cumulative(Cumulative.Config(**{**descent_keys, **changes}), parts)
 
 
-def test_each_experience_trains_on_all_rows_so_far(shared_keys, parts_of, numbered, recording):
-    strategy = cumulative(shared_keys, parts_of(transform=recording))
+def test_each_experience_trains_on_all_rows_so_far(descent_keys, parts_of, numbered, recording):
+    strategy = cumulative(descent_keys, parts_of(transform=recording))
     trained = []
 
     for index in range(3):
@@ -21,8 +21,8 @@ def test_each_experience_trains_on_all_rows_so_far(shared_keys, parts_of, number
     assert trained == [first, first + second, first + second + third]
 
 
-def test_labels_stay_with_their_rows(shared_keys, parts_of, numbered, reader):
-    strategy = cumulative(shared_keys, parts_of(model=reader))
+def test_labels_stay_with_their_rows(descent_keys, parts_of, numbered, reader):
+    strategy = cumulative(descent_keys, parts_of(model=reader))
     list(strategy.learn(numbered(0)))
 
     steps = list(strategy.learn(numbered(1)))
@@ -30,17 +30,17 @@ def test_labels_stay_with_their_rows(shared_keys, parts_of, numbered, reader):
     assert all(int(step.correct) == step.patterns for step in steps)
 
 
-def test_the_first_experience_is_naive_training(shared_keys, parts_of, numbered):
-    strategy = cumulative(shared_keys, parts_of(), train_epochs=2)
-    naive = Naive(Naive.Config(**{**shared_keys, "train_epochs": 2}), parts_of())
+def test_the_first_experience_is_naive_training(descent_keys, parts_of, numbered):
+    strategy = cumulative(descent_keys, parts_of(), train_epochs=2)
+    naive = Naive(Naive.Config(**{**descent_keys, "train_epochs": 2}), parts_of())
 
     losses = [float(step.loss) for step in strategy.learn(numbered(0))]
 
     assert losses == [float(step.loss) for step in naive.learn(numbered(0))]
 
 
-def test_learning_an_experience_again_does_not_double_its_rows(shared_keys, parts_of, numbered):
-    strategy = cumulative(shared_keys, parts_of())
+def test_learning_an_experience_again_does_not_double_its_rows(descent_keys, parts_of, numbered):
+    strategy = cumulative(descent_keys, parts_of())
     list(strategy.learn(numbered(0)))
     next(strategy.learn(numbered(1)))
 
@@ -49,8 +49,8 @@ def test_learning_an_experience_again_does_not_double_its_rows(shared_keys, part
     assert strategy.memory_rows()["per_experience"] == {0: 80, 1: 80}
 
 
-def test_every_row_seen_is_told_as_stored(shared_keys, parts_of, numbered):
-    strategy = cumulative(shared_keys, parts_of())
+def test_every_row_seen_is_told_as_stored(descent_keys, parts_of, numbered):
+    strategy = cumulative(descent_keys, parts_of())
     before = strategy.memory_rows()
     list(strategy.learn(numbered(0, rows=30, classes=[0, 1, 2])))
     list(strategy.learn(numbered(1, rows=20, classes=[2, 3])))

@@ -27,11 +27,11 @@ BY_CLASS = ClassBalancedStoragePolicy(
 
 
 @pytest.fixture
-def der(shared_keys, parts_of):
+def der(descent_keys, parts_of):
     """A DER with a reservoir, its keys and parts changed as given."""
 
     def make(parts=None, **changes) -> DER:
-        config = DER.Config(**{**shared_keys, **DER_KEYS, **changes})
+        config = DER.Config(**{**descent_keys, **DER_KEYS, **changes})
         return DER(config, parts_of(**{"storage_policy": RESERVOIR, **(parts or {})}))
 
     return make
@@ -131,9 +131,9 @@ def test_updates_are_those_of_the_loop_written_out(alpha, beta, der, numbered):
     torch.testing.assert_close(held["logits"], stored, rtol=1e-4, atol=1e-5)
 
 
-def test_without_its_two_terms_it_is_naive_bit_for_bit(der, numbered, shared_keys, parts_of):
+def test_without_its_two_terms_it_is_naive_bit_for_bit(der, numbered, descent_keys, parts_of):
     ours = der(alpha=0.0, beta=0.0, momentum=0.9, train_epochs=2)
-    naive = Naive(Naive.Config(**{**shared_keys, "momentum": 0.9, "train_epochs": 2}), parts_of())
+    naive = Naive(Naive.Config(**{**descent_keys, "momentum": 0.9, "train_epochs": 2}), parts_of())
 
     steps = learn(ours, numbered(0), numbered(1))
     naive_steps = learn(naive, numbered(0), numbered(1))

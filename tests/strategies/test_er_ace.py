@@ -21,12 +21,12 @@ KEYS = {
 
 
 @pytest.fixture
-def strategy(shared_keys, parts_of, recording):
+def strategy(descent_keys, parts_of, recording):
     """(class) -> a strategy with a reservoir whose rows are recorded, its keys changed as given."""
 
     def make(kind: type[Replay] = ERACE, **changes):
         policy = ReservoirStoragePolicy(ReservoirStoragePolicy.Config())
-        config = kind.Config(**{**shared_keys, **KEYS, **changes})
+        config = kind.Config(**{**descent_keys, **KEYS, **changes})
         return kind(config, parts_of(transform=recording, storage_policy=policy))
 
     return make

@@ -16,10 +16,10 @@ from clrun.models.dropout import SeededDropout
 from clrun.models.features import evaluating
 from clrun.models.macs import forward_macs, training_macs
 from clrun.strategies.criterion import criterion
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Update
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import Step
 from clrun.streams.experience import Experience
 
@@ -27,11 +27,11 @@ HERE = Place(0, 0, 0, 1)
 
 
 @pytest.fixture
-def learner(shared_keys, parts_of, experience):
+def learner(descent_keys, parts_of, experience):
     """An Learner, its keys changed as given."""
 
     def make(parts=None, **changes) -> Learner:
-        keys = SharedKeys(**{**shared_keys, **changes})
+        keys = DescentKeys(**{**descent_keys, **changes})
         made = Learner(keys, parts or parts_of())
         made.begin(experience)
         return made

@@ -14,18 +14,18 @@ KEYS = {"lwf_lambda": 0.7, "temperature": 2.0, "weighting": "constant"}
 
 
 @pytest.fixture
-def lwf(shared_keys, parts_of):
+def lwf(descent_keys, parts_of):
     """An LwF, its keys changed as given."""
 
     def make(**changes) -> LwF:
-        return LwF(LwF.Config(**{**shared_keys, **KEYS, **changes}), parts_of())
+        return LwF(LwF.Config(**{**descent_keys, **KEYS, **changes}), parts_of())
 
     return make
 
 
 @pytest.fixture
-def naive(shared_keys, parts_of) -> Naive:
-    return Naive(Naive.Config(**shared_keys), parts_of())
+def naive(descent_keys, parts_of) -> Naive:
+    return Naive(Naive.Config(**descent_keys), parts_of())
 
 
 def learn(strategy, *experiences) -> list:

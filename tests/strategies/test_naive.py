@@ -11,12 +11,12 @@ from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 
 
 @pytest.fixture
-def naive(shared_keys, parts_of, recording):
+def naive(descent_keys, parts_of, recording):
     """A Naive whose updates are recorded, its keys changed as given."""
 
     def make(*, plugins=(), seed=0, **changes) -> Naive:
         parts = parts_of(transform=recording, plugins=plugins, seed=seed)
-        return Naive(Naive.Config(**{**shared_keys, **changes}), parts)
+        return Naive(Naive.Config(**{**descent_keys, **changes}), parts)
 
     return make
 

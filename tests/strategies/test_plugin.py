@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax, softmax
 
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.learner import Learner
 from clrun.strategies.naive import Naive
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Update
 from clrun.strategies.replay import Replay
-from clrun.strategies.shared_keys import SharedKeys
 
 
 class Pulling:
@@ -108,11 +108,11 @@ REPLAY = {
 
 
 @pytest.fixture
-def strategy(shared_keys, parts_of):
+def strategy(descent_keys, parts_of):
     """(class, plugins) -> a strategy that carries them through two epochs an experience."""
 
     def make(kind: type = Naive, *plugins: Any) -> Any:
-        keys = {**shared_keys, "train_epochs": 2, **(REPLAY if kind is Replay else {})}
+        keys = {**descent_keys, "train_epochs": 2, **(REPLAY if kind is Replay else {})}
         return kind(kind.Config(**keys), parts_of(plugins=plugins))
 
     return make
@@ -193,9 +193,9 @@ def test_a_penalty_on_logits_is_followed(strategy, numbered):
     assert drift_held < 0.9 * drift
 
 
-def test_the_inputs_of_joined_passes_are_joined(shared_keys, parts_of, numbered):
+def test_the_inputs_of_joined_passes_are_joined(descent_keys, parts_of, numbered):
     plugin = Remembering()
-    learner = Learner(SharedKeys(**shared_keys), parts_of(plugins=(plugin,)))
+    learner = Learner(DescentKeys(**descent_keys), parts_of(plugins=(plugin,)))
     (x, y), place = numbered(0, rows=10).train, Place(0, 0, 0, 1)
     learner.begin(numbered(0))
 

@@ -24,11 +24,11 @@ REPLAY_KEYS = {
 
 
 @pytest.fixture
-def replay(shared_keys, parts_of, recording):
+def replay(descent_keys, parts_of, recording):
     """A Replay whose updates are recorded, its keys and parts changed as given."""
 
     def make(parts=None, **changes) -> Replay:
-        config = Replay.Config(**{**shared_keys, **REPLAY_KEYS, **changes})
+        config = Replay.Config(**{**descent_keys, **REPLAY_KEYS, **changes})
         return Replay(config, parts_of(**{"transform": recording, **(parts or {})}))
 
     return make

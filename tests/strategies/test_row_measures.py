@@ -48,9 +48,9 @@ def test_the_mean_of_the_rows_losses_is_the_criterion(name):
 
 
 @CRITERIA
-def test_the_loss_of_rows_is_measured_by_the_weights_of_now(name, shared_keys, parts_of, numbered):
+def test_the_loss_of_rows_is_measured_by_the_weights_of_now(name, descent_keys, parts_of, numbered):
     keys = Replay.Config(
-        **{**shared_keys, **REPLAY_KEYS, "criterion": name, "eval_mb_size": 7},
+        **{**descent_keys, **REPLAY_KEYS, "criterion": name, "eval_mb_size": 7},
         memory_update="experience",
     )
     learner = Learner(keys, parts_of())
@@ -68,10 +68,10 @@ def test_the_loss_of_rows_is_measured_by_the_weights_of_now(name, shared_keys, p
 
 @pytest.mark.parametrize("memory_update", ["experience", "minibatch"])
 def test_a_policy_keeps_the_rows_of_the_largest_loss_in_a_whole_strategy(
-    memory_update, shared_keys, parts_of, numbered
+    memory_update, descent_keys, parts_of, numbered
 ):
     keys = Replay.Config(
-        **{**shared_keys, **REPLAY_KEYS, "train_mb_size": 80}, memory_update=memory_update
+        **{**descent_keys, **REPLAY_KEYS, "train_mb_size": 80}, memory_update=memory_update
     )
     strategy = Replay(keys, parts_of(storage_policy=LargestLoss()))
 
@@ -89,8 +89,8 @@ def test_a_policy_keeps_the_rows_of_the_largest_loss_in_a_whole_strategy(
     assert torch.equal(held.y, candidates.y[worst])
 
 
-def test_a_run_that_goes_on_keeps_the_same_rows_by_their_loss(shared_keys, parts_of, numbered):
-    keys = Replay.Config(**{**shared_keys, **REPLAY_KEYS}, memory_update="minibatch")
+def test_a_run_that_goes_on_keeps_the_same_rows_by_their_loss(descent_keys, parts_of, numbered):
+    keys = Replay.Config(**{**descent_keys, **REPLAY_KEYS}, memory_update="minibatch")
     whole, resumed = (Replay(keys, parts_of(storage_policy=LargestLoss())) for _ in range(2))
     list(whole.learn(numbered(0)))
     resumed.load_state_dict(whole.state_dict())

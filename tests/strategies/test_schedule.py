@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
 
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.naive import Naive
 from clrun.strategies.places import Place
 from clrun.strategies.schedule import rate
-from clrun.strategies.shared_keys import SharedKeys
 
 UPDATES = 7
 """in each of five epochs"""
@@ -19,11 +19,11 @@ STEP = {"schedule": "step", "schedule_milestones": [2, 4], "schedule_factor": 0.
 
 
 @pytest.fixture
-def rates(shared_keys):
+def rates(descent_keys):
     """(changed keys) -> the rates of all updates of an experience of five epochs."""
 
     def of(**changes) -> list[float]:
-        keys = SharedKeys(**{**shared_keys, "train_epochs": 5, **changes})
+        keys = DescentKeys(**{**descent_keys, "train_epochs": 5, **changes})
         places = [Place(1, e, i, UPDATES) for e in range(5) for i in range(UPDATES)]
         return [rate(keys, place) for place in places]
 
@@ -59,9 +59,9 @@ def test_steps_are_pytorchs_over_its_epochs(rates):
 
 
 @pytest.fixture
-def naive(shared_keys, parts_of):
+def naive(descent_keys, parts_of):
     def make(**changes) -> Naive:
-        keys = {**shared_keys, "train_epochs": 5, **changes}
+        keys = {**descent_keys, "train_epochs": 5, **changes}
         return Naive(Naive.Config(**keys), parts_of())
 
     return make
@@ -100,8 +100,8 @@ def test_each_experience_begins_with_the_whole_step_size(naive, numbered):
     assert strategy.learner.optimizer.param_groups[0]["lr"] == 0.1
 
 
-def test_a_faster_head_stays_as_much_faster(shared_keys, parts_of, numbered):
-    strategy = Naive(Naive.Config(**{**shared_keys, "train_epochs": 5, **STEP}), parts_of())
+def test_a_faster_head_stays_as_much_faster(descent_keys, parts_of, numbered):
+    strategy = Naive(Naive.Config(**{**descent_keys, "train_epochs": 5, **STEP}), parts_of())
     model = strategy.learner.model
     head = list(model.output.parameters())
     strategy.learner.start(model.parameters(), 0.1, faster=head, factor=3.0)

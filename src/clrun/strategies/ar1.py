@@ -29,10 +29,10 @@ from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, num_updates, places
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
 from clrun.strategies.step import START, Position, Step
@@ -66,7 +66,7 @@ class AR1(Strategy):
     uses_memory: ClassVar[bool] = False  # not that of storage_policy and selection
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(SplitModelKeys, SharedKeys):
+    class Config(SplitModelKeys, DescentKeys):
         inc_lr: Positive | None
         head_lr_factor: Positive
         rm_sz: Natural

@@ -11,9 +11,9 @@ import torch
 
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.memory.counts import summary
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled_updates
 from clrun.strategies.naive import Naive
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
@@ -23,15 +23,15 @@ class Cumulative(Naive):
     """Naive training, each time on the union of the current and all earlier experiences."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         pass
 
-    def __init__(self, config: SharedKeys, parts: Parts) -> None:
+    def __init__(self, config: DescentKeys, parts: Parts) -> None:
         super().__init__(config, parts)
         self._seen: list[Patterns] = []
 
     @classmethod
-    def updates(cls, config: SharedKeys, ahead: Ahead) -> Sequence[int]:
+    def updates(cls, config: DescentKeys, ahead: Ahead) -> Sequence[int]:
         return shuffled_updates(config, accumulate(map(len, ahead.labels)), ahead.seed)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:

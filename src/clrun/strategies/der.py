@@ -29,11 +29,11 @@ from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
 from clrun.strategies.descent import DescentStrategy
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, places
 from clrun.strategies.row_measures import replay_memory
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
@@ -45,7 +45,7 @@ class DER(DescentStrategy):
     uses_memory: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         mem_size: Count
         memory_mb_size: Count | None
         alpha: NonNegative

@@ -12,8 +12,8 @@ from clrun.device.device import Device
 from clrun.device.rows import DeviceRows
 from clrun.images.patterns import Patterns
 from clrun.seeds import generator
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.places import num_updates
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.streams.experience import Experience
 
 
@@ -74,7 +74,7 @@ def shuffled_rows(
     return torch.randperm(rows, generator=rng).split(minibatch)
 
 
-def shuffled_updates(keys: SharedKeys, rows: Iterable[int], seed: int) -> list[int]:
+def shuffled_updates(keys: DescentKeys, rows: Iterable[int], seed: int) -> list[int]:
     """How many updates `places` yields with `shuffled`, for so many rows in each experience."""
     return [
         num_updates(keys, partial(shuffled_rows, count, keys.train_mb_size, seed, index))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.naive import Naive
-from clrun.strategies.shared_keys import SharedKeys
 
 
 class Joint(Naive):
@@ -15,5 +15,5 @@ class Joint(Naive):
     whole_stream: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         pass

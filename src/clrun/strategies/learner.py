@@ -26,11 +26,11 @@ from clrun.models.features import evaluating, extract_features, head_inputs
 from clrun.models.macs import forward_macs
 from clrun.profiling.spans import span
 from clrun.strategies.criterion import criterion
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.loss_guard import LossGuard
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
 from clrun.strategies.schedule import rate
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.snapshot import Snapshot
 from clrun.strategies.step import Step
 from clrun.strategies.strategy import Parts
@@ -50,7 +50,7 @@ class Learner:
 
     def __init__(
         self,
-        keys: SharedKeys,
+        keys: DescentKeys,
         parts: Parts,
         model: nn.Module | None = None,
         *,
@@ -315,7 +315,7 @@ class Learner:
 
 
 def _optimizer(
-    keys: SharedKeys, groups: list[dict[str, Any]], lr: float, *, tricks: bool
+    keys: DescentKeys, groups: list[dict[str, Any]], lr: float, *, tricks: bool
 ) -> torch.optim.Optimizer:
     """The optimizer that the keys ask for, over parameter groups as PyTorch has them."""
     if keys.optimizer == "sgd":

@@ -30,10 +30,10 @@ from torch.nn.functional import log_softmax, softmax
 
 from clrun.config.bounds import NonNegative, Positive
 from clrun.strategies.descent import DescentStrategy
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
@@ -43,7 +43,7 @@ class LwF(DescentStrategy):
     """Minibatch descent on current rows, held to the answers of the model before them."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         lwf_lambda: NonNegative
         temperature: Positive
         weighting: Literal["constant", "experience"]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clrun.strategies.descent import DescentStrategy
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
@@ -19,15 +19,15 @@ class Naive(DescentStrategy):
     """Minibatch descent on the current experience alone."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         pass
 
-    def __init__(self, config: SharedKeys, parts: Parts) -> None:
+    def __init__(self, config: DescentKeys, parts: Parts) -> None:
         self.config, self.parts = config, parts
         self.learner = Learner(config, parts)
 
     @classmethod
-    def updates(cls, config: SharedKeys, ahead: Ahead) -> Sequence[int]:
+    def updates(cls, config: DescentKeys, ahead: Ahead) -> Sequence[int]:
         return shuffled_updates(config, map(len, ahead.labels), ahead.seed)
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:

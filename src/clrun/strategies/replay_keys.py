@@ -9,11 +9,11 @@ from typing import Literal
 from clrun.config.bounds import Count
 from clrun.config.keys import Known
 from clrun.memory.composition import Composition
-from clrun.strategies.shared_keys import SharedKeys
+from clrun.strategies.descent_keys import DescentKeys
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayKeys(SharedKeys):
+class ReplayKeys(DescentKeys):
     """What `Rehearsal` reads, beside the keys of descent. A `Config` inherits it: no torch here."""
 
     mem_size: Count

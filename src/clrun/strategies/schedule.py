@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.places import Place
-from clrun.strategies.shared_keys import SharedKeys
 
 
-def rate(keys: SharedKeys, place: Place) -> float:
+def rate(keys: DescentKeys, place: Place) -> float:
     """What the step size is multiplied with at one update; 1 at the first of an experience."""
     if keys.schedule == "cosine":
         made = place.epoch * place.iterations + place.iteration

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clrun.config.bounds import Count
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.naive import Naive
-from clrun.strategies.shared_keys import SharedKeys
 from clrun.strategies.step import START
 
 
 class Freeze:
     @dataclass(frozen=True, kw_only=True)
-    class Config(SharedKeys):
+    class Config(DescentKeys):
         learnt_experiences: Count
 
     def __init__(self, config, parts):

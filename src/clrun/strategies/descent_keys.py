@@ -1,4 +1,4 @@
-"""The keys that every strategy has: how it optimises, for how long, when it is evaluated."""
+"""The keys of descent: how a strategy optimises, for how long, when it is evaluated."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from clrun.config.keys import Keys, Known
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedKeys(Keys):
-    """The fields of a strategy's `Config` that do not depend on the strategy."""
+class DescentKeys(Keys):
+    """The fields that the `Config` of a strategy with a learner inherits; see `_descent.yaml`."""
 
     lr: Positive
     momentum: Fraction
