@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from clrun.cli.verbs import VERBS
+from clrun.console.encoding import print_nearest
 from clrun.errors import ClrunError
 
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
     words = [word for word in words if word != "--debug"]
+    print_nearest()
     try:
         words = _verb_first(words)
         if words and words[0] in VERBS:
