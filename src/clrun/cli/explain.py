@@ -12,7 +12,7 @@ from clrun.cli.parser import OneLineParser
 from clrun.cli.text import columns, line_width, paragraphs, shown, wrapped
 from clrun.cli.verbs import VERBS
 from clrun.config.option_file import OptionFile, read_option, read_primary
-from clrun.config.sources import PLUGINS, RECIPES
+from clrun.config.sources import PLUGINS, RECIPES, make_importable
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"--config-dir={folder}: there is no such folder.")
+    make_importable(folder.absolute() for folder in folders)
     if not arguments.word:
         _print(_overview(folders))
     for position, word in enumerate(arguments.word):

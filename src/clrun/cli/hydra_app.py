@@ -18,8 +18,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from clrun.cli.config_text import config_text
 from clrun.cli.help import help_text
 from clrun.cli.hydra_errors import explained_errors
+from clrun.cli.named_folder import named_folder
 from clrun.cli.request import Request, names, parse, parsed
 from clrun.config.choices import require_choices
 from clrun.config.compose import Composed, compose_checked, compose_tree, version_base
@@ -52,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         if request.only_shows:
             if not request.arguments.shell_completion:
                 require_choices(parsed(request.overrides))
-            return _hydra(request, _nothing_to_run)
+            return _shown(request)
         if request.arguments.multirun:
             return _sweep(request)
         composed = compose_checked(request.overrides, **request.where())
@@ -62,7 +64,16 @@ def main(argv: Sequence[str]) -> int:
         return 0
 
 
+def _shown(request: Request) -> int:
+    """Print what the words ask to see."""
+    if request.arguments.cfg:
+        print(config_text(request), end="")
+        return 0
+    return _hydra(request, _nothing_to_run)
+
+
 def _single_run(request: Request, composed: Composed) -> None:
+    named_folder(composed.tree, "hydra.run.dir")  # one that cannot be is refused at once
     with no_search(tricks=composed.config.tricks):
         from clrun.cli.job import ready_run, run_in_folder  # torch: not before the input is right
 

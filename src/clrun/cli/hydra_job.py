@@ -15,12 +15,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 Result = TypeVar("Result")
 
 
-def call_as_job(tree: DictConfig, folder: Path | None, work: Callable[[Path], Result]) -> Result:
+def call_as_job(tree: DictConfig, folder: Path, work: Callable[[Path], Result]) -> Result:
     """Call `work` with the run folder, which Hydra makes or finds, and return what it returns.
 
-    The folder is this one or, if None, the one that `hydra.run.dir` names. As in every Hydra app it
-    gets `.hydra/` and its log, and `hydra.job.chdir`, `hydra.job.env_set` and callbacks have their
-    effect. What `work` raises comes out as it was raised.
+    As in every Hydra app the folder gets `.hydra/` and its log, and `hydra.job.chdir`,
+    `hydra.job.env_set` and callbacks have their effect. What `work` raises comes out as it was
+    raised.
     """
     failures: list[Exception] = []
 
@@ -44,9 +44,8 @@ def call_as_job(tree: DictConfig, folder: Path | None, work: Callable[[Path], Re
     return cast(Result, returned.return_value)
 
 
-def _set(tree: DictConfig, folder: Path | None) -> None:
+def _set(tree: DictConfig, folder: Path) -> None:
     """Complete Hydra's node as its main does."""
     with read_write(tree), open_dict(tree):
         tree.hydra.mode = RunMode.RUN
-        if folder is not None:
-            OmegaConf.update(tree, "hydra.run.dir", str(folder.absolute()))
+        OmegaConf.update(tree, "hydra.run.dir", str(folder))

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clrun.cli.hydra_job import call_as_job
-from clrun.cli.request import names
+from clrun.cli.named_folder import named_folder
 from clrun.config.check import check
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
@@ -32,17 +32,16 @@ def ready_run(config: RunConfig) -> Prepared:
 
 
 def run_in_folder(prepared: Prepared, tree: DictConfig) -> Path:
-    """Run in the folder that an override of `hydra.run.dir` names, or else in a fresh one."""
-    overrides = cast(list[str], OmegaConf.to_container(tree.hydra.overrides.hydra))  # unresolved
-    is_named = names(overrides, "hydra.run.dir")
-    fresh = None if is_named else fresh_folder(Path(prepared.config.root.output_root))
+    """Run in the folder that `hydra.run.dir` names, or else in a fresh one."""
+    named = named_folder(tree, "hydra.run.dir")
+    folder = named or fresh_folder(Path(prepared.config.root.output_root)).absolute()
 
     def work(folder: Path) -> Path:
         with _logged_traceback(folder / f"{tree.hydra.job.name}.log"):
             _shown(prepared, folder)
         return folder
 
-    return call_as_job(tree, fresh, work)
+    return call_as_job(tree, folder, work)
 
 
 @contextmanager

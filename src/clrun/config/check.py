@@ -14,10 +14,13 @@ from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import read, shown, unknown_keys
 from clrun.config.run_config import Node, Root, RunConfig
-from clrun.config.sources import GROUPS, conf_root, folders, options
+from clrun.config.sources import GROUPS, RECIPES, conf_root, folders, make_importable, options
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
+
+OWN = {"command-line": "--config-dir", "main": "--config-path"}
+"""Hydra's name for who adds a configuration folder -> the option by which a user does"""
 
 
 def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
@@ -27,6 +30,7 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: with one line for each problem: unknown keys (also those added with +), wrong
             types, values out of bounds, and options that contradict each other.
     """
+    make_importable(path for path, provider in _sources(composed) if provider in OWN)
     tree = _plain(composed)
     choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
     problems = _unknown_root_keys(tree)
@@ -54,11 +58,9 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
 
 def _where(composed: DictConfig) -> Iterator[str]:
     """The --config-* words by which this tree was composed from the folders it came from."""
-    for source in OmegaConf.select(composed, "hydra.runtime.config_sources") or []:
-        if source.provider == "command-line":
-            yield from ("--config-dir", source.path)
-        elif source.provider == "main" and Path(source.path) != conf_root().resolve():
-            yield from ("--config-path", source.path)
+    for path, provider in _sources(composed):
+        if provider in OWN and path.resolve() != conf_root().resolve():
+            yield from (OWN[provider], str(path))
     name = OmegaConf.select(composed, "hydra.job.config_name")
     if name not in (None, "config"):
         yield from ("--config-name", name)
@@ -69,6 +71,12 @@ def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
     lines = []
     for key in tree:
         if key in ROOT_KEYS or key in GROUPS:
+            continue
+        if key == RECIPES:
+            lines.append(
+                f"{RECIPES}: the file of a recipe begins with the line `# @package _global_`, "
+                "and this one does not."
+            )
             continue
         homes = [
             group for group in GROUPS if isinstance(tree.get(group), dict) and key in tree[group]
@@ -93,10 +101,15 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     return tree
 
 
+def _sources(composed: DictConfig) -> list[tuple[Path, str]]:
+    """The folders this tree was composed from, the first to win first, and who named each."""
+    sources = OmegaConf.select(composed, "hydra.runtime.config_sources") or []
+    return [(Path(s.path), str(s.provider)) for s in sources if s.schema == "file"]
+
+
 def _folders(composed: DictConfig) -> list[Path]:
     """The configuration folders this tree was composed from, the first to win first."""
-    sources = OmegaConf.select(composed, "hydra.runtime.config_sources") or []
-    named = [Path(source.path) for source in sources if source.schema == "file"]
+    named = [path for path, _ in _sources(composed)]
     return [*named, *(folder for _, folder in folders() if folder not in named)]
 
 
@@ -106,6 +119,9 @@ def _node(group: str, given: Any, choice: str | None) -> tuple[Node | None, list
     if is_base or not isinstance(given, Mapping):
         named = choice if is_base else given
         names = [option.name for option in options(group)]
+        if named in names:
+            line = f"{group}={named}: a saved run takes keys alone, e.g. {group}.KEY=VALUE."
+            return None, [f"{line} For another option leave out --config-path."]
         guess = did_you_mean(str(named), names)
         line = f"{group}={shown(named)}: choose an option of this group.{guess}"
         return None, [f"{line} Options: {', '.join(names)}."]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from functools import partial
+
 import omegaconf
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,6 +16,7 @@ def register_resolvers() -> None:
         is_23 = omegaconf.__version__.startswith("2.3.")
         register = OmegaConf.register_new_resolver if is_23 else OmegaConf.register_resolver
         register("clrun.job_folder", _job_folder)
+        register("clrun.id", partial(secrets.token_hex, 3))
 
 
 def _job_folder(*, _root_: DictConfig) -> str:

@@ -63,7 +63,10 @@ def source_of(module_name: str) -> Path | None:
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        raise ConfigError(f"target={module_name}: there is no module of that name.")
+        raise ConfigError(
+            f"target={module_name}: there is no module of that name. Code of your own is found "
+            "beside a --config-dir, or in a folder that the variable PYTHONPATH names."
+        )
     origin = Path(spec.origin) if spec.origin else None
     return origin if origin and origin.suffix == ".py" else None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -57,6 +58,17 @@ def package_folders() -> list[tuple[str, Path]]:
             if folder.is_dir():
                 found.append((entry.value, folder))
     return found
+
+
+def make_importable(config_folders: Iterable[Path]) -> None:
+    """Find the code that lies in or beside configuration folders of one's own.
+
+    It comes last, so nothing that is installed is hidden by it.
+    """
+    for folder in config_folders:
+        if folder.resolve() != conf_root().resolve():
+            places = (str(folder), str(folder.parent))
+            sys.path.extend(place for place in places if place not in sys.path)
 
 
 def folders(extra: Sequence[Path] = ()) -> list[tuple[str, Path]]:

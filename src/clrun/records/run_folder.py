@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +15,42 @@ from omegaconf import OmegaConf
 
 from clrun.disk.files import storage_errors, write_json, write_text
 from clrun.disk.locks import LockedElsewhere, take
-from clrun.errors import FolderError, StorageError
+from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
     from clrun.config.run_config import RunConfig
+
+
+NOW = "${now:%Y-%m-%d}/${now:%H-%M-%S}"
+UNNAMED = (f"outputs/{NOW}", f"${{output_root}}/{NOW}-${{clrun.id:}}")
+"""What `hydra.run.dir` is where nobody names a folder: Hydra's own where a saved run is the whole
+configuration, else that of conf/config.yaml, which shows what `fresh_folder` makes."""
+
+
+NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def require_writable(key: str, folder: str) -> None:
+    """Refuse a folder that cannot be made, before anything starts; `key` is what names it.
+
+    Permissions do not say it all, so a folder is made in the nearest one that exists, and removed.
+
+    Raises:
+        ConfigError, StorageError: it cannot be made.
+    """
+    path = os.path.abspath(folder)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise ConfigError(f"{key}={folder}: {path} is a file. Name a folder.")
+    try:
+        tempfile.TemporaryDirectory(dir=path, prefix=".clrun-").cleanup()
+    except OSError as error:
+        line = f"{key}={folder}: no folder can be made in {path}: {error.strerror}."
+        raise (StorageError if error.errno in NO_STORAGE else ConfigError)(line) from None
 
 
 def fresh_folder(output_root: Path, kind: str = "") -> Path:

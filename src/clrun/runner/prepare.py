@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from clrun.images.download import Progress
 from clrun.metrics import all_metrics
 from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase, span
+from clrun.records.run_folder import require_writable
 from clrun.runner.evaluation import Evaluation
 from clrun.runner.own import OwnBenchmark, require_outputs, with_own
 from clrun.seeds import isolated
@@ -133,7 +133,7 @@ def prepare(
     _refuse_conflicts(
         Known(nodes=nodes, experiences=shape.num_experiences, classes=shape.num_classes)
     )
-    _require_writable(config.root.output_root)
+    require_writable("output_root", config.root.output_root)
     all_metrics()  # one of another package that cannot be loaded is found now, not at the end
     prepared = Prepared(
         config=config,
@@ -194,14 +194,3 @@ def _refuse_conflicts(known: Known) -> None:
     problems = known.conflicts()
     if problems:
         raise ConfigError(problems)
-
-
-def _require_writable(output_root: str) -> None:
-    """The first folder that exists on the way to `output_root` must be a writable folder."""
-    path = os.path.abspath(output_root)
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    if not os.path.isdir(path):
-        raise ConfigError(f"output_root={output_root}: {path} is a file. Name a folder.")
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError(f"output_root={output_root}: {path} is not writable.")

@@ -1,0 +1,42 @@
+"""The folder that a user names for a run or a sweep, used exactly as given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from clrun.errors import ConfigError
+from clrun.records.run_folder import UNNAMED, require_writable
+
+
+def named_folder(tree: DictConfig, key: str) -> Path | None:
+    """What `hydra.run.dir` or another key names; None where it has only its default.
+
+    Raises:
+        ConfigError: it names nothing, or a folder that cannot be made.
+    """
+    node, _, name = key.rpartition(".")
+    given = OmegaConf.to_container(OmegaConf.select(tree, node), resolve=False)
+    assert isinstance(given, dict)
+    if given[name] in UNNAMED:
+        return None
+    text = _resolved(tree, key)
+    if not text or not text.strip():
+        raise ConfigError(f"{key}={text or ''}: names no folder. Leave it out for a fresh one.")
+    folder = os.path.expanduser(text)
+    require_writable(key, folder)
+    return Path(folder)
+
+
+def _resolved(tree: DictConfig, key: str) -> str | None:
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(tree)  # its value may contain ${hydra:...}
+    try:
+        value = OmegaConf.select(tree, key)
+    finally:
+        HydraConfig.instance().cfg = before
+        OmegaConf.set_readonly(tree.hydra, None)  # which it has become
+    return None if value is None else str(value)
