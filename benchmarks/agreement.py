@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 SMALLEST = 1e-3
-"""What weights are compared with where all of a tensor's are smaller."""
+"""The size that weights are compared with where all of a tensor's are smaller."""
 
 
 def difference(first: Path, second: Path) -> float:

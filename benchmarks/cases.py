@@ -1,4 +1,4 @@
-"""What is measured, and the bars it is measured against: the cases of cases.yaml."""
+"""The cases that are measured, and the bars that clrun is measured against (cases.yaml)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BAR = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """What clrun has to reach: a value of its own, or in proportion to (`against`) another side.
+    """A bar that clrun has to reach: for a value of its own, or in proportion to another side's.
 
-    `difference` compares mean values instead of dividing in each repeat.
+    `against` is that side; `difference` compares mean values instead of dividing in each repeat.
     """
 
     value: str
@@ -69,7 +69,7 @@ class Case:
     """repeat r has seed r % seeds"""
 
     def as_json(self) -> dict[str, Any]:
-        """What a side reads, but for seed, threads and files."""
+        """The settings that a side reads, but for seed, threads and files."""
         data = asdict(self.data) if self.data else None
         return {"name": self.name, "mean": 0.286, "std": 0.353, **self.settings, "data": data}
 
@@ -80,7 +80,7 @@ def cases() -> list[Case]:
 
 
 def names() -> dict[str, str]:
-    """What values and sides are called, for people."""
+    """The names of values and sides, for people."""
     return yaml.safe_load(FILE.read_text())["names"]
 
 

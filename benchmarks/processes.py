@@ -67,7 +67,7 @@ class Bench:
         return str(file)
 
     def _one(self, side: str, turn: dict[str, Any]) -> dict[str, Any]:
-        """Run a side in a process of its own; its numbers."""
+        """Run a side in a process of its own; return its numbers."""
         if side in HELP:
             return {"process_cpu": self._process([self.python["clrun"], *HELP[side]])}
         if side == "parity":
@@ -85,7 +85,7 @@ class Bench:
         return {**json.loads(out.read_text()), "process_cpu": cpu}
 
     def _process(self, words: list[str]) -> float:
-        """Run to the end; the CPU seconds of the process.
+        """Run to the end; return the CPU seconds of the process.
 
         Raises:
             SystemExit: it failed; its last lines say why.
@@ -106,7 +106,7 @@ class Bench:
         return usage.ru_utime + usage.ru_stime
 
     def _agreement(self, side: str, turn: dict[str, Any]) -> dict[str, float]:
-        """How far the loop's final weights are from clrun's, which had the turn before."""
+        """The distance of the loop's final weights from clrun's, which had the turn before."""
         ours, theirs = (self._out(name, turn).with_suffix(".npz") for name in ("clrun", "raw"))
         both = side == "raw" and ours.exists() and theirs.exists()
         return {"weights_difference": difference(ours, theirs)} if both else {}

@@ -21,7 +21,7 @@ ROOT = Path(__file__).absolute().parent.parent
 
 @dataclass
 class Record:
-    """What was measured so far, and where it is kept."""
+    """The numbers measured so far, and the file that keeps them."""
 
     path: Path
     content: dict[str, Any]
@@ -56,7 +56,7 @@ class Record:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on, beside the code."""
+    """The conditions that the numbers depend on, beside the code."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
     return {

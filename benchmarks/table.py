@@ -147,7 +147,7 @@ def _seconds(content: dict[str, Any], side: str) -> str:
 
 
 def _conditions(contents: list[dict[str, Any]]) -> list[str]:
-    """What the numbers come from: machines, images, and the commit of each case."""
+    """Lines on where the numbers come from: machines, images, and the commit of each case."""
     turns = [len(content["repeats"]) for content in contents]
     lines = [f"Medians (least to most) of {min(turns)} to {max(turns)} turns."]
     for content in contents:

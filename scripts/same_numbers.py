@@ -34,7 +34,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
@@ -201,7 +201,7 @@ def _run_task(words: list[str], target: Path) -> None:
 
 
 def compare(before: Outcome, after: Outcome) -> tuple[bool, str]:
-    """Whether two outcomes agree, and a sentence about it."""
+    """Say whether two outcomes agree, and in a sentence how."""
     if before.code == BAD_INPUT:
         return True, f"skipped, REV refuses: {before.last_line()}"
     if before.code != after.code:
@@ -286,7 +286,10 @@ def _commit(revision: str) -> str:
 
 def _key(case: Case) -> str:
     """Names what decides a case's numbers beside the code: its words and the libraries."""
-    versions = [version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")]
+    try:
+        versions = [version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn")]
+    except PackageNotFoundError as error:
+        sys.exit(f"same_numbers: {sys.executable} has no {error.name}. Use clrun's own Python.")
     text = json.dumps([case.words, versions, sys.version_info[:2]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

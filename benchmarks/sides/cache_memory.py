@@ -38,7 +38,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def peak_mb(words: list[str], folder: Path) -> float:
-    """Run Python in the folder; its most resident memory."""
+    """Run Python in the folder; return its most resident memory."""
     environment = {**os.environ, "CLRUN_CACHE": str(folder / "cache")}
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
@@ -51,7 +51,7 @@ def peak_mb(words: list[str], folder: Path) -> float:
 
 
 def accuracies(folder: Path) -> Any:
-    """What the newest run scored."""
+    """The accuracies of the newest run."""
     return json.loads((folder / "outputs/latest/results.json").read_text())["accuracy_matrix"]
 
 

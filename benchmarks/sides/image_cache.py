@@ -79,7 +79,7 @@ def gather(rows: Any, order: Tensor) -> None:
 def ratio(
     other: Callable[[], object], ours: Callable[[], object], clock: Callable[[], float]
 ) -> float:
-    """How many times as long the other takes."""
+    """The other's time over ours."""
     times = [clock()]
     for work in (other, ours):
         work()

@@ -16,7 +16,7 @@ fifth."""
 
 
 def watch(config: Any, around: Callable[[Iterator[Any]], Iterator[Any]]) -> None:
-    """From now on an experience's updates are what `around` yields, given the strategy's own."""
+    """Let a run see the updates that `around` yields, given an experience's own."""
     strategy = component_class(config.nodes["strategy"].target)
     learn = strategy.learn
     strategy.learn = lambda self, *args: around(learn(self, *args))

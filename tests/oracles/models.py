@@ -106,7 +106,7 @@ class Convolution(NamedTuple):
 
 
 def mobilenet_layers() -> Iterator[Convolution]:
-    """From the image up: one full convolution, then pairs of a depthwise and a pointwise one."""
+    """The layers from the image up: a full convolution, then pairs of depthwise and pointwise."""
     yield Convolution(3, 32, 3, 2, 1)
     width = 32
     steps = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
