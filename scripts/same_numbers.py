@@ -24,6 +24,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -208,15 +209,16 @@ def compare(before: Outcome, after: Outcome) -> tuple[bool, str]:
         return False, f"exit code {before.code} | {after.code}: {after.last_line()}"
     if before.code != 0:
         return False, f"fails on both sides: {after.last_line()}"
-    mentions: list[str] = []
+    mentions: dict[str, None] = {}
     for file in FILES:
         pair = [_read(outcome.folder / file) for outcome in (before, after)]
         for path, old, new in differences(pair[0], pair[1], file):
             if old is MISSING or new is MISSING:
-                mentions.append(f"{path} {'new' if old is MISSING else 'gone'}")
+                place = re.sub(r"\[\d+\]", "", path)  # once for all rows
+                mentions[f"{place} {'new' if old is MISSING else 'gone'}"] = None
             else:
                 return False, f"{path}: {_short(old)} | {_short(new)}"
-    few = ", ".join(mentions[:3]) + (f", {len(mentions) - 3} more" if len(mentions) > 3 else "")
+    few = ", ".join([*mentions][:3]) + (f", {len(mentions) - 3} more" if len(mentions) > 3 else "")
     return True, "equal" + (f" ({few})" if few else "")
 
 
