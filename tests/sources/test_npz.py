@@ -140,3 +140,81 @@ def test_mean_and_deviation_are_of_the_training_images(tmp_path):
     load(images)
 
     assert images.mean == pytest.approx((0, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ("x", "y"),
+        ("X", "Y"),
+        ("x_train", "y_train"),
+        ("X_train", "y_train"),
+        ("train_images", "train_labels"),
+        ("images", "labels"),
+        ("train_x", "train_y"),
+    ],
+)
+def test_arrays_go_by_the_names_that_other_tools_give_them(tmp_path, x, y):
+    images = noise(10, 2, 2)
+    test_x, test_y = (name.replace("train", "test") for name in (x, y))
+    if "train" not in x:
+        test_x, test_y = f"{x}_test", f"{y}_test"
+    arrays = {x: images, y: Y, test_x: images[::5] + 1, test_y: Y[::5]}
+
+    data = load(source(tmp_path, **arrays, other=np.zeros(3)))
+
+    assert torch.equal(data.train.x, torch.from_numpy(images)[:, None])
+    assert torch.equal(data.test.x, torch.from_numpy(images[::5] + 1)[:, None])
+    assert (data.train.y.tolist(), data.test.y.tolist()) == (Y.tolist(), [0, 1])
+
+
+ONE_HOT = np.eye(2, dtype=np.uint8)[Y]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(Y[:, None], id="a column"),
+        pytest.param(ONE_HOT, id="one-hot"),
+        pytest.param(ONE_HOT.astype(np.float32), id="one-hot as Keras gives it"),
+        pytest.param(ONE_HOT > 0, id="one-hot, bool"),
+        pytest.param(Y.astype(">i8"), id="big endian"),
+        pytest.param(Y.astype(np.float64), id="whole floats"),
+        pytest.param(np.array(["0", "1"], "S")[Y], id="bytes"),
+    ],
+)
+def test_labels_of_one_meaning_are_read_however_they_are_written(tmp_path, labels):
+    images = source(tmp_path, x=noise(10, 2, 2), y=labels)
+
+    assert images.class_names == ("0", "1")
+    assert images.rows.y.tolist() == Y.tolist()
+
+
+def test_a_class_that_one_hot_labels_never_name_is_none(tmp_path):
+    labels = np.eye(5, dtype=np.uint8)[Y * 3 + 1]
+
+    assert source(tmp_path, x=noise(10, 2, 2), y=labels).class_names == ("1", "4")
+
+
+def test_bytes_are_read_as_utf_8(tmp_path):
+    labels = np.array(["k\u00e4fer".encode(), b"bee"])[Y]
+
+    assert source(tmp_path, x=noise(10, 2, 2), y=labels).class_names == ("bee", "k\u00e4fer")
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_sixteen_bits_are_read_in_either_order_of_bytes(tmp_path, order):
+    x = noise(10, 2, 2)
+
+    data = load(
+        source(tmp_path, x=(x.astype(np.uint16) * 257).astype(order), y=Y, x_test=x, y_test=Y)
+    )
+
+    assert torch.equal(data.train.x, data.test.x)
+
+
+def test_the_largest_value_of_all_sides_says_how_many_bits_there_are(tmp_path):
+    dark = np.full((10, 2, 2), 255, np.uint16)
+    images = source(tmp_path, x=dark, y=Y, x_test=dark * 257, y_test=Y)
+
+    assert load(images).train.x.unique().tolist() == [1]

@@ -80,6 +80,16 @@ def image_shape(path: Path) -> ImageShape:
         return ImageShape(1 if image.mode in GREY_MODES else 3, height, width)
 
 
+def deep_maximum(path: Path) -> int | None:
+    """The largest value of an image of 16 bits, which is decoded for it; None for other images.
+
+    Raises:
+        DamagedFile: see the module's description.
+    """
+    with _opened(path) as image:
+        return int(np.asarray(image).max()) if image.mode in DEEP_MODES else None
+
+
 def _orientation(image: Image.Image) -> int | None:
     """The header's orientation; Pillow would decode a whole PNG to look behind its pixels."""
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():

@@ -24,6 +24,7 @@ from clrun.sources.statistics import (
     recall,
     remember,
 )
+from clrun.sources.value_range import check_file_depths, check_not_zeros_and_ones
 
 
 class FileRows(NamedTuple):
@@ -94,13 +95,22 @@ class LabelledFiles:
     def load(
         self, root: Path, *, download: bool, on_progress: Progress | None = None
     ) -> SourceData:
-        """Decode the files into the cache, or find them there."""
+        """Decode the files into the cache, or find them there.
+
+        Raises:
+            ConfigError: also where no image has a value that fits the files' type.
+        """
         files, rows = self.found
         with one_line_errors(self.root):
+            if recall(self._facts_key) is None:
+                check_file_depths(files)
             x = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
         train, test = (~rows.is_test).nonzero().flatten(), rows.is_test.nonzero().flatten()
         if recall(self._facts_key) is None:
-            remember(self._facts_key, Facts(*self._shape, *channel_statistics(x[train])))
+            statistics = channel_statistics(x[train])
+            with one_line_errors(self.root):
+                check_not_zeros_and_ones(x, statistics, "Save white as 255")
+            remember(self._facts_key, Facts(*self._shape, *statistics))
         return SourceData(Patterns(x[train], rows.y[train]), Patterns(x[test], rows.y[test]))
 
     @property

@@ -1,5 +1,7 @@
 """Arrays in an .npz file: x and y, optional x_test and y_test, task and task_test.
 
+`npz_names` says by which other names they may go.
+
 Nothing in the file is ever unpickled. Until `load` only headers and labels are read.
 """
 
@@ -8,6 +10,8 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +34,20 @@ from clrun.sources.labelled_rows import (
     with_test_rows,
 )
 from clrun.sources.npz_file import Header, member_names, opened, read_array, read_header
+from clrun.sources.npz_names import Kind, Side, meanings
 from clrun.sources.source import SourceData
 from clrun.sources.statistics import Statistics, channel_statistics, known
+from clrun.sources.value_range import check_depth, check_not_zeros_and_ones
+
+ORDER: tuple[Side, ...] = ("train", "test")
 
 
 class NpzArrays:
     """Images [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3 channels, and a label for each.
 
-    8 bits as they are, 16 bits divided by 257, bool as black and white. Floats are refused: which
-    value is white is not known. Where both ends could be channels, the last axis is.
+    8 bits as they are, 16 bits divided by 257, bool as black and white. Refused are floats, of
+    which it is not known which value is white, and values that do not fit their type
+    (`value_range`). Where both ends could be channels, the last axis is.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -85,85 +94,94 @@ class NpzArrays:
     def load(
         self, root: Path, *, download: bool, on_progress: Progress | None = None
     ) -> SourceData:
-        """Read all images into memory."""
+        """Read all images into memory.
+
+        Raises:
+            ConfigError: also where no image has a value that fits the arrays' type.
+        """
         rows = self.rows
         with one_line_errors(self.root), opened(self.root) as archive:
-            names = [name for name in ("x", "x_test") if name in member_names(archive)]
-            arrays = [read_array(archive, name) for name in names]
-        x = torch.cat([_pixels(array, self._shape) for array in arrays])
+            names = _Members(archive).of("images")
+            arrays = {name: read_array(archive, name) for name in names}
+            _check_depth(arrays)
+        x = torch.cat([_pixels(array, self._shape) for array in arrays.values()])
         train, test = ~rows.is_test, rows.is_test
         data = SourceData(Patterns(x[train], rows.y[train]), Patterns(x[test], rows.y[test]))
         self._statistics = channel_statistics(data.train.x)
+        with one_line_errors(self.root):
+            way_out = f"Save {names[0]}.astype(bool)"
+            check_not_zeros_and_ones(x, self._statistics, way_out)
         return data
 
     @cached_property
     def rows(self) -> LabelledRows:
-        """Labels, sides and experiences of the images: those of x, then those of x_test."""
+        """Labels, sides and experiences of the images: those to train on, then those to test on."""
         with one_line_errors(self.root), opened(self.root) as archive:
-            return _rows(archive, _headers(archive), self.test_fraction).check()
+            return _rows(_Members(archive), self.test_fraction).check()
 
     @cached_property
     def _shape(self) -> ImageShape:
         with one_line_errors(self.root), opened(self.root) as archive:
-            headers = _headers(archive)
-            shape = _image_shape("x", headers["x"])
-            if "x_test" in headers and _image_shape("x_test", headers["x_test"]) != shape:
-                raise BadRows(
-                    f"x is {headers['x'].shape} and x_test {headers['x_test'].shape}. "
-                    "Save images of one size"
-                )
+            members = _Members(archive)
+            first, *others = members.of("images")
+            shape = _image_shape(first, members.headers[first])
+            for name in others:
+                if _image_shape(name, members.headers[name]) != shape:
+                    raise BadRows(
+                        f"{first} is {members.headers[first].shape} and {name} "
+                        f"{members.headers[name].shape}. Save images of one size"
+                    )
             return shape
 
 
-def _rows(
-    archive: zipfile.ZipFile, headers: dict[str, Header], test_fraction: float | None
-) -> LabelledRows:
-    has_test = "x_test" in headers
-    if has_test and test_fraction is not None:
-        raise BadRows(
-            f"benchmark.test_fraction={test_fraction} is given, and there is an array x_test. "
-            "Use benchmark.test_fraction=null, or leave x_test out"
-        )
-    labels = [*_labels(archive, "y", headers)]
-    num_train = len(labels)
-    if has_test:
-        labels += _labels(archive, "y_test", headers)
-    class_names, y = numbered_classes(labels)
-    rows = LabelledRows(class_names, y, torch.arange(len(y)) >= num_train)
-    if "task" in headers:
-        given = torch.full((len(y),), -1)
-        given[:num_train] = _tasks(archive, "task", headers)
-        if "task_test" in headers:
-            given[num_train:] = _tasks(archive, "task_test", headers)
-        rows = replace(rows, experience=numbered_experiences(given, rows))
-    return rows if has_test else with_test_rows(rows, test_fraction)
-
-
-def _headers(archive: zipfile.ZipFile) -> dict[str, Header]:
-    """The header of each array that has a meaning here.
+class _Members:
+    """The arrays of the file that have a meaning, and their headers.
 
     Raises:
         BadRows: one is missing, holds Python objects, or has not as many rows as its images.
     """
-    members = member_names(archive)
-    wanted = ["x", "y", *(["x_test", "y_test"] if {"x_test", "y_test"} & set(members) else [])]
-    for name in wanted:
-        if name not in members:
-            raise BadRows(
-                f"has arrays {', '.join(members) or 'none'}, and {name} is missing. Add it"
-            )
-    wanted += [name for name in ("task", "task_test") if name in members]
-    if "task_test" in wanted and not {"task", "x_test"} <= set(wanted):
-        raise BadRows("has task_test without task and x_test. Add them, or leave it out")
-    headers = {name: read_header(archive, name) for name in wanted}
-    for name, header in headers.items():
-        images = "x_test" if name.endswith("_test") else "x"
-        if not header.shape or header.shape[0] != headers[images].shape[0]:
-            raise BadRows(
-                f"{name} has shape {header.shape}, and {images} {headers[images].shape}. "
-                "Save as many rows of both"
-            )
-    return headers
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.names = meanings(member_names(archive))
+        self.headers = {name: read_header(archive, name) for name in self.names.values()}
+        for (_, side), name in self.names.items():
+            images = self.names["images", side]
+            shape, wanted = self.headers[name].shape, self.headers[images].shape
+            if not shape or shape[0] != wanted[0]:
+                raise BadRows(
+                    f"{name} has shape {shape}, and {images} {wanted}. Save as many rows of both"
+                )
+
+    def of(self, kind: Kind) -> list[str]:
+        """The arrays of a kind, by side: those to train on first."""
+        return [self.names[kind, side] for side in ORDER if (kind, side) in self.names]
+
+    def labels(self) -> list[list[str]]:
+        """Of each side, as text."""
+        return [_labels(read_array(self.archive, name), name) for name in self.of("labels")]
+
+    def tasks(self) -> list[Tensor]:
+        """Of each side that has them."""
+        return [_tasks(read_array(self.archive, name), name) for name in self.of("task")]
+
+
+def _rows(members: _Members, test_fraction: float | None) -> LabelledRows:
+    has_test = ("images", "test") in members.names
+    if has_test and test_fraction is not None:
+        raise BadRows(
+            f"benchmark.test_fraction={test_fraction} is given, and there is an array "
+            f"{members.names['images', 'test']}. Use benchmark.test_fraction=null, or leave it out"
+        )
+    labels = members.labels()
+    class_names, y = numbered_classes(list(chain.from_iterable(labels)))
+    rows = LabelledRows(class_names, y, torch.arange(len(y)) >= len(labels[0]))
+    if tasks := members.tasks():
+        given = torch.full((len(y),), -1)
+        told = torch.cat(tasks)
+        given[: len(told)] = told
+        rows = replace(rows, experience=numbered_experiences(given, rows))
+    return rows if has_test else with_test_rows(rows, test_fraction)
 
 
 def _image_shape(name: str, header: Header) -> ImageShape:
@@ -172,8 +190,10 @@ def _image_shape(name: str, header: Header) -> ImageShape:
             f"{name} is {header.dtype}, and which value is white is not known. Save 8 bits, e.g. "
             "(x * 255).round().astype('uint8')"
         )
-    if header.dtype not in (np.uint8, np.uint16, np.bool_):
-        raise BadRows(f"{name} is {header.dtype}. Save uint8, uint16 or bool")
+    if header.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.bool_):
+        raise BadRows(
+            f"{name} is {header.dtype}. Save uint8, uint16 or bool, e.g. {name}.astype('uint8')"
+        )
     match header.shape[1:]:
         case (height, width):
             return ImageShape(1, height, width)
@@ -183,13 +203,34 @@ def _image_shape(name: str, header: Header) -> ImageShape:
             return ImageShape(channels, height, width)
     raise BadRows(
         f"{name} has shape {header.shape}. Use [N, H, W], [N, H, W, C] or [N, C, H, W] "
-        "with 1 or 3 channels"
+        f"with 1 or 3 channels{_reshaping(name, header.shape)}"
     )
+
+
+def _reshaping(name: str, shape: tuple[int, ...]) -> str:
+    """The call that may be meant, where one suggests itself."""
+    match shape[1:]:
+        case (size,) if (side := isqrt(size)) ** 2 == size:
+            return f", e.g. {name}.reshape(-1, {side}, {side})"
+        case (size,) if 3 * (side := isqrt(size // 3)) ** 2 == size:
+            return f", e.g. {name}.reshape(-1, {side}, {side}, 3)"
+        case (_, _, 4):
+            return f", e.g. {name}[..., :3]"
+        case (4, _, _):
+            return f", e.g. {name}[:, :3]"
+    return ""
+
+
+def _check_depth(arrays: dict[str, NDArray[Any]]) -> None:
+    """Raise BadRows if 16-bit images hold small values alone, those of all sides together."""
+    deep = {name: int(x.max()) for name, x in arrays.items() if x.dtype.itemsize == 2}
+    if deep:
+        check_depth(f"{next(iter(deep))} is uint16", max(deep.values()), is_array=True)
 
 
 def _pixels(x: NDArray[Any], shape: ImageShape) -> Tensor:
     """[N, C, H, W] uint8"""
-    if x.dtype == np.uint16:
+    if x.dtype.itemsize == 2:  # uint16, in either order of bytes
         x = ((x.astype(np.uint32) + 128) // 257).astype(np.uint8)
     elif x.dtype == np.bool_:
         x = x.astype(np.uint8) * 255
@@ -200,25 +241,62 @@ def _pixels(x: NDArray[Any], shape: ImageShape) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x))
 
 
-def _labels(archive: zipfile.ZipFile, name: str, headers: dict[str, Header]) -> list[str]:
-    """Whole numbers or text, as text."""
-    shape, dtype = headers[name]
-    if len(shape) != 1:
-        raise BadRows(f"{name} has shape {shape}. Save one label for each image, [N]")
-    values = read_array(archive, name)
-    if dtype.kind == "f":
-        hint = "a NaN" if np.isnan(values).any() else str(dtype)
-        raise BadRows(f"{name} has {hint} where whole numbers or names are needed. Save integers")
-    if dtype.kind not in "iubU":
-        raise BadRows(f"{name} is {dtype}. Save integers or text")
-    return [str(value) for value in values.astype(int if dtype.kind == "b" else dtype).tolist()]
+def _labels(values: NDArray[Any], name: str) -> list[str]:
+    """Whole numbers or text, one for each image, as text.
+
+    [N], [N, 1], or [N, K] with a single 1 in each row, which is the class.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "iubf":
+        values = _one_hot(values, name)
+    if values.ndim != 1:
+        raise BadRows(f"{name} has shape {values.shape}. Save one label for each image, [N]")
+    if values.dtype.kind == "f":
+        values = _whole(values, name)
+    if values.dtype.kind == "S":
+        values = _text(values, name)
+    if values.dtype.kind not in "iubU":
+        raise BadRows(f"{name} is {values.dtype}. Save integers or text")
+    is_bool = values.dtype.kind == "b"
+    return [str(value) for value in values.astype(int if is_bool else values.dtype).tolist()]
 
 
-def _tasks(archive: zipfile.ZipFile, name: str, headers: dict[str, Header]) -> Tensor:
-    shape, dtype = headers[name]
-    if len(shape) != 1 or dtype.kind not in "iu":
-        raise BadRows(f"{name} is {dtype} of shape {shape}. Save one whole number for each image")
-    values = read_array(archive, name).astype(np.int64)
+def _one_hot(values: NDArray[Any], name: str) -> NDArray[Any]:
+    if not (((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all()):
+        raise BadRows(
+            f"{name} has shape {values.shape}, and not a single 1 in each row. "
+            f"Save one label for each image, e.g. {name}.argmax(1)"
+        )
+    found: NDArray[Any] = values.argmax(1)
+    return found
+
+
+def _whole(values: NDArray[Any], name: str) -> NDArray[Any]:
+    odd = values[~(np.isfinite(values) & (values == np.round(values)))]
+    if len(odd):
+        hint = "a NaN" if np.isnan(odd).any() else str(odd[0])
+        raise BadRows(
+            f"{name} has {hint} where whole numbers or names are needed. "
+            f"Save integers, e.g. {name}.astype('int64')"
+        )
+    return values.astype(np.int64)
+
+
+def _text(values: NDArray[Any], name: str) -> NDArray[Any]:
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRows(f"{name} holds bytes that are not UTF-8. Save text") from error
+
+
+def _tasks(values: NDArray[Any], name: str) -> Tensor:
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise BadRows(
+            f"{name} is {values.dtype} of shape {values.shape}. "
+            "Save one whole number for each image"
+        )
+    values = values.astype(np.int64)
     if values.min() < 0:
         raise BadRows(f"{name} has {values.min()}. Number experiences from 0 on")
     return torch.from_numpy(values)

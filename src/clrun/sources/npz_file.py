@@ -56,7 +56,8 @@ def read_header(archive: zipfile.ZipFile, name: str) -> Header:
         header, length = _parse_header(file, name)
     if header.dtype.hasobject:
         raise BadRows(
-            f"{name} holds Python objects, which are not read. Save numbers (or text for y)"
+            f"{name} holds Python objects, which are not read. "
+            f"Save numbers or text, e.g. numpy.array({name}.tolist())"
         )
     if prod(header.shape) * header.dtype.itemsize != member.file_size - length:
         raise BadRows(f"{name} holds less or more than its header says. Save the file again")
