@@ -118,7 +118,7 @@ def test_a_recipe_is_explained_by_the_options_it_chooses(capsys):
 def test_a_plugin_says_how_it_is_added(capsys):
     lines = explained(capsys, "plugin=si")
 
-    assert "  Add it with strategy.plugins=[{name: si, KEY: VALUE}]." in lines
+    assert "  Add it with 'strategy.plugins=[{name: si, KEY: VALUE}]'." in lines
     assert "  ewc_lambda=???  (number, at least 0)" in lines
 
 

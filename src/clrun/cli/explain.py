@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import NamedTuple
 
 from clrun.cli.list_options import LISTED, METRICS, entries
 from clrun.cli.parser import OneLineParser
@@ -145,15 +145,11 @@ class Explained(NamedTuple):
 
 def _keys_of_an_option(option: OptionFile, prefix: str) -> list[Explained]:
     """Its keys with their types, which are those of the dataclass of its class."""
-    from clrun.config.nodes import part_schemas
-    from clrun.config.schema import config_class
+    from clrun.config.nodes import hints_of
     from clrun.config.words import in_words  # with pydantic, which a list does without
 
-    schema = config_class(str(option.target))
-    parts = part_schemas(schema, {key.path: key.value for key in option.keys.values()})
-    hints: dict[str, Any] = {}
-    for some in (*parts, schema):
-        hints |= get_type_hints(some, include_extras=True)
+    values = {key.path: key.value for key in option.keys.values()}
+    hints = hints_of(str(option.target), values)
     return [
         Explained(
             f"{prefix}{key.path}={shown(key.value)}",

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from clrun.cli.completion import candidates
 from clrun.cli.config_text import config_text
 from clrun.cli.help import help_text
 from clrun.cli.hydra_errors import explained_errors
@@ -66,6 +67,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _shown(request: Request) -> int:
     """Print what the words ask to see."""
+    shell = next((w.partition("=")[2] for w in request.overrides if w.startswith("query=")), None)
+    if request.arguments.shell_completion and shell is not None:
+        words = candidates(os.environ.get("COMP_LINE", ""))
+        print(("\n" if shell == "fish" else " ").join(words))
+        return 0
     if request.arguments.cfg:
         print(config_text(request), end="")
         return 0

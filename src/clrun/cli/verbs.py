@@ -11,12 +11,33 @@ class Verb(NamedTuple):
     module: str
     """its `main` takes the rest of the words; imported only when it is asked for"""
     summary: str
+    options: tuple[str, ...] = ()
+    """what its parser takes, for the Tab key"""
 
+
+WHERE = ("--config-dir", "--config-path", "--config-name")
 
 VERBS = {
-    "help": Verb("clrun.cli.explain", "an option's keys with comment, type and bounds"),
-    "list": Verb("clrun.cli.list_options", "what can be chosen, one line each"),
-    "preview": Verb("clrun.cli.preview", "the stream before anything is trained on it"),
-    "profile": Verb("clrun.cli.profile", "a run, and where its time goes"),
+    "help": Verb("clrun.cli.explain", "an option's keys with comment, type and bounds", WHERE[:1]),
+    "list": Verb("clrun.cli.list_options", "what can be chosen, one line each", WHERE[:1]),
+    "preview": Verb(
+        "clrun.cli.preview",
+        "the stream before anything is trained on it",
+        ("--json", "--png", *WHERE),
+    ),
+    "profile": Verb(
+        "clrun.cli.profile",
+        "a run, and where its time goes",
+        (
+            "--steps",
+            "--warm-up",
+            "--experience",
+            "--top",
+            "--shapes",
+            "--memory",
+            "--stacks",
+            *WHERE,
+        ),
+    ),
     "version": Verb("clrun.cli.version", "versions of clrun and what it stands on"),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -40,6 +41,24 @@ class Composed(NamedTuple):
     config: RunConfig
 
 
+@contextmanager
+def initialized(
+    config_dirs: Sequence[Path] = (), config_path: Path | None = None
+) -> Iterator[Hydra]:
+    """Hydra with our folders and resolvers, apart from one that a caller may have."""
+    register()
+    register_resolvers()
+    where = str((config_path or conf_root()).resolve())
+    with (
+        extra_folders(config_dirs),
+        _fresh_hydra(),
+        hydra.initialize_config_dir(where, job_name="clrun", **version_base()),
+    ):
+        app = GlobalHydra.instance().hydra
+        assert app is not None, "initialize_config_dir makes it"
+        yield app
+
+
 def compose_tree(
     overrides: Sequence[str],
     *,
@@ -54,18 +73,9 @@ def compose_tree(
     `force` lets through keys that do not exist, for `check` to name them all; `announce` sets up
     Hydra's logging, which shows how it composed if `hydra.verbose` asks for that.
     """
-    register()
-    register_resolvers()
     require_choices(OverridesParser.create().parse_overrides(list(overrides)))
-    where = str((config_path or conf_root()).resolve())
-    with (
-        extra_folders(config_dirs),
-        _fresh_hydra(),
-        hydra.initialize_config_dir(where, job_name="clrun", **version_base()),
-    ):
+    with initialized(config_dirs, config_path) as app:
         words = _forced(overrides) if force else list(overrides)
-        app = GlobalHydra.instance().hydra
-        assert app is not None, "initialize_config_dir makes it"
         # as hydra.compose calls it, which cannot announce
         return app.compose_config(
             config_name, words, RunMode.RUN, with_log_configuration=announce, from_shell=False

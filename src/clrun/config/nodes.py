@@ -80,6 +80,15 @@ def part_schemas(schema: type, values: Mapping[str, Any]) -> Iterator[type]:
     yield from (config_class(target) for target in targets.values())
 
 
+def hints_of(target: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The type of each key of a component and of the parts that these values name."""
+    schema = config_class(target)
+    hints: dict[str, Any] = {}
+    for some in (*part_schemas(schema, values), schema):
+        hints |= get_type_hints(some, include_extras=True)
+    return hints
+
+
 def _targets(
     prefix: str, values: Mapping[str, Any], schema: type
 ) -> tuple[dict[str, str], list[str]]:

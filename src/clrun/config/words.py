@@ -53,6 +53,18 @@ def in_words(hint: Any) -> str:
     return KINDS.get(kind) or str(getattr(kind, "__name__", kind))
 
 
+def choices(hint: Any) -> list[str]:
+    """The values that a field with this annotation may hold, where they can be listed."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return choices(arguments[0])
+    if origin is Literal:
+        return [str(value) for value in arguments]
+    if origin in (Union, UnionType):
+        return [value for argument in arguments for value in choices(argument)]
+    return {bool: ["true", "false"], NoneType: ["null"]}.get(hint, [])
+
+
 def _either(kinds: list[str]) -> str:
     """Alternatives; names that more than one of them allows are there once."""
     if any("," in kind for kind in kinds):
