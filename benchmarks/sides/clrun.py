@@ -9,74 +9,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import clrun
-from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
-from clrun.runner.prepare import Prepared, build, prepare
+from clrun.runner.prepare import Prepared, ready
 from clrun.runner.run import run
-from clrun.seeds import isolated
-from clrun.streams.experience import Benchmark, Experience, StreamShape
+from clrun.streams.experience import Benchmark
 from sides.arrays import experiences
 from sides.measure import Meter
 from sides.watch import TimedSteps, watch
 
 AR1_KEYS = ("rm_sz", "inc_lr", "ewc_lambda", "init_update_rate", "inc_update_rate", "inc_step")
 STRATEGY_KEYS = {"ar1": (*AR1_KEYS, "max_r_max", "max_d_max"), "replay": ("mem_size",)}
-
-
-class Given:
-    """A benchmark of arrays that are in memory already."""
-
-    def __init__(self, case: dict[str, Any]) -> None:
-        self.case = case
-        data = case["data"]
-        self._shape = StreamShape(
-            channels=data["channels"],
-            height=data["side"],
-            width=data["side"],
-            num_classes=data["classes"],
-            num_experiences=data["experiences"],
-        )
-
-    def shape(self) -> StreamShape:
-        return self._shape
-
-    def check(self) -> None:
-        """Nothing can be missing."""
-
-    def load(self, seed: int, on_progress: Any = None) -> Benchmark:
-        return self._benchmark
-
-    @cached_property
-    def _benchmark(self) -> Benchmark:
-        channels, classes = self._shape.channels, self._shape.num_classes
-        mean, deviation = (self.case["mean"],) * channels, (self.case["std"],) * channels
-        made = []
-        for index, rows in enumerate(experiences(self.case)):
-            train_x, train_y, test_x, test_y = map(torch.from_numpy, rows)
-            made.append(
-                Experience(
-                    index=index,
-                    classes=tuple(train_y.unique().tolist()),
-                    task_label=0,
-                    train=Patterns(train_x, train_y),
-                    test=Patterns(test_x, test_y),
-                )
-            )
-        return Benchmark(
-            name="given",
-            shape=self._shape,
-            class_names=tuple(map(str, range(classes))),
-            experiences=made,
-            transform=Transform(mean, deviation, "none"),
-        )
 
 
 class TimedEvaluation:
@@ -109,28 +57,33 @@ def overrides(case: dict[str, Any], folder: str) -> list[str]:
 
 def prepared(case: dict[str, Any], folder: str) -> Prepared:
     """The run, on the arrays given, with a model of their shape."""
-    ready, given = prepare(clrun.compose(overrides(case, folder))), Given(case)
-    with isolated(case["seed"], "weights"):
-        model = build(ready.config.nodes["model"], given.shape())
-    return dataclasses.replace(ready, benchmark=given, model=model)
+    rows, data = experiences(case), case["data"]
+    benchmark = Benchmark.of_arrays(
+        [(r.train_x, r.train_y) for r in rows],
+        [(r.test_x, r.test_y) for r in rows],
+        class_names=[str(c) for c in range(data["classes"])],
+        transform=Transform(
+            (case["mean"],) * data["channels"], (case["std"],) * data["channels"], "none"
+        ),
+    )
+    return ready(clrun.compose(overrides(case, folder)), benchmark=benchmark)
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
     """Run clrun on the stream; what is not evaluation is training."""
     with tempfile.TemporaryDirectory() as folder:
-        ready, steps = prepared(case, folder), TimedSteps()
+        made, steps = prepared(case, folder), TimedSteps()
         if case.get("watch_steps"):
-            watch(ready.config, steps)
-        ready.benchmark.load(case["seed"])  # in memory before anything is measured
+            watch(made.config, steps)
         meter = Meter()
-        ready = dataclasses.replace(ready, evaluation=TimedEvaluation(ready.evaluation, meter))
-        _ = ready.data, ready.hardware  # known before a run starts
+        made = dataclasses.replace(made, evaluation=TimedEvaluation(made.evaluation, meter))
+        _ = made.data, made.hardware  # known before a run starts
         with meter.phase("train"):
-            results = run(ready, Path(folder) / "run")
+            results = run(made, Path(folder) / "run")
         for seconds in (meter.cpu, meter.wall):
             seconds["train"] -= seconds["eval"]
         cost = json.loads((Path(folder) / "run" / "results.json").read_text())["cost"]
-    state = {name: p.detach().numpy() for name, p in ready.model.named_parameters()}
+    state = {name: p.detach().numpy() for name, p in made.model.named_parameters()}
     np.savez(case["final_weights"], **state)
     found = {"accuracy": results.metrics["acc_final"], "patterns": cost["patterns_seen"]}
     return meter.report() | found | (steps.report() if steps.medians else {})
