@@ -29,7 +29,7 @@ UNKNOWN = [
     ("+plugin=si", "+plugin=si", "strategy.plugins="),
     ("hydra.run.dri=x", "hydra.run.dri", ""),
     ("strategy=repaly", "strategy=repaly", "Did you mean 'replay'?"),
-    ("benchmark=mnist", "benchmark=mnist", "Did you mean 'split_mnist'?"),
+    ("benchmark=mnist", "benchmark=mnist", "Write benchmark=split_mnist."),
     ("model=mpl", "model=mpl", "Did you mean 'mlp'?"),
     ("device=gpu", "device=gpu", "Options: auto, cpu, cuda, mps."),
     ("selection=hering", "selection=hering", "Did you mean 'herding'?"),
@@ -84,7 +84,11 @@ VALUES = [
     ("strategy.optimizer=sdg", "strategy.optimizer=sdg", "Did you mean 'sgd'?"),
     ("strategy.mix=both", "strategy.mix=both", "one of split, add"),
     ("device.precision=fp8", "device.precision=fp8", "one of fp32, bf16, fp16"),
-    ("benchmark.class_order=random", "benchmark.class_order=random", "fixed, shuffled or"),
+    (
+        "benchmark.class_order=random",
+        "benchmark.class_order=random",
+        "[1,2] or must be one of fixed",
+    ),
     # parts
     ("strategy.plugins=[{name: ssi}]", "strategy.plugins[0].name=ssi", "Did you mean 'si'?"),
     ("strategy.plugins=[{name: si}]", "strategy.plugins[0].ewc_lambda", "a value is needed"),

@@ -109,7 +109,10 @@ def _told(key: str, error: ValidationError) -> list[str]:
         reasons.setdefault(f"{key}{place}={shown(detail['input'])}", []).append(
             _reason(key, detail)
         )
-    lines = [f"{place}: {' or '.join(dict.fromkeys(found))}" for place, found in reasons.items()]
+    lines = []
+    for place, found in reasons.items():
+        with_guess_last = sorted(dict.fromkeys(found), key=lambda reason: reason.endswith("?"))
+        lines.append(f"{place}: {' or '.join(with_guess_last)}")
     return [line if line.endswith("?") else f"{line}." for line in lines]
 
 
