@@ -129,6 +129,9 @@ VALUES = [
     ),
     ("benchmark.n_experiences=3", "benchmark.n_experiences=3", "1, 2, 5, 10"),
     ("benchmark.n_experiences=11", "benchmark.n_experiences=11", "10 classes"),
+    ("benchmark.normalize=model", "benchmark.normalize=model", "model.pretrained=true"),
+    ("benchmark=core50_nc benchmark.normalize=model", "benchmark.normalize=model", "weights"),
+    ("benchmark.normalize=modle", "benchmark.normalize=modle", "Did you mean 'model'?"),
     ("benchmark.class_order=[0,1,2]", "benchmark.class_order=[0,1,2]", "each class from 0 to 9"),
     (
         "benchmark.classes_per_experience=[5,4]",

@@ -8,6 +8,7 @@ from torchvision import models
 from torchvision.models import MobileNet_V2_Weights
 
 from clrun.errors import ConfigError
+from clrun.images.transforms import IMAGENET
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import head
 from clrun.models.layers import BatchNorm2d
@@ -168,6 +169,11 @@ def test_published_weights_are_found_where_torch_home_says(monkeypatch, tmp_path
     expected = theirs.features.state_dict()
     torch.testing.assert_close(model.network.features.state_dict(), expected, rtol=0, atol=0)
     assert model.network.classifier[1].out_features == 5
+    assert model.pixel_statistics == IMAGENET
+    assert build("mobilenet_v2", channels=1, pretrained=pretrained).pixel_statistics == (
+        pytest.approx((0.449,)),
+        pytest.approx((0.226,)),
+    )
 
 
 @pytest.fixture

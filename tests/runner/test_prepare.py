@@ -3,14 +3,16 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torchvision import models
 
 import clrun
 from clrun.errors import ConfigError
-from clrun.runner.prepare import notes, prepare
+from clrun.runner.prepare import notes, prepare, weights_note
 
 
 def weights(prepared) -> torch.Tensor:
@@ -209,3 +211,59 @@ def test_a_precision_that_ruins_the_model_s_speed_is_told_before_the_run():
 
     with pytest.raises(ConfigError, match=r"device.precision=fp16: on the CPU a convolution"):
         prepare(config)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file of weights where torchvision looks for those of MobileNetV2."""
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(models.mobilenet_v2().state_dict(), folder / "mobilenet_v2-b0353104.pth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+
+PRETRAINED = ("strategy=naive", "model=torchvision", "model.pretrained=true")
+
+
+@pytest.mark.usefixtures("published")
+def test_images_are_normalised_as_the_weights_want_them_where_that_is_asked_for():
+    usual = clrun.compose([*PRETRAINED, "benchmark.image_size=32"])
+    asked = clrun.compose([*PRETRAINED, "benchmark.image_size=32", "benchmark.normalize=model"])
+
+    own, weights = prepare(usual), prepare(asked)
+
+    grey = (0.485 + 0.456 + 0.406) / 3, (0.229 + 0.224 + 0.225) / 3
+    transform = weights.data.transform
+    assert (transform.mean, transform.std) == (pytest.approx(grey[:1]), pytest.approx(grey[1:]))
+    assert transform.augment == own.data.transform.augment
+    assert own.data.transform.mean != transform.mean
+    assert weights_note(weights) == []
+    assert weights_note(own) == [
+        "benchmark.normalize=true: images have their own mean and deviation, and the pretrained "
+        "weights were trained with others. benchmark.normalize=model takes those."
+    ]
+
+
+@pytest.mark.parametrize("normalize", ["true", "data", "false"])
+def test_without_published_weights_there_is_nothing_to_note(normalize):
+    config = clrun.compose(["strategy=naive", f"benchmark.normalize={normalize}"])
+
+    assert weights_note(prepare(config)) == []
+
+
+def test_data_is_another_word_for_true():
+    by_word, by_switch = (
+        prepare(clrun.compose(["strategy=naive", f"benchmark.normalize={value}"])).data.transform
+        for value in ("data", "true")
+    )
+
+    assert (by_word.mean, by_word.std) == (by_switch.mean, by_switch.std)
+
+
+def test_a_file_of_weights_does_not_say_what_images_it_wants(tmp_path):
+    mlp = ["strategy=naive", "model.hidden=[4]"]
+    torch.save(prepare(clrun.compose(mlp)).model.state_dict(), tmp_path / "w.pt")
+    given = [*mlp, f"model.pretrained={tmp_path}/w.pt", "benchmark.normalize=model"]
+
+    with pytest.raises(ConfigError, match=r"benchmark\.normalize=model: .*w\.pt want is not known"):
+        prepare(clrun.compose(given))

@@ -21,7 +21,7 @@ from clrun.console.downloads import Downloads
 from clrun.console.tables import print_results
 from clrun.errors import ClrunError
 from clrun.records.run_folder import fresh_folder
-from clrun.runner.prepare import Prepared, notes, prepare, ready
+from clrun.runner.prepare import Prepared, notes, prepare, ready, weights_note
 from clrun.runner.run import run
 
 
@@ -68,7 +68,7 @@ def _shown(prepared: Prepared, folder: Path) -> float | None:
     """Run in this folder, showing how it goes and what came out; the final accuracy."""
     start = time.monotonic()
     config, console = prepared.config, make_console()
-    for note in [*notes(config), *prepared.device.notes()]:
+    for note in [*notes(config), *prepared.device.notes(), *weights_note(prepared)]:
         print(f"clrun: note: {note}", file=sys.stderr)
     display = make_display(console)
     display.title(f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}")

@@ -15,6 +15,11 @@ from torch.nn.functional import interpolate, pad
 from clrun.images.augment import JITTER, AugmentPolicy
 from clrun.images.color import jittered
 
+PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and deviation of each channel, pixels in [0, 1]."""
+IMAGENET: PixelStatistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Of ImageNet's training images, as its published weights want images normalised."""
+
 
 @dataclass(frozen=True, eq=False)
 class Draws:

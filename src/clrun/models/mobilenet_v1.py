@@ -14,7 +14,9 @@ from torch.nn.functional import interpolate
 
 from clrun.config.bounds import FilePath
 from clrun.fast.pointwise import Conv2d
+from clrun.images.transforms import IMAGENET, PixelStatistics
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
+from clrun.models.pretrained import shown_in_grey
 from clrun.models.pytorchcv_weights import imagenet_weights
 from clrun.models.weights import load_pretrained
 from clrun.streams.experience import StreamShape
@@ -75,10 +77,13 @@ class MobilenetV1Model(MobilenetV1):
 
     def __init__(self, config: Config, shape: StreamShape) -> None:
         super().__init__(shape.num_classes, config.latent_layer_num, shape.channels)
+        self.pixel_statistics: PixelStatistics | None = None
+        """of the images that published weights were trained with; None: there are none"""
         if config.pretrained is True:
             layers = [self.layer_name(index) for index in range(28)]
             weights = imagenet_weights(layers, in_channels=shape.channels)
             self.load_state_dict({**weights, "output.weight": self.output.weight})
+            self.pixel_statistics = shown_in_grey(IMAGENET, shape.channels)
         load_pretrained(self, config.pretrained)
 
 

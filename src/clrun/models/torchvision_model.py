@@ -18,9 +18,11 @@ from torchvision.ops import StochasticDepth
 
 from clrun.config.bounds import FilePath
 from clrun.errors import ConfigError, did_you_mean
+from clrun.images.transforms import PixelStatistics
 from clrun.models.dropout import SeededDropout
 from clrun.models.features import head
 from clrun.models.layers import BatchNorm2d
+from clrun.models.pretrained import shown_in_grey
 from clrun.models.shapes import output_shape
 from clrun.models.weights import DAMAGED, load_pretrained
 from clrun.streams.experience import StreamShape
@@ -44,6 +46,8 @@ class TorchvisionModel(nn.Module):
         super().__init__()
         _require_arch(config.arch)
         weights = _published_weights(config)
+        self.pixel_statistics = _pixel_statistics(weights, shape.channels)
+        """of the images that published weights were trained with; None: there are none"""
         self.repeat = {1: 3, 3: 1}.get(shape.channels, 0)
         if not self.repeat:
             raise ConfigError(
@@ -80,6 +84,13 @@ def _published_weights(config: TorchvisionModel.Config) -> WeightsEnum | None:
     if config.pretrained is True:
         return named.get("IMAGENET1K_V1", named["DEFAULT"])
     return named.get(config.pretrained) if isinstance(config.pretrained, str) else None
+
+
+def _pixel_statistics(weights: WeightsEnum | None, channels: int) -> PixelStatistics | None:
+    if weights is None:
+        return None
+    wanted = weights.transforms()
+    return shown_in_grey((tuple(wanted.mean), tuple(wanted.std)), channels)
 
 
 def _network(arch: str, weights: WeightsEnum | None) -> nn.Module:

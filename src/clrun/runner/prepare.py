@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from clrun.errors import ConfigError
 from clrun.fast import fastest
 from clrun.fast.pointwise import set_products
 from clrun.images.download import Progress
+from clrun.images.transforms import PixelStatistics
 from clrun.metrics import all_metrics
 from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase, span
@@ -39,6 +40,8 @@ class Prepared:
     evaluation: Evaluation
     storage_policy: Any
     selection: Any
+    normalized_for: PixelStatistics | None = None
+    """mean and deviation that stand in for the benchmark's own (`benchmark.normalize=model`)"""
     on_progress: Progress | None = None
     """called while something is downloaded"""
 
@@ -82,6 +85,10 @@ class Prepared:
         start = time.perf_counter()
         with phase("data"):
             benchmark = self.benchmark.load(self.config.seed, self.on_progress)
+        if self.normalized_for is not None:
+            mean, std = self.normalized_for
+            transform = replace(benchmark.transform, mean=mean, std=std)
+            benchmark = replace(benchmark, transform=transform)
         _refuse_conflicts(
             Known(
                 nodes=self.config.nodes,
@@ -143,6 +150,7 @@ def prepare(
         evaluation=build(nodes["eval"]),
         storage_policy=build(nodes["storage_policy"]),
         selection=build(nodes["selection"]),
+        normalized_for=_wanted_by_weights(config, model),
         on_progress=on_progress,
     )
     _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
@@ -165,6 +173,38 @@ def _model(config: RunConfig, own: nn.Module | None, shape: StreamShape) -> nn.M
     with isolated(config.seed, "weights"):
         model: nn.Module = build(config.nodes["model"], shape)
     return model
+
+
+def _wanted_by_weights(config: RunConfig, model: nn.Module) -> PixelStatistics | None:
+    """What images are normalised by where that is the model's to say, else None.
+
+    A model says it in `pixel_statistics`, if its weights are such as it knows.
+    """
+    if config.nodes["benchmark"].values.get("normalize") != "model":
+        return None
+    found: PixelStatistics | None = getattr(model, "pixel_statistics", None)
+    if found is None:
+        values = config.nodes["model"].values
+        raise ConfigError(
+            "benchmark.normalize=model: which mean and deviation the weights of "
+            f"model.pretrained={values.get('pretrained')} want is not known. "
+            "Use benchmark.normalize=data."
+        )
+    return found
+
+
+def weights_note(prepared: Prepared) -> list[str]:
+    """That published weights meet images that are normalised in another way."""
+    wanted = getattr(prepared.model, "pixel_statistics", None)
+    given = prepared.config.nodes["benchmark"].values.get("normalize")
+    transform = prepared.data.transform
+    if wanted is None or given not in (True, "data") or (transform.mean, transform.std) == wanted:
+        return []
+    said = "true" if given is True else given
+    return [
+        f"benchmark.normalize={said}: images have their own mean and deviation, and the pretrained "
+        "weights were trained with others. benchmark.normalize=model takes those."
+    ]
 
 
 def build(node: Node, *runtime: Any) -> Any:

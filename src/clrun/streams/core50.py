@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,13 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from clrun.config.bounds import Count, FilePath, Fraction
+from clrun.config.keys import Known
 from clrun.errors import ConfigError
 from clrun.images.augment import AugmentPolicy, preset
 from clrun.images.download import Progress
 from clrun.images.files import data_folder, named_root
 from clrun.images.mapped_rows import MappedRows
 from clrun.images.patterns import Patterns
-from clrun.images.transforms import Transform
+from clrun.images.transforms import IMAGENET, Transform
 from clrun.seeds import generator
 from clrun.sources.core50_files import Core50Files
 from clrun.sources.core50_lists import (
@@ -28,6 +30,7 @@ from clrun.sources.core50_lists import (
 )
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
+from clrun.streams.normalization import Normalize, without_weights
 
 NUM_EXPERIENCES = {
     "ni": 8,
@@ -37,7 +40,6 @@ NUM_EXPERIENCES = {
     "nicv2_196": 196,
     "nicv2_391": 391,
 }
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Core50:
@@ -56,10 +58,18 @@ class Core50:
         image_size: Literal[128, 32]
         test_every: Count
         augment: Literal["auto"] | AugmentPolicy
-        normalize: bool
+        normalize: Normalize
         validation_fraction: Fraction
         data_root: FilePath | None
         download: bool
+
+        def conflicts(self, known: Known) -> Iterator[str]:
+            """A normalisation for weights needs some."""
+            yield from without_weights(self.normalize, known)
+
+        def all_conflicts(self, known: Known) -> Iterator[str]:
+            """Nothing more is true of all benchmarks."""
+            yield from self.conflicts(known)
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -156,7 +166,7 @@ class Core50:
     def _transform(self) -> Transform:
         augment = preset("core50") if self.config.augment == "auto" else self.config.augment
         if self.config.normalize:
-            return Transform(IMAGENET_MEAN, IMAGENET_STD, augment)
+            return Transform(*IMAGENET, augment)
         return Transform((0.0,) * 3, (1.0,) * 3, augment)
 
 

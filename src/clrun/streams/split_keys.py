@@ -5,7 +5,7 @@ Read while a configuration is checked, so nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from clrun.config.bounds import Count, FilePath, Fraction, NonNegative, Share
-from clrun.config.keys import Keys
+from clrun.config.keys import Keys, Known
 from clrun.images.augment import AugmentPolicy
 from clrun.streams.class_counts import (
     check_class_order,
@@ -23,6 +23,7 @@ from clrun.streams.class_counts import (
     numbered_order,
     typed,
 )
+from clrun.streams.normalization import Normalize, without_weights
 
 Scenario = Literal[
     "nc",
@@ -76,7 +77,7 @@ class SplitKeys(Keys):
     image_size: Count | None
     augment: AugmentPolicy
     jitter: list[NonNegative] | None
-    normalize: bool
+    normalize: Normalize
     limit_per_class: Count | None
     validation_fraction: Fraction
 
@@ -93,6 +94,10 @@ class SplitKeys(Keys):
                 "n_experiences=1: with scenario=blurry rows of a class leak into the other "
                 "experiences. Use at least 2, or scenario=nc."
             )
+
+    def conflicts(self, known: Known) -> Iterator[str]:
+        """A normalisation for weights needs some."""
+        yield from without_weights(self.normalize, known)
 
     def experiences_by_keys(self) -> int | None:
         """How many there are; the minibatches of an online stream can only be counted in data."""
