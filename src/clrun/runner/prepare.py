@@ -24,6 +24,7 @@ from clrun.profiling.spans import phase, span
 from clrun.records.run_folder import require_writable
 from clrun.runner.evaluation import Evaluation
 from clrun.runner.own import OwnBenchmark, require_outputs, with_own
+from clrun.runner.sizes import allocated, require_images_fit
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
@@ -132,6 +133,7 @@ def prepare(
     nodes = config.nodes
     benchmark = _benchmark(nodes["benchmark"], own_benchmark)
     device = build(nodes["device"])
+    require_images_fit(config, benchmark.shape())
     model = _model(config, own_model, benchmark.shape())
     set_products(model, tricks=device.tricks)
     shape = benchmark.shape()
@@ -153,7 +155,8 @@ def prepare(
         normalized_for=_wanted_by_weights(config, model),
         on_progress=on_progress,
     )
-    _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
+    with allocated(nodes["model"], shape):
+        _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
     image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
     fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)
@@ -170,7 +173,7 @@ def _model(config: RunConfig, own: nn.Module | None, shape: StreamShape) -> nn.M
     if own is not None:
         require_outputs(own, shape)
         return own
-    with isolated(config.seed, "weights"):
+    with isolated(config.seed, "weights"), allocated(config.nodes["model"], shape):
         model: nn.Module = build(config.nodes["model"], shape)
     return model
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.nodes import Part
+from clrun.device.memory import require_memory
 from clrun.device.rows import Rows
 from clrun.errors import ConfigError
 from clrun.images.altered_rows import Alteration, Permutation, Rotation, altered, resized
@@ -116,6 +117,7 @@ class Split:
         if config.limit_per_class is not None:
             rows = scenarios.limit_per_class(train.y, config.limit_per_class)
             train = Patterns(train.x[rows], train.y[rows])
+        self._require_room(train, test)
         train, test = self._resized(train), self._resized(test)
         return Benchmark(
             name=f"{self.source.name}_{config.scenario}",
@@ -162,6 +164,17 @@ class Split:
     def _resized(self, patterns: Patterns) -> Patterns:
         side = self.config.image_size
         return patterns if side is None else Patterns(resized(patterns.x, side), patterns.y)
+
+    def _require_room(self, *parts: Patterns) -> None:
+        """Refuse to resize more images in memory than there is memory."""
+        side = self.config.image_size
+        rows = [part.x.shape for part in parts if isinstance(part.x, Tensor)]
+        if side is not None and rows:
+            require_memory(
+                sum(count * channels for count, channels, *_ in rows) * side**2,
+                f"benchmark.image_size={side}: {sum(shape[0] for shape in rows):,} images",
+                "Use a smaller size, or benchmark.limit_per_class.",
+            )
 
     def _transform(self) -> Transform:
         channels = self.source.channels
