@@ -102,3 +102,16 @@ def test_no_message_sends_to_a_log_that_is_not_there(
 
     assert ("traceback is in" in capsys.readouterr().err) == (log[-4:] != "none")
     assert bool(list((project / "run").glob("*.log"))) == (log[-4:] != "none")
+
+
+def test_a_file_that_starts_from_nothing_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = project / "conf" / "strategy" / "mine.yaml"
+    option.write_text("target: clrun.strategies.naive:Naive\nlr: 0.1\ntrain_epochs: 1\n")
+
+    assert main(["--config-dir", "conf", "strategy=mine"]) == 2
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("clrun: strategy: momentum, l2,")
+    assert "`defaults: [OURS, _self_]`" in line

@@ -13,6 +13,9 @@ from clrun.config.meant import meant
 from clrun.config.usual_names import usual_value
 from clrun.errors import did_you_mean
 
+MANY = 4
+"""So many keys without a value are told in one line."""
+
 
 def unknown_keys(
     prefix: str, given: Mapping[str, Any], allowed: Sequence[str], guess: str | None = None
@@ -34,22 +37,33 @@ def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list
     names = [field.name for field in fields(schema)]
     problems = unknown_keys(prefix, given, names)
     hints = get_type_hints(schema, include_extras=True)
-    values = {}
+    values, missing = {}, []
     for field in fields(schema):
         if field.name not in given:
             if field.default is MISSING and field.default_factory is MISSING:
-                problems.append(f"{prefix}{field.name}: a value is needed.")
+                missing.append(field.name)
             continue
         try:
             values[field.name] = _valid(hints[field.name], given[field.name])
         except ValidationError as error:
             problems += _told(f"{prefix}{field.name}", error)
+    problems += _needed(prefix, missing)
     if problems:
         return None, problems
     try:
         return schema(**values), []
     except ValueError as error:
         return None, [f"{prefix}{error}"]
+
+
+def _needed(prefix: str, missing: Sequence[str]) -> list[str]:
+    """A line for each key without a value; one for many, as in a file that starts from nothing."""
+    if len(missing) < MANY:
+        return [f"{prefix}{name}: a value is needed." for name in missing]
+    return [
+        f"{prefix.rstrip('.')}: {', '.join(missing)} need a value. A file of your own that starts "
+        "from one of ours has them: its first line is `defaults: [OURS, _self_]`."
+    ]
 
 
 def as_read(given: Mapping[str, Any], config: Any) -> dict[str, Any]:
