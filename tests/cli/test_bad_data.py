@@ -156,7 +156,46 @@ def stray_image(data: Path) -> None:
     image(data / "0.png")
 
 
+def sides_beside_classes(data: Path) -> None:
+    classes(data, "train", "bus", "car")
+
+
+def without_train(data: Path) -> None:
+    classes(data / "test", "cat", "dog")
+
+
+def one_file_on_both_sides(data: Path) -> None:
+    classes(data / "train", "cat", "dog")
+    (data / "test").symlink_to("train", target_is_directory=True)
+
+
+def sides_in_classes(data: Path) -> None:
+    classes(data / "cat", "train", "test")
+    classes(data / "dog", "train", "test")
+
+
+def classes_of_one_name(data: Path) -> None:
+    classes(data, "1", "01")
+
+
+def class_without_name(data: Path) -> None:
+    classes(data, "cat", "nan")
+
+
+def three_damaged(data: Path) -> None:
+    classes(data, "cat", "dog")
+    for k in range(3):
+        (data / "cat" / f"{k}.png").write_text("<html>404</html>")
+
+
 FOLDERS = [
+    (sides_beside_classes, "train/ means a side and stands beside bus/"),
+    (without_train, "has test/ and no train/"),
+    (one_file_on_both_sides, "train/cat/0.png and test/cat/0.png are one file"),
+    (sides_in_classes, "cat/ is read as a class, and holds test/ and train/"),
+    (classes_of_one_name, "data/01/ has class '01' and data/1/ '1', which are one number"),
+    (class_without_name, "data/nan/ has no label ('nan')"),
+    (three_damaged, "3 files are damaged: cat/0.png is no image that can be read; cat/1.png"),
     (no_folder, "there is no such folder"),
     (a_file, "is a file, not a folder"),
     (no_class_folders, "has images (0.png) but no class folders"),
@@ -199,7 +238,20 @@ TABLES = [
     ("path,label\n" + GOOD + "../g.png,1\n", "row 6 has path '../g.png'"),
     ("path,label\n" + GOOD + "/etc/passwd,1\n", "row 6 has path '/etc/passwd'"),
     ("path,label\n" + GOOD + '"f.png,1\n', "is no comma-separated table"),
-    ("path,label,split\na.png,0,train\nb.png,1,dev\n", "row 2 has split 'dev'. Use train or test"),
+    (
+        "path,label,split\na.png,0,train\nb.png,1,both\n",
+        "row 2 has split 'both'. Use train, val or test",
+    ),
+    ("path,label\n" + GOOD + "f.png,None\n", "row 6 has no label ('None')"),
+    ("path,label\na.png,cat\nb.png,Cat\n", "row 1 has class 'cat' and row 2 'Cat'"),
+    ("path,label\na.png,1\nb.png,1.0\n", "row 1 has class '1' and row 2 '1.0', which are one"),
+    ("path,label\n" + GOOD + "f.png,x\u200b\n", "with an invisible character (U+200B)"),
+    ("path,label\n" + GOOD + "g.png,1\nh.png,1\n", "2 files are not there: row 6 g.png, row 7 h"),
+    (
+        "path,label,split\na.png,0,train\nb.png,0,val\nc.png,0,test\nd.png,1,train\ne.png,1,test\n",
+        "class 1 has no validation rows",
+    ),
+    ("path,label,split,group\na.png,0,train,x\nb.png,1,test,x\n", "rows 1 and 2 are of one group"),
     ("path,label,split\na.png,0,train\nb.png,1,train\n", "class 0 has no test rows"),
     ("path,label,experience\na.png,0,1\nb.png,1,one\n", "row 2 has experience 'one'"),
     ("path,label,experience\na.png,0,1\nb.png,1,\n", "row 2 has no experience"),

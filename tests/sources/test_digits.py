@@ -15,7 +15,7 @@ def data():
 
 
 def test_all_digits_are_there_in_bytes(data):
-    train, test = data
+    train, test = data.train, data.test
 
     assert len(train.y) + len(test.y) == 1797
     assert train.x.shape == (1442, 1, 8, 8)
@@ -26,7 +26,7 @@ def test_all_digits_are_there_in_bytes(data):
 
 
 def test_every_class_has_a_fifth_of_its_images_for_testing(data):
-    train, test = (patterns.y.bincount() for patterns in data)
+    train, test = (patterns.y.bincount() for patterns in data[:2])
 
     assert len(train) == len(test) == 10
     assert torch.equal(test, (train + test) // 5)
@@ -42,7 +42,7 @@ def test_images_and_labels_are_scikit_learns(data):
     }
 
     ours = set()
-    for patterns in data:
+    for patterns in data[:2]:
         back = (patterns.x.double() * 16 / 255).round().long().view(-1, 64).numpy()
         ours |= {
             (image.tobytes(), label) for image, label in zip(back, patterns.y.tolist(), strict=True)
@@ -58,7 +58,7 @@ def test_they_are_the_same_where_the_file_is_elsewhere(data, monkeypatch):
 
     assert all(
         torch.equal(ours, theirs)
-        for read, expected in zip(data, asked_of_sklearn, strict=True)
+        for read, expected in zip(data[:2], asked_of_sklearn[:2], strict=True)
         for ours, theirs in zip(read, expected, strict=True)
     )
 

@@ -1,3 +1,4 @@
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import torch
 from PIL import Image
 
 from clrun.errors import ConfigError
-from clrun.sources.folder import find_in_folders
-from clrun.sources.labelled_files import LabelledFiles
+from clrun.sources.folder import Folder, find_in_folders
+from clrun.sources.labelled_files import LabelledFiles, whole_files
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def test_images_stay_with_their_labels_on_both_sides(tmp_path):
 
     data = images.load(images.root, download=False)
 
-    for patterns in data:
+    for patterns in data[:2]:
         x = patterns.x.index_select(0, torch.arange(len(patterns.y)))
         assert torch.equal((x[:, 0, 0, 0] >= 100).long(), patterns.y)
     assert (len(data.train.y), len(data.test.y)) == (8, 2)
@@ -98,12 +99,68 @@ def test_images_of_many_sizes_are_resized_to_the_one_asked_for(tmp_path):
 
 def test_mean_and_deviation_are_of_the_training_images_alone(tmp_path):
     images = source(tree(tmp_path / "data"))
-    train, _ = images.load(images.root, download=False)
+    train = images.load(images.root, download=False).train
 
     x = train.x.index_select(0, torch.arange(8)).numpy() / 255
 
     assert images.mean == pytest.approx((x.mean(),))
     assert images.std == pytest.approx((np.std(x),))
+
+
+def test_pixels_on_both_sides_are_told_of_at_every_start(tmp_path):
+    tree(tmp_path / "data")
+    for k in range(5, 10):
+        shutil.copy(tmp_path / "data" / "a" / "0.png", tmp_path / "data" / "a" / f"{k}.png")
+
+    message = [s.load(s.root, download=False).notes for s in (source(tmp_path / "data"),) * 2]
+
+    assert message[0] == message[1]
+    assert " test rows have the pixels of training rows, e.g. data/a/" in message[0][0]
+
+
+def broken(root: Path) -> Path:
+    """The tree with one file that is no image, one cut short and one empty in class a."""
+    tree(root, size=32)
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32), dtype=np.uint8)
+    Image.fromarray(noise).save(root / "a" / "1.png")
+    (root / "a" / "1.png").write_bytes((root / "a" / "1.png").read_bytes()[:-300])
+    (root / "a" / "2.png").write_bytes(b"<html>404</html>")
+    (root / "a" / "3.png").write_bytes(b"")
+    return root
+
+
+@pytest.mark.parametrize("keys", [{}, {"image_size": 8, "channels": 1}])
+def test_all_damaged_files_are_named_at_once(tmp_path, keys):
+    images = source(broken(tmp_path / "data"), **keys)
+
+    with pytest.raises(ConfigError) as caught:
+        images.load(images.root, download=False)
+
+    message = str(caught.value)
+    assert "3 files are damaged: a/1.png cannot be decoded" in message
+    assert "; a/2.png is no image that can be read; a/3.png is empty. Repair" in message
+
+
+def test_damaged_files_are_skipped_and_counted_and_sides_are_chosen_without_them(tmp_path):
+    keys = {"data_root": str(broken(tmp_path / "data")), "test_fraction": 0.5}
+    keys |= {"validation_fraction": 0.0, "image_size": None, "channels": None}
+
+    for _ in range(2):  # the second time they are remembered
+        images = Folder(Folder.Config(**keys, damaged="skip"))
+        data = images.load(images.root, download=False)
+        assert data.damaged_files == 3
+        assert data.notes[0].startswith("3 damaged files are skipped: a/1.png cannot be decoded")
+        assert data.train.y.tolist() == [0, 1, 1, 1]
+        assert data.test.y.tolist() == [0, 1, 1]
+
+
+def test_a_repaired_file_is_taken_again(tmp_path):
+    found = source(broken(tmp_path / "data")).find()
+    assert len(whole_files(found).files) == 7
+
+    Image.new("L", (32, 32), 9).save(tmp_path / "data" / "a" / "3.png")
+
+    assert len(whole_files(found).files) == 8
 
 
 def test_an_image_that_is_damaged_inside_is_named_and_leaves_no_cache(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,14 +7,18 @@ from hypothesis import strategies as st
 
 from clrun.errors import ConfigError
 from clrun.images.files import DamagedFile
+from clrun.sources.class_names import BadRows
 from clrun.sources.labelled_rows import (
-    BadRows,
     LabelledRows,
     numbered_classes,
     numbered_experiences,
     one_line_errors,
     with_test_rows,
+    with_validation_groups,
 )
+
+AS_EVER = [1, 3, 11, 17, 20, 25]
+"""The test rows of three classes of ten, whose runs are on record."""
 
 
 def rows(y, is_test=None, experience=None) -> LabelledRows:
@@ -29,9 +35,62 @@ def test_gaps_between_labels_leave_no_unused_class():
     assert y.tolist() == [0, 1, 0, 2]
 
 
-def test_names_are_ordered_as_text_unless_all_are_numbers():
-    assert numbered_classes(["b", "10", "9"])[0] == ("10", "9", "b")
-    assert numbered_classes(["10", "9"])[0] == ("9", "10")
+def test_classes_are_numbered_by_value_and_their_names_composed():
+    names, y = numbered_classes(["10.0", "2.0", "1.0", "2.0"])
+    assert (names, y.tolist()) == (("1.0", "2.0", "10.0"), [2, 1, 0, 1])
+
+    assert numbered_classes(["cafe\u0301", "a"])[0] == ("a", "caf\u00e9")
+
+
+@pytest.mark.parametrize("label", ["-1", "-1.0"])
+def test_a_negative_label_is_refused(label):
+    with pytest.raises(BadRows, match=f"row 2 has label {label}. Number classes from 0 on"):
+        numbered_classes(["1", label])
+
+
+def test_two_labels_of_one_class_are_refused_with_their_first_rows():
+    with pytest.raises(BadRows, match="row 2 has class 'cat' and row 3 'Cat'"):
+        numbered_classes(["dog", "cat", "Cat", "cat"])
+
+
+def test_a_test_set_of_whole_groups_has_some_of_each_class_and_splits_none():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        group = torch.randint(0, 12, (100,), generator=generator)
+        y = torch.randint(0, 3, (100,), generator=generator)
+
+        split = with_test_rows(replace(rows(y), group=group), 0.25)
+
+        assert not set(group[split.is_test].tolist()) & set(group[~split.is_test].tolist())
+        assert split.check().is_test.sum() in range(15, 36)
+
+
+def test_validation_groups_are_none_of_those_for_testing():
+    table = replace(rows(torch.arange(3).repeat(40)), group=torch.arange(120) // 6)
+
+    split = with_validation_groups(with_test_rows(table, 0.25), 0.2).check()
+
+    of_side = [set(split.group[split.side == side].tolist()) for side in range(3)]
+    assert split.has_validation
+    assert sum(len(groups) for groups in of_side) == len(set.union(*of_side)) == 20
+
+
+def test_rows_without_groups_are_set_aside_as_before_there_were_groups():
+    table = rows(torch.arange(3).repeat_interleave(10))
+
+    assert with_test_rows(table, None).is_test.nonzero().flatten().tolist() == AS_EVER
+
+
+def test_some_of_the_rows_keep_all_that_is_known_of_them():
+    table = rows([0, 1, 0, 1], [False, False, True, True], torch.tensor([0, 1, 0, 1]))
+
+    some = table.at(torch.tensor([0, 3]))
+
+    assert (some.y.tolist(), some.side.tolist(), some.experience.tolist()) == (
+        [0, 1],
+        [0, 1],
+        [0, 1],
+    )
 
 
 @settings(deadline=None, max_examples=60)

@@ -81,7 +81,7 @@ def test_images_stay_with_their_labels_when_a_part_is_set_aside(tmp_path):
 
     data = load(source(tmp_path, x=x, y=Y))
 
-    for patterns in data:
+    for patterns in data[:2]:
         assert torch.equal((patterns.x.flatten() >= 5).long(), patterns.y)
     assert sorted(everything(data).flatten().tolist()) == list(range(10))
     assert len(data.test.y) == 2
@@ -218,3 +218,13 @@ def test_the_largest_value_of_all_sides_says_how_many_bits_there_are(tmp_path):
     images = source(tmp_path, x=dark, y=Y, x_test=dark * 257, y_test=Y)
 
     assert load(images).train.x.unique().tolist() == [1]
+
+
+def test_rows_that_are_on_both_sides_are_told_of(tmp_path):
+    x = noise(10, 6, 4)
+
+    found = load(source(tmp_path, x=x, y=Y, x_test=x[[9, 3]], y_test=Y[[9, 3]]))
+
+    assert found.notes == (
+        "2 of 2 test rows have the pixels of training rows, e.g. x_test[0] those of x[9].",
+    )

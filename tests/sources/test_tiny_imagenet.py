@@ -64,7 +64,7 @@ def check_and_load(root: Path, source: TinyImagenet | None = None):
 def test_validation_images_are_the_test_set_and_have_the_annotated_classes(tmp_path):
     source = Small()
 
-    train, test = check_and_load(tree(tmp_path / "data"), source)
+    train, test, *_ = check_and_load(tree(tmp_path / "data"), source)
 
     greys = train.x.index_select(0, torch.arange(6))[:, 0].float().mean((1, 2)).round()
     assert train.x.shape == (6, 3, 64, 64)
@@ -79,7 +79,7 @@ def test_an_archive_in_the_folder_is_unpacked_without_the_network(tmp_path):
     source = Small()
     source.archive = packed(tree(tmp_path / "made"), tmp_path / "data")
 
-    train, _ = check_and_load(tmp_path / "data", source)
+    train, *_ = check_and_load(tmp_path / "data", source)
 
     assert len(train.y) == 6
 

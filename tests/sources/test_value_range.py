@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from clrun.errors import ConfigError
+from clrun.sources.class_names import BadRows
 from clrun.sources.folder import find_in_folders
 from clrun.sources.labelled_files import LabelledFiles
-from clrun.sources.labelled_rows import BadRows
 from clrun.sources.statistics import channel_statistics
 from clrun.sources.value_range import LEAST, check_depth, check_not_zeros_and_ones
 

@@ -147,6 +147,85 @@ def test_validation_rows_are_held_out_of_each_given_experience(table):
         assert not set(held) & set(brightness(experience.train.x))
 
 
+@pytest.mark.parametrize("scenario", ["nc", "ni", "nic", "permuted", "given", "online"])
+def test_rows_that_are_for_validation_go_where_test_rows_would(photos, scenario):
+    sides = ["train", "test", "val", "train", "train"]
+    rows = [
+        (f"{name}/{k}.png", name, sides[k % 5], k // 5)
+        for name in ("ant", "bee", "cow")
+        for k in range(10)
+    ]
+    with (photos / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label", "split", "experience"), *rows])
+    keys = {"ni": ["n_experiences=2"], "nic": ["n_experiences=6"], "permuted": ["n_experiences=2"]}
+    keys |= {"online": ["n_experiences=3", "rows_per_experience=4"]}
+    words = [f"scenario={scenario}", f"data_root={photos}/table.csv", *keys.get(scenario, [])]
+
+    benchmark = made("strategy=naive", "benchmark=csv", *(f"benchmark.{w}" for w in words)).load(0)
+
+    for side, of_side in (("train", {0, 3, 4}), ("test", {1}), ("validation", {2})):
+        parts = [getattr(e, side) for e in benchmark]
+        if scenario != "permuted":
+            seen = [row for part in parts for row in brightness(part.x)]
+            assert {row % 5 for row in seen} == of_side
+            assert len(seen) == len(set(seen)) == 6 * len(of_side)
+        for part, experience in zip(parts, benchmark, strict=True):
+            assert set(part.y.tolist()) <= set(experience.classes)
+    if scenario == "given":
+        assert [{b % 50 // 5 for b in brightness(e.validation.x)} for e in benchmark] == [{0}, {1}]
+
+
+def test_validation_rows_of_ones_own_are_scored(photos, tmp_path):
+    for name in ("ant", "bee", "cow"):
+        for side, rows in (("train", range(6)), ("test", range(6, 8)), ("val", range(8, 10))):
+            (tmp_path / "sides" / side / name).mkdir(parents=True)
+            for k in rows:
+                (photos / name / f"{k}.png").rename(tmp_path / "sides" / side / name / f"{k}.png")
+    words = ["benchmark=folder", f"benchmark.data_root={tmp_path / 'sides'}", "device=cpu"]
+
+    results = clrun.run(clrun.compose([*words, "eval.stream=validation"]), tmp_path / "run")
+
+    assert [e["test_rows"] for e in results.experiences] == [2, 2, 2]
+    assert [e["train_rows"] for e in results.experiences] == [6, 6, 6]
+
+
+def test_validation_without_rows_for_it_is_refused_before_there_is_a_folder(photos, tmp_path):
+    words = ["benchmark=folder", f"benchmark.data_root={photos}", "device=cpu"]
+
+    with pytest.raises(ConfigError, match=r"validation_fraction=0 holds nothing out"):
+        clrun.run(clrun.compose([*words, "eval.stream=validation"]), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_groups_are_whole_on_all_three_sides(photos):
+    """Group k has images k and k + 5 of each class."""
+    rows = [(f"{n}/{k}.png", n, f"g{k % 5}") for n in ("ant", "bee", "cow") for k in range(10)]
+    with (photos / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label", "group"), *rows])
+    words = ["benchmark=csv", f"benchmark.data_root={photos}/table.csv"]
+
+    benchmark = made(*words, "benchmark.validation_fraction=0.25").load(seed=0)
+
+    groups = [
+        {row % 5 for e in benchmark for row in brightness(getattr(e, side).x)}
+        for side in ("train", "test", "validation")
+    ]
+    assert [len(of_side) for of_side in groups] == [3, 1, 1]
+    assert set.union(*groups) == set(range(5))
+
+
+def test_what_was_skipped_and_what_is_told_of_the_data_is_in_the_results(photos, tmp_path):
+    (photos / "ant" / "3.png").write_text("<html>404</html>")
+    words = ["benchmark=folder", f"benchmark.data_root={photos}", "device=cpu"]
+
+    results = clrun.run(clrun.compose([*words, "benchmark.damaged=skip"]), tmp_path / "run")
+
+    assert results.damaged_files == 1
+    assert results.notes["data"].startswith("1 damaged file is skipped: ant/3.png is no image")
+    assert sum(e["train_rows"] + e["test_rows"] for e in results.experiences) == 29
+
+
 def test_arrays_and_the_limit_keep_rows_in_the_experience_of_their_task(tmp_path):
     x = np.arange(40, dtype=np.uint8).reshape(40, 1, 1)
     np.savez(

@@ -338,8 +338,8 @@ class MappedDigits(Digits):
     folder: ClassVar[Path]
 
     def load(self, root: Path, **how: object) -> SourceData:
-        parts = super().load(root, download=False)
-        return SourceData(*(Patterns(self._in_a_file(x), y) for x, y in parts))
+        train, test, *_ = super().load(root, download=False)
+        return SourceData(*(Patterns(self._in_a_file(x), y) for x, y in (train, test)))
 
     def _in_a_file(self, x: Tensor) -> MappedRows:
         path = self.folder / f"{len(x)}.bin"

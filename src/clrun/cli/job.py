@@ -68,7 +68,8 @@ def _shown(prepared: Prepared, folder: Path) -> float | None:
     """Run in this folder, showing how it goes and what came out; the final accuracy."""
     start = time.monotonic()
     config, console = prepared.config, make_console()
-    for note in [*notes(config), *prepared.device.notes(), *weights_note(prepared)]:
+    on_data = (*prepared.data.notes, *weights_note(prepared))
+    for note in [*notes(config), *prepared.device.notes(), *on_data]:
         print(f"clrun: note: {note}", file=sys.stderr)
     display = make_display(console)
     display.title(f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +86,8 @@ def _preview(config: RunConfig) -> Preview:
 
 
 def _tell(found: Preview, png: Path | None, *, as_json: bool) -> None:
+    for note in found.stream.notes:
+        print(f"clrun: note: {note}", file=sys.stderr)
     if as_json:
         print(json.dumps(found.as_dict(), indent=2, allow_nan=False))
         return

@@ -25,13 +25,16 @@ class Known:
     """group -> its node, where that passed its own check"""
     experiences: int | None
     classes: int | None
+    validation: bool | None
+    """whether there are rows to validate on"""
 
     @classmethod
     def by_keys(cls, nodes: Mapping[str, Node]) -> Known:
         """What the keys alone say."""
         benchmark = nodes.get("benchmark")
         experiences = None if benchmark is None else benchmark.config.experiences_by_keys()
-        return cls(nodes=nodes, experiences=experiences, classes=None)
+        validation = None if benchmark is None else benchmark.config.validation_by_keys()
+        return cls(nodes=nodes, experiences=experiences, classes=None, validation=validation)
 
     @property
     def is_online(self) -> bool:
@@ -65,6 +68,11 @@ class Keys:
     def experiences_by_keys(self) -> int | None:
         """How many experiences a benchmark will have; None where its data decide."""
         return None
+
+    def validation_by_keys(self) -> bool | None:
+        """Whether a benchmark will have rows to validate on; None where its data decide."""
+        fraction = getattr(self, "validation_fraction", None)
+        return None if fraction is None else bool(fraction)
 
     def is_online_stream(self) -> bool:
         """Whether the experiences of a benchmark are minibatches."""

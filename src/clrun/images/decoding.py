@@ -11,6 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clrun.images.files import DamagedFile, DamagedFiles
+
 Item = TypeVar("Item")
 CHUNK = 64
 """Images in one piece of work: enough that handing it over costs nothing beside decoding it."""
@@ -23,16 +25,25 @@ def decoded(
 ) -> Iterator[NDArray[np.uint8]]:
     """The items' arrays in order, [n, *shape] uint8 at a time.
 
-    Threads, not processes: Pillow lets go of Python's lock while it decodes. What `decode` raises
-    comes out unchanged, and what has not been started is not.
+    Threads, not processes: Pillow lets go of Python's lock while it decodes.
+
+    Raises:
+        DamagedFiles: at the end, so that all are known at once; until then they are black.
+        Exception: whatever else `decode` raises, as it is, and what was not started is not.
     """
     threads = num_threads()
+    damaged: dict[int, DamagedFile] = {}
 
     def piece(start: int) -> NDArray[np.uint8]:
         chosen = items[start : start + CHUNK]
         images = np.empty((len(chosen), *shape), np.uint8)
-        for image, item in zip(images, chosen, strict=True):
-            pixels = decode(item)
+        for k, (image, item) in enumerate(zip(images, chosen, strict=True), start):
+            try:
+                pixels = decode(item)
+            except DamagedFile as error:
+                damaged[k] = error
+                image[:] = 0
+                continue
             assert pixels.shape == shape, (pixels.shape, shape)
             assert pixels.dtype == np.uint8, pixels.dtype
             image[:] = pixels
@@ -49,6 +60,8 @@ def decoded(
                 yield flying.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+    if damaged:
+        raise DamagedFiles(damaged)
 
 
 def num_threads() -> int:

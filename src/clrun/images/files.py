@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,29 @@ class Remote(NamedTuple):
 
 class DamagedFile(Exception):
     """A data file is not what its name says; the message starts with the file's name."""
+
+
+class DamagedFiles(DamagedFile):
+    """All that are damaged of many files, by their place in the list; ten of them are named."""
+
+    def __init__(self, damaged: Mapping[int, DamagedFile]) -> None:
+        self.damaged = dict(sorted(damaged.items()))
+        reasons = [str(error) for error in self.damaged.values()]
+        super().__init__(
+            reasons[0]
+            if len(reasons) == 1
+            else f"{len(reasons)} files are damaged: {some(reasons, '; ')}"
+        )
+
+
+MOST_NAMED = 10
+"""Of things that share a fault."""
+
+
+def some(things: Sequence[str], between: str = ", ") -> str:
+    """The first ten of them, and how many more there are."""
+    more = len(things) - MOST_NAMED
+    return between.join(things[:MOST_NAMED]) + (f"{between}and {more} more" if more > 0 else "")
 
 
 def data_folder(data_root: str | None) -> Path:

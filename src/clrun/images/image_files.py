@@ -67,6 +67,17 @@ class Decoder:
             return np.ascontiguousarray(rows.transpose(2, 0, 1))
 
 
+def verified(path: Path) -> NDArray[np.uint8]:
+    """Nothing, [0] uint8, once the file is known to be whole; it is decoded for that.
+
+    Raises:
+        DamagedFile: see the module's description.
+    """
+    with _opened(path) as image:
+        eight_bits(image, 3)
+    return np.zeros(0, np.uint8)
+
+
 def image_shape(path: Path) -> ImageShape:
     """The shape that `Decoder` would make of the file, read from its header alone.
 

@@ -107,6 +107,8 @@ class Preview:
             "validation": self.validation,
             "test": self.test,
             "bytes": self.sizes._asdict(),
+            "notes": list(self.stream.notes),
+            "damaged_files": self.stream.damaged_files,
             "strategy": self.strategy,
             "train_epochs": self.epochs,
             "train_mb_size": self.minibatch,

@@ -34,7 +34,9 @@ class Results:
     """Accuracies of the untrained model on each experience; None where eval.initial is off."""
     metrics: dict[str, float | None]
     notes: dict[str, str] = field(default_factory=dict)
-    """Why a metric or a cost is None."""
+    """Why a metric or a cost is None; under `data`, what a user should know of the data."""
+    damaged_files: int = 0
+    """Files that were left out (`benchmark.damaged=skip`)."""
     cost: dict[str, Any]
     memory: dict[str, Any]
 

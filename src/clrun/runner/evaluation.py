@@ -50,11 +50,15 @@ class Evaluation:
 
         def conflicts(self, known: Known) -> Iterator[str]:
             """Rows to validate on must have been held out."""
-            if self.stream == "validation" and known.value("benchmark.validation_fraction") == 0:
-                yield (
-                    "eval.stream=validation: benchmark.validation_fraction=0 holds nothing out. "
-                    "Use e.g. benchmark.validation_fraction=0.1, or eval.stream=test."
-                )
+            if self.stream != "validation" or known.validation is not False:
+                return
+            fraction = known.value("benchmark.validation_fraction")
+            if fraction is None:
+                reason, way_out = "the benchmark has no rows to validate on", "Use eval.stream=test"
+            else:
+                reason = f"benchmark.validation_fraction={fraction:g} holds nothing out"
+                way_out = "Use e.g. benchmark.validation_fraction=0.1, or eval.stream=test"
+            yield f"eval.stream=validation: {reason}. {way_out}."
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -95,6 +95,7 @@ class Prepared:
                 nodes=self.config.nodes,
                 experiences=len(benchmark),
                 classes=benchmark.shape.num_classes,
+                validation=any(e.validation is not None for e in benchmark),
             )
         )
         return benchmark, time.perf_counter() - start
@@ -140,7 +141,7 @@ def prepare(
     component(nodes["selection"]).check(nodes["selection"].config, model)
     component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
     _refuse_conflicts(
-        Known(nodes=nodes, experiences=shape.num_experiences, classes=shape.num_classes)
+        replace(Known.by_keys(nodes), experiences=shape.num_experiences, classes=shape.num_classes)
     )
     require_writable("output_root", config.root.output_root)
     all_metrics()  # one of another package that cannot be loaded is found now, not at the end

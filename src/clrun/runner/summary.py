@@ -42,7 +42,8 @@ def summary(prepared: Prepared, state: RunState) -> Results:
         class_accuracy=[scores.classes for scores in scored.matrix],
         initial_accuracy=initial,
         metrics=metrics,
-        notes=notes | _unknown_costs(strategy),
+        notes=notes | _unknown_costs(strategy) | _on_data(benchmark),
+        damaged_files=benchmark.damaged_files,
         cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes()),
         memory=memory,
     )
@@ -53,6 +54,10 @@ def _unknown_costs(strategy: Strategy) -> dict[str, str]:
     if strategy.train_macs is not None:
         return {}
     return {"train_macs": "this strategy does not count its multiply-accumulates"}
+
+
+def _on_data(benchmark: Benchmark) -> dict[str, str]:
+    return {"data": " ".join(benchmark.notes)} if benchmark.notes else {}
 
 
 def nothing(benchmark: Benchmark) -> Scores:

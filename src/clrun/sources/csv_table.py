@@ -1,10 +1,9 @@
-"""A table of image files: columns path and label, optional split and experience."""
+"""A table of image files: columns path and label, optional split, experience and group."""
 
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,21 +12,24 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from clrun.config.bounds import Count, FilePath, Share
+from clrun.config.bounds import Count, FilePath, Fraction, Share
 from clrun.errors import did_you_mean
-from clrun.sources.labelled_files import FileRows, LabelledFiles
+from clrun.sources.class_names import BadRows, folded
+from clrun.sources.labelled_files import FileRows, LabelledFiles, all_files, whole_files
 from clrun.sources.labelled_rows import (
-    BadRows,
     LabelledRows,
+    check_groups_whole,
     numbered_classes,
     numbered_experiences,
     own_root,
     with_test_rows,
+    with_validation_groups,
 )
+from clrun.sources.sides import side_of
+from clrun.sources.table_paths import located
 
 NEEDED = ("path", "label")
-OPTIONAL = ("split", "experience")
-SIDES = ("train", "test")
+OPTIONAL = ("split", "experience", "group")
 MOST_EXPERIENCES = 1 << 31
 
 
@@ -38,20 +40,32 @@ class Csv(LabelledFiles):
     class Config:
         data_root: FilePath | None
         test_fraction: Share | None
+        validation_fraction: Fraction
         image_size: Count | None
         channels: Literal[1, 3] | None
+        damaged: Literal["refuse", "skip"]
 
     def __init__(self, config: Config) -> None:
         missing = "name the table, e.g. benchmark.data_root=photos/labels.csv"
         root = own_root(config.data_root, missing)
-        find = partial(find_in_table, root, config.test_fraction)
-        super().__init__("csv", root, find, config.image_size, config.channels)
+        choose = whole_files if config.damaged == "skip" else all_files
+        find = partial(
+            find_in_table, root, config.test_fraction, config.validation_fraction, choose
+        )
+        super().__init__("csv", root, find, config.image_size, config.channels, can_skip=True)
 
 
-def find_in_table(table: Path, test_fraction: float | None) -> FileRows:
+def find_in_table(
+    table: Path,
+    test_fraction: float | None,
+    validation_fraction: float = 0.0,
+    choose: Callable[[FileRows], FileRows] = all_files,
+) -> FileRows:
     """The rows of a comma-separated UTF-8 table; paths start at the table's folder.
 
-    Rows are counted from 1, the header not counted. Columns of other names are not read.
+    Rows are counted from 1, the header not counted. Columns of other names are not read. Rows of
+    one group stay on one side, also of those that are set aside here. `choose` says which files are
+    taken, before any are set aside.
 
     Raises:
         BadRows: the header, a row or a cell is not as it must be, or a file is missing, named
@@ -59,18 +73,23 @@ def find_in_table(table: Path, test_fraction: float | None) -> FileRows:
         OSError: the table cannot be read.
     """
     columns = _columns(table)
-    files = _files(table.parent, columns["path"])
+    files = located(table.parent, columns["path"])
     names, y = numbered_classes(columns["label"])
-    is_test = torch.zeros(len(y), dtype=torch.bool)
+    rows = LabelledRows(names, y, torch.zeros(len(y), dtype=torch.bool))
+    if "group" in columns:
+        rows = replace(rows, group=_groups(columns["group"]))
     if "split" in columns:
-        is_test = _sides(columns["split"], test_fraction)
-    rows = LabelledRows(names, y, is_test)
+        rows = _with_sides(rows, columns["split"], test_fraction, validation_fraction)
     if "experience" in columns:
         given = _whole_numbers(columns["experience"])
         rows = replace(rows, experience=numbered_experiences(given, rows))
+    found = choose(FileRows(files, rows))
+    rows = found.rows
     if "split" not in columns:
         rows = with_test_rows(rows, test_fraction)
-    return FileRows(files, rows)
+    if rows.group is not None and validation_fraction and not rows.has_validation:
+        rows = with_validation_groups(rows, validation_fraction)
+    return found._replace(rows=rows)
 
 
 def _columns(table: Path) -> dict[str, list[str]]:
@@ -122,35 +141,46 @@ def _check_header(header: Sequence[str]) -> None:
             )
 
 
-def _files(folder: Path, paths: Sequence[str]) -> tuple[Path, ...]:
-    """Each path below the table's folder; links are followed as the user made them."""
-    row_of: dict[str, int] = {}
-    for k, path in enumerate(paths, 1):
-        clean = os.path.normpath(path)
-        if not path or os.path.isabs(clean) or clean.split(os.sep)[0] in ("..", "."):
+def _with_sides(
+    rows: LabelledRows,
+    cells: Sequence[str],
+    test_fraction: float | None,
+    validation_fraction: float,
+) -> LabelledRows:
+    """The rows on the sides that the table says.
+
+    Without a row for testing, those of validation are for it.
+    """
+    sides = [side_of(cell) for cell in cells]
+    if None in sides:
+        k = sides.index(None)
+        raise BadRows(f"row {k + 1} has split '{cells[k]}'. Use train, val or test")
+    if "test" not in sides:
+        sides = ["test" if side == "validation" else side for side in sides]
+    for key, fraction, nothing, side in (
+        ("test_fraction", test_fraction, "null", None),
+        ("validation_fraction", validation_fraction, "0", "validation"),
+    ):
+        if fraction and (side is None or side in sides):
+            reason = "there is a column split" if side is None else "the column split has val"
             raise BadRows(
-                f"row {k} has path '{path}', which is no file below the table's folder. "
-                "Give paths relative to it"
+                f"benchmark.{key}={fraction} is given, and {reason}. "
+                f"Use benchmark.{key}={nothing}, or take the column out"
             )
-        if clean in row_of:
-            raise BadRows(f"rows {row_of[clean]} and {k} both name {path}. Remove one")
-        row_of[clean] = k
-        if not (folder / clean).is_file():
-            raise BadRows(f"row {k} names {path}, and there is no such file. Correct the path")
-    return tuple(folder / clean for clean in row_of)
+    is_test, is_validation = (
+        torch.tensor([side == wanted for side in sides]) for wanted in ("test", "validation")
+    )
+    found = replace(rows, is_test=is_test, is_validation=is_validation)
+    if found.group is not None:
+        check_groups_whole(found)
+    return found
 
 
-def _sides(cells: Sequence[str], test_fraction: float | None) -> Tensor:
-    """Whether each row is for testing. -> [N] bool"""
-    if test_fraction is not None:
-        raise BadRows(
-            f"benchmark.test_fraction={test_fraction} is given, and there is a column split. "
-            "Use benchmark.test_fraction=null, or take the column out"
-        )
-    for k, cell in enumerate(cells, 1):
-        if cell.lower() not in SIDES:
-            raise BadRows(f"row {k} has split '{cell}'. Use train or test")
-    return torch.tensor([cell.lower() == "test" for cell in cells])
+def _groups(cells: Sequence[str]) -> Tensor:
+    """The group of each row; an empty cell is a group of its own. [N] int64"""
+    names = [folded(cell) or f"\0{k}" for k, cell in enumerate(cells)]
+    number = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([number[name] for name in names], dtype=torch.int64)
 
 
 def _whole_numbers(cells: Sequence[str]) -> Tensor:

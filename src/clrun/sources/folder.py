@@ -1,10 +1,10 @@
-"""Class folders: DIR/CLASS/... or DIR/train/CLASS/... with DIR/test/CLASS/... (or val/)."""
+"""Class folders: DIR/CLASS/..., or train/CLASS/... with test/CLASS/... and val/CLASS/... in DIR."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,21 @@ from typing import Literal
 
 import torch
 
-from clrun.config.bounds import Count, FilePath, Share
+from clrun.config.bounds import Count, FilePath, Fraction, Share
+from clrun.images.files import some
 from clrun.images.image_files import SUFFIXES
-from clrun.sources.labelled_files import FileRows, LabelledFiles
-from clrun.sources.labelled_rows import BadRows, LabelledRows, in_order, own_root, with_test_rows
+from clrun.sources.class_names import BadRows, check_names, composed, folded, in_order
+from clrun.sources.labelled_files import FileRows, LabelledFiles, all_files, whole_files
+from clrun.sources.labelled_rows import LabelledRows, own_root, with_test_rows
+from clrun.sources.passed_over import holds_runs, is_system
+from clrun.sources.sides import Side, side_of
 
-TEST_FOLDERS = ("test", "val")
-"""Where the test images are, the first that exists; a val/ beside a test/ is not read."""
 NOTES = (".txt", ".csv", ".json", ".xml", ".md", ".yaml", ".yml", ".db", ".ini", ".html")
 """Files that may lie among images without being meant as one."""
-NOT_DATA = ("__MACOSX", "Thumbs.db", "desktop.ini")
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and bytes that are not UTF-8: no table and no JSON could hold them."""
+ClassFiles = dict[str, list[Path]]
+"""class -> its images"""
 
 
 class Folder(LabelledFiles):
@@ -33,43 +36,62 @@ class Folder(LabelledFiles):
     class Config:
         data_root: FilePath | None
         test_fraction: Share | None
+        validation_fraction: Fraction
         image_size: Count | None
         channels: Literal[1, 3] | None
+        damaged: Literal["refuse", "skip"]
 
     def __init__(self, config: Config) -> None:
         missing = "name the folder that holds the class folders, e.g. benchmark.data_root=photos"
         root = own_root(config.data_root, missing)
-        find = partial(find_in_folders, root, config.test_fraction)
-        super().__init__("folder", root, find, config.image_size, config.channels)
+        choose = whole_files if config.damaged == "skip" else all_files
+        find = partial(
+            find_in_folders, root, config.test_fraction, config.validation_fraction, choose
+        )
+        super().__init__("folder", root, find, config.image_size, config.channels, can_skip=True)
 
 
-def find_in_folders(root: Path, test_fraction: float | None) -> FileRows:
-    """The images below each class folder, by path; hidden files and notes are passed over.
+def find_in_folders(
+    root: Path,
+    test_fraction: float | None,
+    validation_fraction: float = 0.0,
+    choose: Callable[[FileRows], FileRows] = all_files,
+) -> FileRows:
+    """The images below each class folder, by path; hidden and system files are passed over.
+
+    A folder whose name means a side is one in any case, and never a class. `choose` says which
+    files are taken, before any are set aside.
 
     Raises:
-        BadRows: there are no class folders, one is empty or on one side only, a link goes round
-            or nowhere, or a file is no image by its name.
+        BadRows: there are no class folders, one is empty or on one side only, two mean the same
+            class or side, a link goes round or nowhere, or a file is no image by its name.
         OSError: a folder cannot be read.
     """
     _require_folder(root)
-    test_folder = _test_folder(root)
-    if test_folder is not None and test_fraction is not None:
-        raise BadRows(
-            f"benchmark.test_fraction={test_fraction} is given, and there is a folder "
-            f"{test_folder.name}/. Use benchmark.test_fraction=null, or take the folder away"
-        )
-    train_folder = root / "train" if _is_split(root) else root
-    train = _by_class(train_folder)
-    test = _by_class(test_folder) if test_folder is not None else {}
-    if test_folder is not None:
-        _require_same_classes(train, test, test_folder.name)
-    names = in_order(set(train))
-    files = [file for of_side in (train, test) for k in names for file in of_side.get(k, ())]
-    counts = [len(of_side.get(k, ())) for of_side in (train, test) for k in names]
-    y = torch.arange(len(names)).repeat(2).repeat_interleave(torch.tensor(counts))
-    is_test = torch.arange(len(files)) >= sum(counts[: len(names)])
-    rows = LabelledRows(names, y, is_test)
-    return FileRows(tuple(files), rows if test else with_test_rows(rows, test_fraction))
+    sides, notes = _sides(root)
+    for side, key, fraction in (
+        ("test", "test_fraction", test_fraction),
+        ("validation", "validation_fraction", validation_fraction),
+    ):
+        if side in sides and fraction:
+            raise BadRows(
+                f"benchmark.{key}={fraction} is given, and there is a folder {sides[side].name}/. "
+                f"Use benchmark.{key}={'null' if side == 'test' else 0}, or take the folder away"
+            )
+    found = {side: _by_class(folder) for side, folder in sides.items()}
+    for side in found.keys() - {"train"}:
+        _require_same_classes(found, sides, side)
+    names = in_order(found["train"])
+    order: tuple[Side, ...] = ("train", "test", "validation")
+    files = [f for side in order for k in names for f in found.get(side, {}).get(k, ())]
+    counts = torch.tensor([len(found.get(side, {}).get(k, ())) for side in order for k in names])
+    y = torch.arange(len(names)).repeat(len(order)).repeat_interleave(counts)
+    number = torch.arange(len(order)).repeat_interleave(counts.view(len(order), -1).sum(1))
+    rows = LabelledRows(names, y, number == 1, is_validation=number == 2)
+    chosen = choose(FileRows(tuple(files), rows, tuple(notes)))
+    if "test" in found:
+        return chosen
+    return chosen._replace(rows=with_test_rows(chosen.rows, test_fraction))
 
 
 def _require_folder(root: Path) -> None:
@@ -79,25 +101,49 @@ def _require_folder(root: Path) -> None:
         raise BadRows("is a file, not a folder. Name a folder, or use benchmark=npz or csv")
 
 
-def _is_split(root: Path) -> bool:
-    """Whether train/ is a side and not a class of that name."""
-    return {"train"} <= _folders(root) <= {"train", "valid", *TEST_FOLDERS}
+def _sides(root: Path) -> tuple[dict[Side, Path], list[str]]:
+    """The folder of each side, and notes on what was decided.
 
-
-def _test_folder(root: Path) -> Path | None:
-    if not _is_split(root):
-        return None
-    return next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
+    Without a folder for testing, that of validation is for it.
+    """
+    named: dict[Side, Path] = {}
+    others = []
+    for name in sorted(_folders(root)):
+        side = side_of(name)
+        if side is None:
+            others.append(name)
+        elif side in named:
+            raise BadRows(f"{named[side].name}/ and {name}/ both mean the {side} side. Keep one")
+        else:
+            named[side] = root / name
+    if not named:
+        return {"train": root}, []
+    first = next(iter(named.values())).name
+    if "train" not in named:
+        raise BadRows(
+            f"has {first}/ and no train/. Add the side to train on, or, if {first}/ is a class, "
+            "rename it"
+        )
+    if others and len(named) == 1:
+        raise BadRows(
+            f"{first}/ means a side and stands beside {others[0]}/. Rename it if it is a class, "
+            f"or take {others[0]}/ away"
+        )
+    if "test" not in named and "validation" in named:
+        named["test"] = named.pop("validation")
+    beside = " and ".join(f"{path.name}/" for path in named.values())
+    note = f"{', '.join(f'{name}/' for name in others)} beside {beside} is not read."
+    return named, [note] if others else []
 
 
 def _folders(root: Path) -> set[str]:
     return {entry.name for entry in _visible(root) if entry.is_dir()}
 
 
-def _by_class(folder: Path) -> dict[str, list[Path]]:
-    """The images of each class folder, by path."""
+def _by_class(folder: Path) -> ClassFiles:
+    """The images of each class folder, by path; names in their composed form."""
     stray = [e.name for e in _visible(folder) if e.is_file() and _is_image(e.name)]
-    names = _folders(folder)
+    names = sorted(_folders(folder))
     if not names:
         found = f"has images ({stray[0]}) but no class folders" if stray else "has no class folders"
         raise BadRows(
@@ -105,36 +151,59 @@ def _by_class(folder: Path) -> dict[str, list[Path]]:
         )
     if stray:
         raise BadRows(f"{stray[0]} lies beside the class folders. Move it into its class's folder")
-    found_files = {name: list(_images(folder / name, (_identity(folder),))) for name in names}
+    check_names({name: f"{folder.name}/{name}/" for name in names})
+    strange: list[str] = []
+    above = (_identity(folder),)
+    found_files = {name: list(_images(folder / name, above, strange)) for name in names}
+    if strange:
+        reason = "is no image by its name" if len(strange) == 1 else "are no images by their names"
+        raise BadRows(f"{some(strange)} {reason}. Use {', '.join(SUFFIXES)}")
     for name, files in found_files.items():
         if not files:
             raise BadRows(f"{folder.name}/{name}/ has no images. Add some, or remove the folder")
-    return found_files
+    return {composed(name): files for name, files in found_files.items()}
 
 
-def _images(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """The images in a folder and those below it; `above` are the folders on the way here."""
+def _images(folder: Path, above: tuple[tuple[int, int], ...], strange: list[str]) -> Iterator[Path]:
+    """The images in a folder and those below it; `above` are the folders on the way here.
+
+    Files that are neither images nor notes by their names are added to `strange`.
+    """
     here = _identity(folder)
     if here in above:
         raise BadRows(f"{folder.name} is a link to a folder above it. Remove the link")
-    for entry in sorted(_visible(folder), key=lambda entry: entry.name):
+    entries = sorted(_visible(folder), key=lambda entry: entry.name)
+    _refuse_sides_below(folder, [entry.name for entry in entries if entry.is_dir()])
+    for entry in entries:
         place = f"{folder.name}/{entry.name}"
         if entry.is_dir():
-            yield from _images(Path(entry.path), (*above, here))
+            yield from _images(Path(entry.path), (*above, here), strange)
         elif not entry.is_file():
             raise BadRows(f"{place} is no regular file. Remove it")
         elif _is_image(entry.name):
             yield Path(entry.path)
         elif Path(entry.name).suffix.lower() not in NOTES:
-            raise BadRows(f"{place} is no image by its name. Use {', '.join(SUFFIXES)}")
+            strange.append(place)
+
+
+def _refuse_sides_below(folder: Path, names: list[str]) -> None:
+    """Sides inside a class would be mixed with one another."""
+    sides = {side_of(name): name for name in names}
+    sides.pop(None, None)
+    if len(sides) > 1:
+        reason = " and ".join(f"{name}/" for name in sides.values())
+        raise BadRows(
+            f"{folder.name}/ is read as a class, and holds {reason}. If they are sides, name "
+            f"{folder.name}/ as benchmark.data_root, or put sides above classes"
+        )
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        found = [e for e in entries if not e.name.startswith(".") and e.name not in NOT_DATA]
+        found = [entry for entry in entries if not is_system(entry.name)]
     for entry in found:
         _require_usable(entry, f"{folder.name}/{entry.name}")
-    return found
+    return [entry for entry in found if not (entry.is_dir() and holds_runs(Path(entry.path)))]
 
 
 def _require_usable(entry: os.DirEntry[str], place: str) -> None:
@@ -155,14 +224,21 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _require_same_classes(
-    train: dict[str, list[Path]], test: dict[str, list[Path]], test_name: str
+    found: dict[Side, ClassFiles], sides: dict[Side, Path], side: Side
 ) -> None:
-    for side, other, missing in (
-        ("train", test_name, sorted(set(train) - set(test))),
-        (test_name, "train", sorted(set(test) - set(train))),
-    ):
-        if missing:
+    """Raise BadRows for a class of one side only."""
+    here, there = sides[side].name, sides["train"].name
+    missing = {
+        (there, here): set(found["train"]) - set(found[side]),
+        (here, there): set(found[side]) - set(found["train"]),
+    }
+    for (has, lacks), names in missing.items():
+        if names:
+            name = min(names)
+            others = found["train"] if lacks == there else found[side]
+            near = next((other for other in others if folded(other) == folded(name)), None)
+            reason = "none of that name" if near is None else repr(near)
             raise BadRows(
-                f"{side}/ has a class {missing[0]}, and {other}/ has none of that name. "
+                f"{has}/ has a class {name}, and {lacks}/ has {reason}. "
                 "Give both the same class folders"
             )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from clrun.images.cache import cached_images
 from clrun.images.download import Progress
+from clrun.images.files import DamagedFile, DamagedFiles, some
 from clrun.images.image_files import Decoder, ImageShape, image_shape, named
 from clrun.images.patterns import Patterns
-from clrun.sources.labelled_rows import BadRows, LabelledRows, one_line_errors
+from clrun.sources.class_names import BadRows
+from clrun.sources.copies import check_files_apart, in_full, notes_on_copies
+from clrun.sources.damage import damaged_files, without_damaged
+from clrun.sources.labelled_rows import LabelledRows, one_line_errors
 from clrun.sources.source import SourceData
 from clrun.sources.statistics import (
     Facts,
@@ -32,6 +35,10 @@ class FileRows(NamedTuple):
 
     files: tuple[Path, ...]
     rows: LabelledRows
+    notes: tuple[str, ...] = ()
+    """what a user should know of the files, a line each"""
+    damaged: int = 0
+    """files that were left out"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +58,16 @@ class LabelledFiles:
     """side to resize to; None: all images have one size"""
     num_channels: int | None
     """to convert to, 1 or 3; None: 1 if no image has colours, else 3"""
+    can_skip: bool = False
+    """whether benchmark.damaged=skip is the user's way out of damaged files"""
 
     @cached_property
     def found(self) -> FileRows:
         """The files and what belongs to them."""
         with one_line_errors(self.root):
-            files, rows = self.find()
-            return FileRows(files, rows.check())
+            found = self.find()
+            check_files_apart(found.files, found.rows.side)
+            return found._replace(rows=found.rows.check())
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -100,18 +110,37 @@ class LabelledFiles:
         Raises:
             ConfigError: also where no image has a value that fits the files' type.
         """
-        files, rows = self.found
-        with one_line_errors(self.root):
+        files, rows, notes, damaged = self.found
+        with one_line_errors(self.root), self._way_out():
             if recall(self._facts_key) is None:
                 check_file_depths(files)
             x = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
-        train, test = (~rows.is_test).nonzero().flatten(), rows.is_test.nonzero().flatten()
+        numbers = [(rows.side == side).nonzero().flatten() for side in range(3)]
+        train, test, validation = (Patterns(x[of_side], rows.y[of_side]) for of_side in numbers)
         if recall(self._facts_key) is None:
-            statistics = channel_statistics(x[train])
+            statistics = channel_statistics(train.x)
             with one_line_errors(self.root):
                 check_not_zeros_and_ones(x, statistics, "Save white as 255")
-            remember(self._facts_key, Facts(*self._shape, *statistics))
-        return SourceData(Patterns(x[train], rows.y[train]), Patterns(x[test], rows.y[test]))
+            rows_of = dict(zip(("training", "test", "validation"), numbers, strict=True))
+            copies = notes_on_copies(
+                train.x,
+                {"test": test.x, "validation": validation.x},
+                lambda side, k: in_full(files[int(rows_of[side][k])]),
+            )
+            remember(self._facts_key, Facts(*self._shape, *statistics, copies))
+        held_out = validation if rows.has_validation else None
+        return SourceData(train, test, held_out, notes + self._facts.notes, damaged)
+
+    @contextmanager
+    def _way_out(self) -> Iterator[None]:
+        """Say of damaged files that they can be skipped, where a key says so."""
+        try:
+            yield
+        except DamagedFiles as error:
+            if not self.can_skip:
+                raise
+            them = "the file, take it" if len(error.damaged) == 1 else "the files, take them"
+            raise BadRows(f"{error}. Repair {them} out, or use benchmark.damaged=skip") from error
 
     @property
     def _key(self) -> str:
@@ -119,10 +148,10 @@ class LabelledFiles:
 
     @cached_property
     def _facts_key(self) -> FactsKey:
-        files, rows = self.found
-        test = bytes(rows.is_test.to(torch.uint8).tolist())
+        files, rows, *_ = self.found
+        side = bytes(rows.side.tolist())
         with one_line_errors(self.root):
-            return facts_key(self.image_size, self.num_channels, test, files=files)
+            return facts_key(self.image_size, self.num_channels, side, files=files)
 
     @cached_property
     def _shape(self) -> ImageShape:
@@ -130,13 +159,16 @@ class LabelledFiles:
             return ImageShape(self.num_channels, self.image_size, self.image_size)
         if facts := recall(self._facts_key):
             return ImageShape(facts.channels, facts.height, facts.width)
-        with one_line_errors(self.root):
+        with one_line_errors(self.root), self._way_out():
             return self._read_shape()
 
     def _read_shape(self) -> ImageShape:
         """The shape that the headers of all files agree on."""
         files = self.found.files
-        shapes = [image_shape(file) for file in files]
+        try:
+            shapes = [image_shape(file) for file in files]
+        except DamagedFile as error:
+            raise DamagedFiles(damaged_files(files) or {0: error}) from error
         channels = self.num_channels or max(shape.channels for shape in shapes)
         if self.image_size is not None:
             return ImageShape(channels, self.image_size, self.image_size)
@@ -155,3 +187,19 @@ class LabelledFiles:
         facts = recall(self._facts_key)
         assert facts is not None, "asked for before the images were loaded"
         return facts
+
+
+def all_files(found: FileRows) -> FileRows:
+    """All of them, damaged or not."""
+    return found
+
+
+def whole_files(found: FileRows) -> FileRows:
+    """The files that can be decoded, with a note on the others."""
+    files, rows, reasons = without_damaged(found.files, found.rows)
+    if not reasons:
+        return found
+    reason = f"{len(reasons)} damaged files are skipped: {some(reasons, '; ')}."
+    if len(reasons) == 1:
+        reason = f"1 damaged file is skipped: {reasons[0]}."
+    return FileRows(files, rows, (*found.notes, reason), len(reasons))

@@ -1,7 +1,7 @@
 """One's own rows, whatever file they come from: numbered classes, test rows, experiences.
 
-Classes are numbered 0, 1, 2, ... in the order of their names (as numbers where all are numbers),
-so gaps between labels leave no unused class; the names stay those that were given.
+Classes are numbered 0, 1, 2, ... in the order of their names, by value where all are numbers, so
+gaps between labels leave no unused class; the names stay those that were given.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from clrun.errors import ConfigError
 from clrun.images.files import DamagedFile, bad_root, data_folder
 from clrun.images.patterns import occurrence
 from clrun.seeds import generator
+from clrun.sources.class_names import BadRows, check_names, composed, in_order, number
+from clrun.sources.grouped_rows import whole_groups
 
 DEFAULT_TEST_FRACTION = 0.2
-
-
-class BadRows(DamagedFile):
-    """Data that fit no stream; the message ends with the way out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +35,21 @@ class LabelledRows:
     """[N] bool"""
     experience: Tensor | None = None
     """[N] int64: 0, 1, 2, ... as the data say, in the order of their numbers; None: they do not"""
+    is_validation: Tensor | None = None
+    """[N] bool; None: no row is"""
+    group: Tensor | None = None
+    """[N] int64: rows of one number are of one person or thing, and stay together"""
+
+    @property
+    def side(self) -> Tensor:
+        """[N] uint8: 0 for training, 1 for testing, 2 for validation."""
+        side = self.is_test.to(torch.uint8)
+        return side if self.is_validation is None else side + 2 * self.is_validation
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether some row is for validation."""
+        return self.is_validation is not None and bool(self.is_validation.any())
 
     @property
     def num_experiences(self) -> int | None:
@@ -52,7 +65,9 @@ class LabelledRows:
         if len(self.class_names) < 2:
             found = self.class_names[0] if self.class_names else "none"
             raise BadRows(f"there is one class only ({found}). Give rows of at least two")
-        for side, of_side in (("training", ~self.is_test), ("test", self.is_test)):
+        sides = ("training", "test", "validation")[: 3 if self.has_validation else 2]
+        for number_of_side, side in enumerate(sides):
+            of_side = self.side == number_of_side
             empty = self._none_of(self.y[of_side], len(self.class_names))
             if empty is not None:
                 name = self.class_names[empty]
@@ -62,6 +77,12 @@ class LabelledRows:
                 if empty is not None:
                     raise BadRows(f"experience {empty} has no {side} rows. Add some")
         return self
+
+    def at(self, rows: Tensor) -> LabelledRows:
+        """Some of the rows, by their numbers; classes stay as they are."""
+        columns = ("y", "is_test", "experience", "is_validation", "group")
+        given = {name: getattr(self, name) for name in columns}
+        return replace(self, **{k: v[rows] for k, v in given.items() if v is not None})
 
     @staticmethod
     def _none_of(numbers: Tensor, n: int) -> int | None:
@@ -73,27 +94,21 @@ def numbered_classes(labels: Sequence[str]) -> tuple[tuple[str, ...], Tensor]:
     """The names of the classes in order, and each row's class. -> names, [N] int64
 
     Raises:
-        BadRows: a label is empty, not a number (NaN) or negative.
+        BadRows: a label is empty, a word for nothing, or negative, or two labels mean one class.
     """
-    names = set(labels)
-    for name in names:
-        if not name.strip() or name.strip().lower() == "nan":
-            raise BadRows(f"row {labels.index(name) + 1} has no label ('{name}'). Fill it in")
-        if name.startswith("-") and name[1:].isdecimal():
+    first = {name: k for k, name in reversed([*enumerate(labels, 1)])}
+    for name, row in first.items():
+        value = number(name)
+        if value is not None and value < 0:
             raise BadRows(
-                f"row {labels.index(name) + 1} has label {name}. Number classes from 0 on, "
+                f"row {row} has label {name}. Number classes from 0 on, "
                 "and take unlabelled rows out"
             )
-    ordered = in_order(names)
-    number = {name: k for k, name in enumerate(ordered)}
-    return ordered, torch.tensor([number[label] for label in labels], dtype=torch.int64)
-
-
-def in_order(names: set[str]) -> tuple[str, ...]:
-    """The names, sorted as numbers where all are numbers."""
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
+    check_names({name: f"row {row}" for name, row in sorted(first.items(), key=lambda i: i[1])})
+    ordered = in_order(first)
+    class_of = {name: k for k, name in enumerate(ordered)}
+    y = torch.tensor([class_of[label] for label in labels], dtype=torch.int64)
+    return tuple(composed(name) for name in ordered), y
 
 
 def with_test_rows(rows: LabelledRows, test_fraction: float | None) -> LabelledRows:
@@ -102,17 +117,57 @@ def with_test_rows(rows: LabelledRows, test_fraction: float | None) -> LabelledR
     At least one of two; the same rows whatever the run's seed, so that all seeds share one test.
     """
     fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
-    group = rows.y
-    if rows.experience is not None:
-        group = group * (int(rows.experience.max()) + 1) + rows.experience
-    group = group.unique(return_inverse=True)[1]
-    counts = torch.bincount(group)
-    wanted = (counts.double() * fraction + 1e-9).floor().long()
-    wanted = torch.where(counts > 1, wanted.clamp(min=1), 0)
-    shuffled = torch.randperm(len(group), generator=generator(0, "test rows of own data"))
-    is_test = torch.zeros(len(group), dtype=torch.bool)
-    is_test[shuffled] = occurrence(group[shuffled]) < wanted[group[shuffled]]
+    unit, wanted = _shares(rows, fraction)
+    rng = generator(0, "test rows of own data")
+    if rows.group is not None:
+        is_test = whole_groups(unit, wanted, rows.group, rng)
+    else:
+        shuffled = torch.randperm(len(unit), generator=rng)
+        is_test = torch.zeros(len(unit), dtype=torch.bool)
+        is_test[shuffled] = occurrence(unit[shuffled]) < wanted[unit[shuffled]]
     return replace(rows, is_test=is_test)
+
+
+def with_validation_groups(rows: LabelledRows, fraction: float) -> LabelledRows:
+    """About `fraction` of the training rows of each class in each experience held out by groups.
+
+    The same rows whatever the run's seed.
+    """
+    train = (~rows.is_test).nonzero().flatten()
+    ours = rows.at(train)
+    assert ours.group is not None
+    rng = generator(0, "validation groups of own data")
+    is_validation = torch.zeros(len(rows.y), dtype=torch.bool)
+    is_validation[train] = whole_groups(*_shares(ours, fraction), ours.group, rng)
+    return replace(rows, is_validation=is_validation)
+
+
+def _shares(rows: LabelledRows, fraction: float) -> tuple[Tensor, Tensor]:
+    """The unit of each row, a class in an experience, and how many of each are wanted.
+
+    -> [N] int64, [units] int64; at least one of two
+    """
+    unit = rows.y
+    if rows.experience is not None:
+        unit = unit * (int(rows.experience.max()) + 1) + rows.experience
+    unit = unit.unique(return_inverse=True)[1]
+    counts = torch.bincount(unit)
+    wanted = (counts.double() * fraction + 1e-9).floor().long()
+    return unit, torch.where(counts > 1, wanted.clamp(min=1), 0)
+
+
+def check_groups_whole(rows: LabelledRows) -> None:
+    """Raise BadRows for a group that is on two sides."""
+    assert rows.group is not None
+    first: dict[int, int] = {}
+    sides = rows.side.tolist()
+    for k, group in enumerate(rows.group.tolist()):
+        other = first.setdefault(group, k)
+        if sides[other] != sides[k]:
+            raise BadRows(
+                f"rows {other + 1} and {k + 1} are of one group and on two sides. "
+                "Put all rows of a group on one side, or take the column group out"
+            )
 
 
 def numbered_experiences(given: Tensor, rows: LabelledRows) -> Tensor:

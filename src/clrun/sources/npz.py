@@ -24,8 +24,9 @@ from clrun.config.bounds import FilePath, Share
 from clrun.images.download import Progress
 from clrun.images.image_files import ImageShape
 from clrun.images.patterns import Patterns
+from clrun.sources.class_names import BadRows
+from clrun.sources.copies import notes_on_copies
 from clrun.sources.labelled_rows import (
-    BadRows,
     LabelledRows,
     numbered_classes,
     numbered_experiences,
@@ -105,13 +106,17 @@ class NpzArrays:
             arrays = {name: read_array(archive, name) for name in names}
             _check_depth(arrays)
         x = torch.cat([_pixels(array, self._shape) for array in arrays.values()])
-        train, test = ~rows.is_test, rows.is_test
-        data = SourceData(Patterns(x[train], rows.y[train]), Patterns(x[test], rows.y[test]))
-        self._statistics = channel_statistics(data.train.x)
+        sides = {"training": ~rows.is_test, "test": rows.is_test}
+        train, test = (Patterns(x[side], rows.y[side]) for side in sides.values())
+        self._statistics = channel_statistics(train.x)
         with one_line_errors(self.root):
             way_out = f"Save {names[0]}.astype(bool)"
             check_not_zeros_and_ones(x, self._statistics, way_out)
-        return data
+        places = [f"{name}[{k}]" for name, array in arrays.items() for k in range(len(array))]
+        notes = notes_on_copies(
+            train.x, {"test": test.x}, lambda side, k: places[int(sides[side].nonzero()[k])]
+        )
+        return SourceData(train, test, notes=notes)
 
     @cached_property
     def rows(self) -> LabelledRows:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from clrun.sources.labelled_rows import BadRows
+from clrun.sources.class_names import BadRows
 
 
 class Header(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from clrun.sources.labelled_rows import BadRows
+from clrun.sources.class_names import BadRows
 
 Kind = Literal["images", "labels", "task"]
 Side = Literal["train", "test", "validation"]

@@ -14,6 +14,12 @@ class SourceData(NamedTuple):
 
     train: Patterns
     test: Patterns
+    validation: Patterns | None = None
+    """rows of the publishers' own to validate on, none of which is in `train`"""
+    notes: tuple[str, ...] = ()
+    """what a user should know of the data, a line each"""
+    damaged_files: int = 0
+    """files that were left out"""
 
 
 class Source(Protocol):

@@ -16,7 +16,7 @@ from clrun.disk.files import storage_errors, write_json
 from clrun.disk.fingerprints import fingerprint
 from clrun.images.cache import cache_folder
 
-VERSION = 2
+VERSION = 3
 BLOCK_BYTES = 1 << 24
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, pixels in [0, 1]."""
@@ -32,6 +32,8 @@ class Facts:
     mean: tuple[float, ...]
     """The mean of each channel over the training images, pixels in [0, 1]."""
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+    """what a user should know of the pixels"""
 
 
 def channel_statistics(x: Rows) -> Statistics:
@@ -82,7 +84,8 @@ def recall(key: FactsKey) -> Facts | None:
         found: dict[str, Any] = json.loads(_place(key).read_text())
         if found.pop("exact") != key.exact:
             return None
-        return Facts(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"])})
+        lists = {name: tuple(found[name]) for name in ("mean", "std", "notes")}
+        return Facts(**{**found, **lists})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

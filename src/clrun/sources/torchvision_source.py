@@ -105,7 +105,8 @@ class TorchvisionImages:
                 for part in (self.published.train, self.published.test)
             ]
             if hasattr(parts[0][0], "data") or not self.published.needs:
-                data = SourceData(*(self._in_memory(part) for part in parts))
+                train, test = (self._in_memory(part) for part in parts)
+                data = SourceData(train, test)
                 self._statistics = channel_statistics(data.train.x)
                 return data
             found = self._files(root, parts)

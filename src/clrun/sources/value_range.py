@@ -14,7 +14,7 @@ import torch
 from clrun.device.rows import Rows
 from clrun.images.files import DamagedFile
 from clrun.images.image_files import deep_maximum, named
-from clrun.sources.labelled_rows import BadRows
+from clrun.sources.class_names import BadRows
 from clrun.sources.statistics import Statistics
 
 LEAST = 1 << 14

@@ -24,7 +24,8 @@ class Experience:
     train: Patterns
     test: Patterns
     validation: Patterns | None = None
-    """Rows held out of the training data (`benchmark.validation_fraction`); never trained on."""
+    """Rows held out of the training data (`benchmark.validation_fraction`), or that one's own data
+    have for it; never trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,10 @@ class Benchmark:
     class_names: tuple[str, ...]
     experiences: Sequence[Experience]
     transform: Transform
+    notes: tuple[str, ...] = ()
+    """What a user should know of the data, a line each."""
+    damaged_files: int = 0
+    """Files that were left out (`benchmark.damaged=skip`)."""
 
     @classmethod
     def of_arrays(

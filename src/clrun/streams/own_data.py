@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Protocol
 
-from torch import Tensor
-
 from clrun.config.nodes import Part
 from clrun.errors import ConfigError
 from clrun.images.download import Progress
@@ -16,7 +14,7 @@ from clrun.sources.labelled_rows import LabelledRows
 from clrun.sources.source import Source
 from clrun.streams.experience import Benchmark, StreamShape
 from clrun.streams.own_keys import OwnKeys
-from clrun.streams.partition import Assignment, with_validation
+from clrun.streams.partition import Assignment, Labels, with_validation
 from clrun.streams.scenarios import by_experience, limit_per_class
 from clrun.streams.split import Split
 from clrun.streams.split_keys import SplitKeys
@@ -67,18 +65,16 @@ class OwnData:
         return self._split.load(seed, on_progress)
 
 
-def as_given(
-    keys: SplitKeys, rows: LabelledRows, train: Tensor, test: Tensor, seed: int
-) -> Assignment:
+def as_given(keys: SplitKeys, rows: LabelledRows, labels: Labels, seed: int) -> Assignment:
     """Each row in the experience that the data say.
 
     Raises:
         ConfigError: an experience would have no rows, or none to validate on.
     """
     assert rows.experience is not None  # or the scenario would not be called given
-    ours, theirs = rows.experience[~rows.is_test], rows.experience[rows.is_test]
+    ours, theirs, held_out = (rows.experience[rows.side == side] for side in range(3))
     if keys.limit_per_class is not None:
-        ours = ours[limit_per_class(rows.y[~rows.is_test], keys.limit_per_class)]
+        ours = ours[limit_per_class(rows.y[rows.side == 0], keys.limit_per_class)]
     n = keys.n_experiences
     partition = Assignment(by_experience(ours, n), by_experience(theirs, n), None)
     for k, found in enumerate(partition.train):
@@ -87,4 +83,6 @@ def as_given(
                 f"benchmark.limit_per_class={keys.limit_per_class}: leaves no training "
                 f"rows of experience {k}. Use a higher limit, or null."
             )
-    return with_validation(keys, seed, train, partition)
+    if rows.has_validation:
+        return partition._replace(validation=by_experience(held_out, n))
+    return with_validation(keys, seed, labels.train, partition)

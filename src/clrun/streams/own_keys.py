@@ -30,6 +30,10 @@ class OwnKeys(SplitKeys):
             )
         super().__post_init__()
 
+    def validation_by_keys(self) -> bool | None:
+        """Whether rows are held out; without a share, the data may have rows of their own."""
+        return True if self.validation_fraction else None
+
     def resolved(self, num_classes: int, num_given: int | None) -> OwnKeys:
         """These keys with nothing left to the data.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -21,13 +22,23 @@ HELD_OUT_FIRST = ("online", *ALTERED)
 """The scenarios whose experiences are too small, or too alike, to hold out rows of each."""
 
 
+class Labels(NamedTuple):
+    """The classes of all rows of a source, [N] int64 each."""
+
+    train: Tensor
+    test: Tensor
+    validation: Tensor | None = None
+    """None: the source has no rows for it"""
+
+
 class Assignment(NamedTuple):
     """The rows of each experience, as indices into all training and all test rows, ascending."""
 
     train: list[Tensor]
     test: list[Tensor]
     validation: list[Tensor] | None
-    """training rows, none of which is in `train`; None where nothing is held out"""
+    """the source's own rows for it, or training rows, none of which is in `train`; None where there
+    are none"""
 
 
 class Partition:
@@ -188,10 +199,18 @@ class Partition:
 
 
 def by_keys(
-    keys: SplitKeys, num_classes: int, source: str, train: Tensor, test: Tensor, seed: int
+    keys: SplitKeys, num_classes: int, source: str, labels: Labels, seed: int
 ) -> Assignment:
-    """The rows of each experience as the keys say; see `Partition`."""
-    return Partition(keys, num_classes, seed, source).rows(train, test)
+    """The rows of each experience as the keys say; see `Partition`.
+
+    A source's own validation rows go where its test rows would.
+    """
+    train, test, validation = labels
+    if validation is None:
+        return Partition(keys, num_classes, seed, source).rows(train, test)
+    partition = Partition(replace(keys, validation_fraction=0.0), num_classes, seed, source)
+    found, held_out = partition.rows(train, test), partition.rows(train, validation)
+    return found._replace(validation=held_out.test)
 
 
 def with_validation(keys: SplitKeys, seed: int, train: Tensor, rows: Assignment) -> Assignment:

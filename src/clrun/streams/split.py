@@ -25,11 +25,11 @@ from clrun.sources import SOURCES
 from clrun.sources.source import Source
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
-from clrun.streams.partition import ALTERED, Assignment, by_keys
+from clrun.streams.partition import ALTERED, Assignment, Labels, by_keys
 from clrun.streams.split_keys import SplitKeys
 
-PartitionRule = Callable[[Tensor, Tensor, int], Assignment]
-"""The labels of all training and of all test rows, and the seed -> the rows of each experience."""
+PartitionRule = Callable[[Labels, int], Assignment]
+"""The labels of all rows, and the seed -> the rows of each experience."""
 
 
 class Split:
@@ -113,24 +113,32 @@ class Split:
                 experience that would have no rows.
         """
         config = self.config
-        train, test = self.source.load(self.root, download=config.download, on_progress=on_progress)
+        data = self.source.load(self.root, download=config.download, on_progress=on_progress)
+        train, validation = data.train, data.validation
         if config.limit_per_class is not None:
             rows = scenarios.limit_per_class(train.y, config.limit_per_class)
             train = Patterns(train.x[rows], train.y[rows])
-        self._require_room(train, test)
-        train, test = self._resized(train), self._resized(test)
+        self._require_room(train, data.test)
+        train, test = self._resized(train), self._resized(data.test)
+        validation = None if validation is None else self._resized(validation)
         return Benchmark(
             name=f"{self.source.name}_{config.scenario}",
             shape=self.shape(),
             class_names=self.source.class_names,
-            experiences=self._experiences(train, test, seed),
+            experiences=self._experiences(train, test, validation, seed),
             transform=self._transform(),
+            notes=data.notes,
+            damaged_files=data.damaged_files,
         )
 
-    def _experiences(self, train: Patterns, test: Patterns, seed: int) -> list[Experience]:
-        rows = self.partition(train.y, test.y, seed)
+    def _experiences(
+        self, train: Patterns, test: Patterns, validation: Patterns | None, seed: int
+    ) -> list[Experience]:
+        labels = Labels(train.y, test.y, None if validation is None else validation.y)
+        rows = self.partition(labels, seed)
         parts = [_sliced(train, rows.train), _sliced(test, rows.test)]
-        held = None if rows.validation is None else _sliced(train, rows.validation)
+        validation_rows = train if validation is None else validation
+        held = None if rows.validation is None else _sliced(validation_rows, rows.validation)
         if self.config.scenario in ALTERED:
             changes = self._alterations(train.x, seed)
             parts = [[_changed(part[0], change) for change in changes] for part in parts]
