@@ -1,4 +1,5 @@
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from clrun.errors import ConfigError
 from clrun.images.download import file_digest
 from clrun.images.files import Remote
+from clrun.preview.sizes import sizes
 from clrun.sources import core50_files
 from clrun.sources.core50_files import LISTS
 from clrun.sources.core50_lists import CATEGORIES, list_names
@@ -147,6 +149,29 @@ def test_images_that_changed_with_their_size_and_time_kept_are_read(root):
 
     with pytest.raises(ConfigError, match="is no whole PNG file"):
         core50(root).load(seed=0)
+
+
+def test_an_outline_is_the_stream_without_its_images(root):
+    whole = core50(root).load(seed=0)
+    shutil.rmtree(root / "core50_32x32")
+
+    outline = core50(root, download=False).outline(seed=0)
+
+    for experience, other in zip(outline, whole, strict=True):
+        assert experience.classes == other.classes
+        for ours, theirs in ((experience.train, other.train), (experience.test, other.test)):
+            assert torch.equal(ours.y, theirs.y)
+            assert ours.x.shape == theirs.x.shape
+            assert ours.x.nbytes == theirs.x.nbytes
+    assert (outline.class_names, outline.shape) == (whole.class_names, whole.shape)
+    assert sizes(outline).disk == sizes(whole).disk
+    with pytest.raises(AssertionError, match="counted alone"):
+        outline.experiences[0].train.x.read()
+
+
+def test_an_outline_needs_its_lists(root):
+    with pytest.raises(ConfigError, match="run5 is missing"):
+        core50(root, run=5, download=False).outline(seed=0)
 
 
 @pytest.fixture

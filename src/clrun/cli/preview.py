@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     config = _composed(words)
     if arguments.png is not None:
         _require_place(arguments.png)
-    found = _preview(config)
+    found = _preview(config, needs_pixels=arguments.png is not None)
     if arguments.png is not None:
         from clrun.preview.picture import write_picture  # matplotlib takes half a second
 
@@ -70,8 +70,11 @@ def _composed(words: Sequence[str]) -> RunConfig:
         return compose(request.overrides, **request.where())
 
 
-def _preview(config: RunConfig) -> Preview:
-    """Read the stream and count; downloads are shown on standard error."""
+def _preview(config: RunConfig, *, needs_pixels: bool) -> Preview:
+    """Read the stream and count; downloads are shown on standard error.
+
+    Images that are not shown need not be there, where a benchmark can do without them.
+    """
     from rich.console import Console
 
     from clrun.console.downloads import Downloads
@@ -79,9 +82,13 @@ def _preview(config: RunConfig) -> Preview:
     from clrun.runner.prepare import build
 
     benchmark = build(config.nodes["benchmark"])
-    benchmark.check()
+    outline = None if needs_pixels else getattr(benchmark, "outline", None)
     with Downloads(Console(stderr=True)) as downloads:
-        stream = benchmark.load(config.seed, downloads)
+        if outline is not None:
+            stream = outline(config.seed, downloads)
+        else:
+            benchmark.check()
+            stream = benchmark.load(config.seed, downloads)
     return preview(config, stream)
 
 

@@ -91,11 +91,16 @@ class Core50Files:
         images, archive = folder / self._image_name, folder / f"{self._image_name}.zip"
         if not images.is_dir() and not archive.is_file():
             check_present(self.root, folder, [archive.name], download=download)
-        if not (self.lists.is_dir() or (folder / self._list_archive.name).is_file()):
-            lists = [f"{LISTS[self.scenario]}/run{self.run}"]
-            check_present(self.root, folder, lists, download=download)
+        self.check_lists(download=download)
+
+    def check_lists(self, *, download: bool) -> None:
+        """Raise ConfigError if lists are missing and cannot be fetched; asks for no image."""
+        check_root(self.root, download=download)
         if self.lists.is_dir():
             self._check_lists()
+        elif not (self.folder / self._list_archive.name).is_file():
+            lists = [f"{LISTS[self.scenario]}/run{self.run}"]
+            check_present(self.root, self.folder, lists, download=download)
 
     def fetch_lists(self, *, download: bool, on_progress: Progress | None) -> None:
         """Unpack the run's lists, fetching them if need be."""

@@ -16,9 +16,10 @@ from clrun.errors import ConfigError
 from clrun.images.augment import AugmentPolicy, preset
 from clrun.images.download import Progress
 from clrun.images.files import data_folder, named_root
-from clrun.images.mapped_rows import MappedRows
+from clrun.images.lazy_rows import LazyRows
 from clrun.images.patterns import Patterns
 from clrun.images.transforms import IMAGENET, Transform
+from clrun.images.unread_rows import UnreadRows
 from clrun.seeds import generator
 from clrun.sources.core50_files import Core50Files
 from clrun.sources.core50_lists import (
@@ -103,20 +104,38 @@ class Core50:
             ConfigError, DownloadError: files are missing, damaged or cannot be fetched.
             StorageError: an archive or the cache cannot be written.
         """
-        config, files = self.config, self.files
-        files.fetch_lists(download=config.download, on_progress=on_progress)
+        lists = self._lists(on_progress)
+        download = self.config.download
+        x = self.files.images(lists.names, download=download, on_progress=on_progress)
+        return self._benchmark(x, lists, seed)
+
+    def outline(self, seed: int, on_progress: Progress | None = None) -> Benchmark:
+        """The same stream without its images, of which none need be there; for counting.
+
+        Raises:
+            ConfigError, DownloadError: lists are missing, damaged or cannot be fetched.
+        """
+        self.files.check_lists(download=self.config.download)
+        lists, side = self._lists(on_progress), self.config.image_size
+        x = UnreadRows(len(lists.names), (3, side, side), str(self.files.folder))
+        return self._benchmark(x, lists, seed)
+
+    def _lists(self, on_progress: Progress | None) -> FileLists:
+        files = self.files
+        files.fetch_lists(download=self.config.download, on_progress=on_progress)
         with named_root(files.root):
-            lists = read_lists(files.lists, NUM_EXPERIENCES[config.scenario])
-        x = files.images(lists.names, download=config.download, on_progress=on_progress)
+            return read_lists(files.lists, NUM_EXPERIENCES[self.config.scenario])
+
+    def _benchmark(self, x: LazyRows, lists: FileLists, seed: int) -> Benchmark:
         return Benchmark(
-            name=f"core50_{config.scenario}",
+            name=f"core50_{self.config.scenario}",
             shape=self.shape(),
             class_names=self._class_names(lists),
             experiences=self._experiences(x, lists, seed),
             transform=self._transform(),
         )
 
-    def _experiences(self, x: MappedRows, lists: FileLists, seed: int) -> list[Experience]:
+    def _experiences(self, x: LazyRows, lists: FileLists, seed: int) -> list[Experience]:
         y = self._labels(lists)
         first = first_seen(y, lists.train, self.shape().num_classes)
         test = lists.test[:: self.config.test_every]
@@ -170,7 +189,7 @@ class Core50:
         return Transform((0.0,) * 3, (1.0,) * 3, augment)
 
 
-def _chosen(x: MappedRows, y: Tensor, rows: Tensor) -> Patterns:
+def _chosen(x: LazyRows, y: Tensor, rows: Tensor) -> Patterns:
     return Patterns(x[rows], y[rows])
 
 

@@ -93,6 +93,8 @@ class BenchmarkSource(Protocol):
     """A benchmark before its data are read: the class that an option's YAML names as its target.
 
     It is made as `Class(config)` with its own `Config` dataclass, whose fields are the YAML's keys.
+    It may also have `outline(seed, on_progress)`: as `load`, with images that cannot be read, for
+    a preview of data that are not all there.
     """
 
     def shape(self) -> StreamShape:
