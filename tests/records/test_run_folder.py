@@ -75,21 +75,25 @@ def test_run_json_holds_the_last_value_of_each_key(tmp_path):
     assert record == {"status": "completed", "seeds": {"seed": 3}}
 
 
-def test_the_configuration_is_saved_and_what_hydra_saved_is_left_as_it_is(tmp_path):
+def test_the_configuration_is_saved_as_it_was_understood_whatever_hydra_saved(tmp_path):
     config = clrun.compose(["strategy=naive", "seed=3"])
     ours, hydras = RunFolder(tmp_path / "ours"), RunFolder(tmp_path / "hydras")
     (hydras.path / ".hydra").mkdir()
-    (hydras.path / ".hydra" / "config.yaml").write_text("seed: 3")
+    (hydras.path / ".hydra" / "config.yaml").write_text("seed: ${oc.env:SEED}")
+    (hydras.path / ".hydra" / "overrides.yaml").write_text("- seed=${oc.env:SEED}")
 
     for folder in (ours, hydras):
         folder.keep_config(config)
         folder.close()
 
-    saved = yaml.safe_load((ours.path / ".hydra" / "config.yaml").read_text())
+    saved = [
+        yaml.safe_load((folder.path / ".hydra" / "config.yaml").read_text())
+        for folder in (ours, hydras)
+    ]
     overrides = yaml.safe_load((ours.path / ".hydra" / "overrides.yaml").read_text())
-    assert (saved, overrides) == (config.as_dict(), ["strategy=naive", "seed=3"])
-    assert (hydras.path / ".hydra" / "config.yaml").read_text() == "seed: 3"
-    assert os.listdir(hydras.path / ".hydra") == ["config.yaml"]
+    assert saved == [config.as_dict()] * 2
+    assert overrides == ["strategy=naive", "seed=3"]
+    assert (hydras.path / ".hydra" / "overrides.yaml").read_text() == "- seed=${oc.env:SEED}"
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_left_as_it_is(tmp_path):
