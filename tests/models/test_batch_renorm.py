@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clrun.models.batch_renorm import BatchRenorm2D, change_brn_pars, replace_bn_with_brn
+from clrun.models.batch_renorm import (
+    NO_EPS,
+    BatchRenorm2D,
+    change_brn_pars,
+    replace_bn_with_brn,
+)
 from clrun.models.layers import BatchNorm2d
 
 X = torch.tensor([1.0, 2, 3, 5, 0, 4, -1, 2]).view(2, 2, 1, 2)
@@ -453,3 +458,16 @@ def test_shapes_can_be_counted_without_data():
 
     assert y.shape == (2, 3, 4, 4)
     assert layer.gamma.grad.shape == (3,)
+
+
+def test_evaluation_without_eps_is_what_a_sum_with_nothing_gives_and_never_0():
+    """PyTorch 2.10 and 2.11 refuse eps=0; the smallest that there is changes no bit."""
+    layer, x = BatchRenorm2D(3).eval(), torch.randn(4, 3, 5, 5)
+    layer.running_avg_std.copy_(torch.tensor([1e-5**0.5, 0.7, 30.0]))
+    variance = layer.running_avg_std.square()
+    parts = (layer.gamma, layer.beta, layer.running_avg_mean, variance)
+
+    expected = torch.batch_norm(x, *parts, False, 0.1, 0.0, False)
+
+    assert NO_EPS > 0
+    assert torch.equal(layer(x), expected)

@@ -17,6 +17,8 @@ from torch.nn.functional import batch_norm
 
 SCHEDULE = ("r_max", "d_max", "momentum", "r_d_max_inc_step")
 """Buffers that no other layout of these layers has."""
+NO_EPS = torch.finfo(torch.float32).tiny
+"""Lost in any sum with a variance that is larger than 1e-30: PyTorch 2.10 and 2.11 refuse 0."""
 
 
 class BatchRenorm2D(nn.Module):
@@ -61,7 +63,7 @@ class BatchRenorm2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or x.numel() <= x.shape[1]:  # one value has no variance
             variance = self.running_avg_std.square()
-            return batch_norm(x, self.running_avg_mean, variance, self.gamma, self.beta, eps=0.0)
+            return batch_norm(x, self.running_avg_mean, variance, self.gamma, self.beta, eps=NO_EPS)
         mean, var, r, d = self._observe(x)
         return _Renormalise.apply(x, self.gamma, self.beta, mean, var, r, d, self.eps)
 
