@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import random
+
+import numpy
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clrun.seeds import derive, generator, isolated
+from clrun.seeds import derive, generator, isolated, seed_generators
 
 PLACES = st.tuples(
     st.integers(0, 3),
@@ -80,3 +83,36 @@ def test_the_global_generator_is_put_back_after_an_error_too():
         torch.rand(5) @ torch.rand(4)
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_numpy_s_and_python_s_generators_are_ours_inside_and_theirs_again_afterwards():
+    def drawn() -> tuple[float, float, float]:
+        return torch.rand(()).item(), numpy.random.rand(), random.random()  # noqa: NPY002
+
+    torch.manual_seed(3), numpy.random.seed(3), random.seed(3)  # noqa: NPY002
+    outside = drawn(), drawn()
+    torch.manual_seed(3), numpy.random.seed(3), random.seed(3)  # noqa: NPY002
+
+    first = drawn()
+    with isolated(0, "weights"):
+        inside = drawn()
+    with isolated(0, "weights"):
+        again = drawn()
+
+    assert (first, drawn()) == outside
+    assert inside == again
+    assert set(inside).isdisjoint(outside[1])
+
+
+def test_only_what_is_foreign_starts_numpy_s_generator_afresh():
+    random.seed(3)
+    expected = random.random()
+    random.seed(3)
+
+    seed_generators(1, foreign=False)
+    first = torch.rand(3)
+
+    assert random.random() == expected
+    seed_generators(1, foreign=True)
+    assert torch.equal(torch.rand(3), first)
+    assert random.random() != expected

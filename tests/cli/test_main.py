@@ -202,3 +202,41 @@ def test_what_the_device_does_slowly_is_noted(
     assert main([*QUICK, "device=cpu", "device.precision=fp16"]) == 0
 
     assert "clrun: note: device.precision=fp16: slower than fp32" in capsys.readouterr().err
+
+
+KEEPING = """
+from dataclasses import dataclass
+
+from torch import nn
+
+
+class Keeping(nn.Module):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        pass
+
+    def __init__(self, config, shape):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(shape.channels, 4, 3), nn.BatchNorm2d(4)
+        self.output = nn.Linear(144, shape.num_classes)
+
+    def forward(self, x):
+        self.kept = self.norm(self.conv(x))
+        return self.output(self.kept.flatten(1))
+"""
+
+
+def test_a_model_that_is_not_folded_is_noted_on_the_screen_and_in_the_log(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "keeping.py").write_text(KEEPING)
+    (workplace / "own" / "model").mkdir(parents=True)
+    (workplace / "own" / "model" / "keeping.yaml").write_text("target: keeping:Keeping\n")
+    monkeypatch.syspath_prepend(str(workplace))
+
+    code = main(["--config-dir", "own", "model=keeping", *QUICK, "device=cpu"])
+
+    note = "Keeping is evaluated layer by layer, which is slower: its forward pass changes"
+    assert code == 0
+    assert f"clrun: note: {note}" in capsys.readouterr().err
+    assert note in (workplace / "outputs" / "latest" / "clrun.log").read_text()

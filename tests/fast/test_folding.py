@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import spectral_norm
 
-import clrun
-from clrun.fast.folding import EvaluatingForm, FoldedConv, evaluating_form, folded
+from clrun.fast.folding import FoldedConv, folded
 from clrun.models.batch_renorm import BatchRenorm2D, replace_bn_with_brn
 from clrun.models.cut import cut, evaluation_graph
 from clrun.models.mobilenet_v1 import MobilenetV1
-from clrun.models.slim_resnet18 import SlimResNet18
-from clrun.runner.prepare import build
-from clrun.streams.experience import StreamShape
 
 TOLERANCE = 1e-5
 """Share of the largest value: scaling weights instead of the result rounds differently."""
@@ -204,134 +200,110 @@ def two_branches() -> nn.Module:
     return Branches()
 
 
-def slim() -> SlimResNet18:
+def fold_names(part: fx.GraphModule) -> list[str]:
+    return [name for name, m in folded(part, tricks=True).named_modules() if type(m) is FoldedConv]
+
+
+class Standardised(nn.Conv2d):
+    """Another computation than its class's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+
+class Doubled(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 2
+
+
+class DoubledRenorm(BatchRenorm2D):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 2
+
+
+class Negating(nn.ReLU):
+    def forward(self, x: Tensor) -> Tensor:
+        return -super().forward(x)
+
+
+def own_forward(layer: nn.Module) -> nn.Module:
+    theirs = layer.forward
+    layer.forward = lambda x: theirs(x) * 2  # type: ignore[method-assign]
+    return layer
+
+
+def with_hook(layer: nn.Module) -> nn.Module:
+    layer.register_forward_hook(lambda _layer, _inputs, output: output * 2)
+    return layer
+
+
+def stack(
+    conv: nn.Module | None = None, norm: nn.Module | None = None, relu: nn.Module | None = None
+) -> fx.GraphModule:
     torch.manual_seed(0)
-    shape = StreamShape(channels=3, height=16, width=16, num_classes=5, num_experiences=1)
-    model = SlimResNet18(SlimResNet18.Config(width=4, pretrained=False), shape)
-    return cast(SlimResNet18, lived_in(model))
+    usual = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    layers = [given or plain for given, plain in zip((conv, norm, relu), usual, strict=True)]
+    return evaluated_graph(nn.Sequential(*layers))
 
 
-def form_of(model: nn.Module) -> tuple[EvaluatingForm, list[nn.Module]]:
-    """With the folded models that it made callable."""
-    made: list[nn.Module] = []
-
-    def runnable(form: nn.Module) -> nn.Module:
-        made.append(form)
-        return form
-
-    return EvaluatingForm(model, model, runnable, evaluation_graph), made
-
-
-def test_a_residual_network_evaluates_as_its_separate_layers_do() -> None:
-    model, x = slim(), images()
-    form, made = form_of(model)
-
-    ours = form(x)
-
-    assert_close(ours, model(x))
-    folds = [m for m in made[0].modules() if isinstance(m, FoldedConv)]
-    assert len(folds) == len([m for m in model.modules() if isinstance(m, nn.Conv2d)])
-    assert sum(fold.relu for fold in folds) == 9  # the stem's, and one in each of eight blocks
-
-
-def test_evaluation_sees_what_was_learnt_since() -> None:
-    model, x = slim(), images()
-    form, made = form_of(model)
-    before = form(x)
-
-    model.train()(images())
-    with torch.no_grad():
-        model.layer1[0].conv1.conv.weight.mul_(1.5)
-    model.eval()
-    after = form(x)
-
-    assert_close(after, model(x))
-    assert not torch.equal(after, before)
-    assert len(made) == 1
-
-
-def test_evaluation_sees_a_layer_that_took_another_s_place() -> None:
-    model, x = slim(), images()
-    form, made = form_of(model)
-    form(x)
-
-    model.output = nn.Linear(model.output.in_features, 7)
-
-    assert_close(form(x), model(x))
-    assert len(made) == 2
-
-
-class Choosy(nn.Module):
-    """Looks at its data before it decides."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.conv(x))
-        return y if y.sum() > 0 else -y
-
-
-@pytest.mark.parametrize("model", [Choosy(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())])
-def test_a_model_that_cannot_be_folded_evaluates_itself(model: nn.Module) -> None:
-    form, made = form_of(model.eval())
-
-    assert torch.equal(form(images()), model(images()))
-    assert not made
-
-
-class Heads(nn.Module):
-    """A shared part, and the head that an attribute names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-        self.heads = nn.ModuleList([nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1)])
-        self.scale = nn.Parameter(torch.ones(1))
-        self.current = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.heads[self.current](self.norm(self.conv(x))) * self.scale
-        return -y if self.training else y
-
-
-def test_evaluation_follows_an_attribute_that_decides() -> None:
-    model, x = lived_in(Heads()), images()
-    form, _ = form_of(model)
-    first = form(x)
-
-    model.current = 1
-
-    assert_close(form(x), model(x))
-    assert not torch.equal(form(x), first)
-
-
-def test_evaluation_follows_a_parameter_that_was_exchanged() -> None:
-    model, x = lived_in(Heads()), images()
-    form, _ = form_of(model)
-    form(x)
-
-    model.scale = nn.Parameter(torch.full((1,), 3.0))
-
-    assert_close(form(x), model(x))
-
-
-def test_a_model_is_traced_as_it_evaluates() -> None:
-    model, x = lived_in(Heads()).train(), images()
-    graph = evaluation_graph(model)
+def evaluated_graph(model: nn.Module) -> fx.GraphModule:
+    graph = evaluation_graph(lived_in(model))
     assert graph is not None
-
-    model.eval()
-
-    assert_close(folded(graph, tricks=True)(x), model(x))
+    return graph
 
 
-def test_without_tricks_the_layers_stay_as_they_are() -> None:
-    model, part = slim(), lower_part()
-    device = build(clrun.compose(["device=cpu", "device.tricks=off"]).nodes["device"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda: stack(conv=Standardised(3, 4, 3)),
+        lambda: stack(conv=with_hook(nn.Conv2d(3, 4, 3))),
+        lambda: stack(conv=own_forward(nn.Conv2d(3, 4, 3))),
+        lambda: stack(conv=spectral_norm(nn.Conv2d(3, 4, 3))),
+        lambda: stack(norm=Doubled(4)),
+        lambda: stack(norm=DoubledRenorm(4)),
+        lambda: stack(norm=with_hook(nn.BatchNorm2d(4))),
+        lambda: stack(norm=own_forward(nn.BatchNorm2d(4))),
+    ],
+)
+def test_a_layer_that_may_compute_something_else_is_not_folded(part) -> None:
+    whole = part()
 
-    form = evaluating_form(model, model, device, evaluation_graph)
+    assert not fold_names(whole)
+    assert torch.equal(folded(whole, tricks=True)(images()), whole(images()))
 
-    assert form is model
+
+@pytest.mark.parametrize("relu", [Negating(), with_hook(nn.ReLU()), own_forward(nn.ReLU())])
+def test_so_is_a_relu_left_out_of_the_convolution(relu: nn.Module) -> None:
+    part = stack(relu=relu)
+
+    assert len(fold_names(part)) == 1
+    assert_close(folded(part, tricks=True)(images()), part(images()))
+
+
+def test_a_convolution_that_others_use_too_stays() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            return self.norm(y) + y
+
+    part = evaluated_graph(Beside())
+
+    assert not fold_names(part)
+    assert torch.equal(folded(part, tricks=True)(images()), part(images()))
+
+
+def test_a_normalisation_that_goes_on_training_is_not_folded() -> None:
+    part = stack()
+    part.get_submodule("1").train()
+
+    assert not fold_names(part)
+
+
+def test_without_tricks_a_part_stays_as_it_is() -> None:
+    part = lower_part()
+
     assert folded(part, tricks=False) is part

@@ -18,8 +18,7 @@ import clrun.fast
 FAST = str(Path(clrun.fast.__file__).parent)
 SWITCHES = {
     ("sgd", "sgd"),
-    ("folding", "evaluating_form"),
-    ("folding", "folded"),
+    ("evaluating_form", "evaluating_form"),
     ("pointwise", "set_products"),
     ("pointwise", "forward"),
     ("chunks", "frozen_rows"),

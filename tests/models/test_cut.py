@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from torch.nn import functional
 from clrun.errors import ConfigError
 from clrun.models.batch_renorm import replace_bn_with_brn
 from clrun.models.cnn import CNN
-from clrun.models.cut import cut
+from clrun.models.cut import cut, evaluation_graph, require_whole
 from clrun.models.features import layer_names
 from clrun.models.mlp import MLP
 from clrun.models.mobilenet_v1 import MobilenetV1
@@ -273,3 +274,135 @@ def test_a_layer_used_twice_is_cut_behind_its_last_use():
 
     torch.testing.assert_close(lower(x), model.a(model.a(x)), rtol=0, atol=0)
     torch.testing.assert_close(upper(lower(x)), model(x), rtol=0, atol=0)
+
+
+class Dropping(nn.Module):
+    """Dropout that asks for the mode, in both parts; and another branch while training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.output = (nn.Linear(8, 8) for _ in range(3))
+        self.scale = nn.Parameter(torch.full((1,), 2.0))
+        self.register_buffer("shift", torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.dropout(self.first(x), 0.5, self.training)
+        x = functional.dropout(self.second(x), 0.5, self.training)
+        return self.output(x) * self.scale if self.training else self.output(x) + self.shift
+
+
+def rows() -> torch.Tensor:
+    return torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_both_parts_follow_their_mode_whatever_the_forward_pass_reads(training):
+    model, x = build(Dropping), rows()
+    lower, upper = cut(model, "first")
+    model.train(training), lower.train(training), upper.train(training)
+
+    with isolated(1, "dropout"):
+        ours = upper(lower(x))
+
+    with isolated(1, "dropout"):
+        assert torch.equal(ours, model(x))
+    assert torch.equal(ours, upper(lower(x))) is not training
+
+
+def test_a_part_in_evaluation_draws_nothing_while_the_other_trains():
+    model, x = build(Dropping), rows()
+    lower, upper = cut(model, "second")
+    model.train(), lower.eval()
+    before = torch.get_rng_state()
+
+    latents = lower(x)
+
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(latents, model.second(model.first(x)))
+    assert not torch.equal(upper(latents), upper.eval()(latents))
+
+
+def test_a_part_that_depends_on_the_mode_has_the_model_s_names_for_its_layers():
+    model = build(Dropping)
+
+    lower, upper = cut(model, "first")
+
+    whole = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    parts = [*lower.named_parameters(), *upper.named_parameters(), *upper.named_buffers()]
+    assert {name: id(tensor) for name, tensor in parts} == {n: id(t) for n, t in whole.items()}
+
+
+def test_such_a_part_can_be_copied_and_traced_as_it_evaluates():
+    model, x = build(Dropping), rows()
+    lower, _ = copy.deepcopy(tuple(cut(model, "first")))
+
+    graph = evaluation_graph(lower)
+
+    assert torch.equal(graph(x), lower.eval()(x))
+    assert lower.first is not model.first
+
+
+def test_the_model_is_in_the_mode_it_was_in_after_the_cut():
+    model = build(Dropping).train()
+    model.first.eval()
+
+    cut(model, "first")
+
+    assert [m.training for m in (model, model.first, model.second)] == [True, False, True]
+
+
+class Counting(Dropping):
+    """Counts its calls in a number, out of sight of a trace."""
+
+    calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().forward(x)
+
+
+class AsksForTensors(Dropping):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * (1 if isinstance(x, torch.Tensor) else 2)
+
+
+class Hooked(Dropping):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_forward_pre_hook(lambda _layer, inputs: (inputs[0] * 2,))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Counting, "its forward pass changes what it reads"),
+        (AsksForTensors, "its two parts together give other logits than the whole"),
+        (Hooked, "a hook is called for a layer that has layers of its own"),
+    ],
+)
+def test_a_cut_that_would_not_do_what_the_model_does_is_refused(make, reason):
+    model = build(make)
+    parts = cut(model, "first")
+
+    with pytest.raises(ConfigError, match=f"^some.key: {make.__name__} cannot be cut: {reason}"):
+        require_whole(model, parts, (8,), key="some.key")
+
+
+def test_a_cut_that_does_it_all_is_taken_and_leaves_the_model_alone():
+    model = build(Dropping).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    require_whole(model, cut(model, "first"), (8,), key="some.key")
+
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(module.training for module in model.modules())
+
+
+class MakesATensor(Dropping):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * torch.full((1,), 2.0)
+
+
+def test_a_tensor_made_on_the_way_is_refused_with_what_to_do():
+    with pytest.raises(ConfigError, match="which should be a buffer"):
+        cut(build(MakesATensor), "first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -70,12 +71,35 @@ def _shown(prepared: Prepared, folder: Path) -> float | None:
     config, console = prepared.config, make_console()
     on_data = (*prepared.data.notes, *weights_note(prepared))
     for note in [*notes(config), *prepared.device.notes(), *on_data]:
-        print(f"clrun: note: {note}", file=sys.stderr)
+        _show_note(note)
     display = make_display(console)
     display.title(f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}")
     try:
-        results = run(prepared, folder, display)
+        with _notes_shown():
+            results = run(prepared, folder, display)
     finally:
         display.close()
     print_results(console, results, folder, time.monotonic() - start)
     return results.metrics["acc_final"]
+
+
+def _show_note(note: str) -> None:
+    print(f"clrun: note: {note}", file=sys.stderr)
+
+
+class _NoteHandler(logging.Handler):
+    """Shows what the run itself finds worth a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _show_note(record.getMessage())
+
+
+@contextmanager
+def _notes_shown() -> Iterator[None]:
+    """Show notes that are logged inside the block; the log has them too."""
+    logger, handler = logging.getLogger("clrun.note"), _NoteHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

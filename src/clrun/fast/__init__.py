@@ -8,6 +8,7 @@ switches all of them off and changes no number but for rounding: whoever uses on
 | --- | --- |
 | sgd | descends in two calls an update, without importing PyTorch's compiler |
 | folding | evaluates a convolution and the normalisation behind it as one convolution |
+| evaluating_form | uses that form of a model where it gives the model's own numbers |
 | pointwise | learns large 1x1 convolutions by one matrix product |
 | chunks | computes latents a few rows at a time, which stay in the processor's caches |
 | heap | keeps freed memory for the next update |

@@ -6,13 +6,12 @@ in one pass over the image instead of three (one forward, two backward), and kee
 output for the backward pass. Gradients reach weight, gamma and beta through the scaled weights.
 
 Gain: normalisation cost a quarter of AR1's first experience, and as much of every evaluation of a
-network with batch normalisation. Cost: the forward pass is traced, and traced again when what it
-decided on has changed.
+network with batch normalisation. Cost: a forward pass has to be traced (`evaluating_form`).
+Layers are folded by their exact types, without hooks: a subclass may compute something else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -21,11 +20,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.functional import conv2d, relu_
 
-from clrun.device.device import Device
+from clrun.attributes import hooks
+from clrun.fast import pointwise
 
-Forward = Callable[[Tensor], Tensor]
-Trace = Callable[[nn.Module], fx.GraphModule | None]
-"""A model's forward pass in evaluation mode as a graph of its own layers; None if there is none."""
+CONVOLUTIONS = (nn.Conv2d, pointwise.Conv2d)
+"""Layers that compute what is folded here. A subclass may compute something else."""
 
 
 @runtime_checkable
@@ -102,64 +101,6 @@ class _ConvReLU(torch.autograd.Function):
         return (*gradients, None, None, None, None)
 
 
-class EvaluatingForm:
-    """A model's forward pass while it is in evaluation mode, its convolutions folded.
-
-    It is made when first called, and again when layers, parameters or plain attributes (a flag, the
-    number of a head) were exchanged for others: a trace takes them for constant. `forward` serves
-    where nothing can be folded or traced; `runnable` makes a folded model callable.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        forward: Forward,
-        runnable: Callable[[nn.Module], Forward],
-        trace: Trace,
-    ) -> None:
-        self._model, self._plain, self._runnable = model, forward, runnable
-        self._trace = trace
-        self._constants: list[Any] = []
-        self._forward = forward
-
-    def __call__(self, x: Tensor) -> Tensor:
-        constants = _constants(self._model)
-        if len(constants) != len(self._constants) or not all(
-            map(_same, constants, self._constants)
-        ):
-            self._constants = constants
-            self._forward = self._made()
-        return self._forward(x)
-
-    def _made(self) -> Forward:
-        can_fold = any(map(_is_foldable, self._model.modules()))
-        graph = self._trace(self._model) if can_fold else None
-        return self._plain if graph is None else self._runnable(folded(graph, tricks=True))
-
-
-def evaluating_form(model: nn.Module, forward: Forward, device: Device, trace: Trace) -> Forward:
-    """The model's forward pass in evaluation mode: its `EvaluatingForm`, or `forward` itself."""
-    return EvaluatingForm(model, forward, device.runnable, trace) if device.tricks else forward
-
-
-PLAIN = (bool, int, float, str)
-"""Attributes that a forward pass may decide on."""
-
-
-def _constants(model: nn.Module) -> list[Any]:
-    """What a trace does not ask for again."""
-    found: list[Any] = []
-    for module in model.modules():
-        found += [module, *module._parameters.values(), *module._buffers.values()]
-        plain = (v for k, v in vars(module).items() if k != "training" and isinstance(v, PLAIN))
-        found += plain
-    return found
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, PLAIN) and isinstance(other, PLAIN) and one == other)
-
-
 class _Chain(NamedTuple):
     """Layers behind one another, as nodes of a graph."""
 
@@ -204,21 +145,32 @@ def _chains(part: fx.GraphModule) -> list[_Chain]:
     layers = {node: _layer(node, part) for node in part.graph.nodes}
     found = []
     for norm, layer in layers.items():
-        if not _is_foldable(layer):
+        if layer is None or not is_foldable(layer) or layer.training:
             continue
         conv = norm.all_input_nodes[0]
-        if not isinstance(layers[conv], nn.Conv2d) or len(conv.users) > 1:
+        if not _is_convolution(layers[conv]) or len(conv.users) > 1:
             continue
         after = next(iter(norm.users)) if len(norm.users) == 1 else None
         relu = after if after is not None and _is_relu(after, layers[after]) else None
         users = list((relu or norm).users)
-        alone = len(users) == 1 and isinstance(layers[users[0]], nn.Conv2d)
+        alone = len(users) == 1 and _is_convolution(layers[users[0]])
         found.append(_Chain(conv, norm, relu, alone))
     return found
 
 
+def _is_convolution(layer: nn.Module | None) -> bool:
+    return layer is not None and type(layer) in CONVOLUTIONS and _is_untouched(layer)
+
+
 def _is_relu(node: fx.Node, layer: nn.Module | None) -> bool:
-    return isinstance(layer, nn.ReLU) or node.target in (torch.relu, functional.relu)
+    if layer is None:
+        return node.target in (torch.relu, functional.relu)
+    return type(layer) is nn.ReLU and _is_untouched(layer)
+
+
+def _is_untouched(layer: nn.Module) -> bool:
+    """Whether calling the layer does what its class says: no hooks, no other forward pass."""
+    return not hooks(layer) and not {"forward", "_conv_forward"} & vars(layer).keys()
 
 
 def _layer(node: fx.Node, part: fx.GraphModule) -> nn.Module | None:
@@ -231,11 +183,22 @@ def _layer_of(chain: _Chain, part: fx.GraphModule) -> FoldedConv:
     return FoldedConv(conv, norm, relu=chain.relu is not None, alone=chain.alone)
 
 
-def _is_foldable(layer: nn.Module | None) -> bool:
+def is_foldable(layer: nn.Module) -> bool:
     """Whether the layer has running statistics, so that its scale is constant in evaluation."""
-    if isinstance(layer, nn.BatchNorm2d):
-        return layer.running_mean is not None
-    return isinstance(layer, Normalisation)
+    if not _is_untouched(layer):
+        return False
+    if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is None:
+        return False
+    if type(layer) is nn.BatchNorm2d:
+        return True
+    return isinstance(layer, Normalisation) and _has_both_from_one_class(type(layer))
+
+
+def _has_both_from_one_class(kind: type) -> bool:
+    """Whether `forward` is the one that `scale_and_shift` tells of: no subclass has another."""
+    methods = ("forward", "scale_and_shift")
+    first, second = (next(c for c in kind.__mro__ if name in vars(c)) for name in methods)
+    return first is second
 
 
 def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
@@ -244,6 +207,11 @@ def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     if isinstance(norm, Normalisation):
         return norm.scale_and_shift()
     assert isinstance(norm, nn.BatchNorm2d)
+    return by_running_statistics(norm)
+
+
+def by_running_statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What batch normalisation multiplies each channel with in evaluation, and then adds."""
     assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.weight is not None:

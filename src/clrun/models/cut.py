@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import fx, nn
 
+from clrun.attributes import are_same, hooks, is_inside, versions
 from clrun.errors import ConfigError
-from clrun.models.features import evaluating, head, layer_names, require_layer
+from clrun.models.features import evaluating, head, layer_names, learning, require_layer
 from clrun.models.shapes import output_shape
+from clrun.seeds import isolated
 
 FAILED_TO_TRACE = (fx.proxy.TraceError, RuntimeError, TypeError, ValueError, AttributeError)
 """What a forward pass raises that does something else with its input than calling operations."""
@@ -21,15 +25,62 @@ class Cut(NamedTuple):
 
     Parameters, statistics and modes are shared with the model, names too. A layer is in one part
     alone (if the model calls it once), so that `lower.eval()` leaves `upper` training. Decisions
-    that the forward pass takes in Python stay as they were when it was cut.
+    that the forward pass takes in Python stay as they were when it was cut, but for those on the
+    mode: a part is `ByMode` where the forward pass is another one in training.
     """
 
-    lower: fx.GraphModule
-    upper: fx.GraphModule
+    lower: nn.Module
+    upper: nn.Module
 
     def latent_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the latent of one input [C, H, W]; nothing is computed."""
         return output_shape(self.lower, input_shape)
+
+
+class ByMode(nn.Module):
+    """A part of a model that computes something else in training than in evaluation.
+
+    Its layers are those of both forms, under their names in the model.
+    """
+
+    def __init__(self, training: fx.GraphModule, evaluation: fx.GraphModule) -> None:
+        super().__init__()
+        self._forms = (training, evaluation)  # in a tuple they are no layers
+        graph = fx.Graph()
+        entry = graph.placeholder("x")
+        for node in [*training.graph.nodes, *evaluation.graph.nodes]:
+            if node.op == "call_module":
+                graph.call_module(str(node.target), (entry,))
+            elif node.op == "get_attr":
+                graph.get_attr(str(node.target))
+        graph.output(entry)
+        both = {**_targets(training), **_targets(evaluation)}
+        layers = fx.GraphModule(both, graph)
+        for name, child in layers.named_children():
+            self.add_module(name, child)
+        for name, parameter in layers.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name, buffer in layers.named_buffers(recurse=False):
+            self.register_buffer(name, buffer)
+
+    @property
+    def evaluation(self) -> fx.GraphModule:
+        """The form in evaluation mode."""
+        return self._forms[1]
+
+    def forward(self, x: Any) -> Any:
+        return self._forms[0 if self.training else 1](x)
+
+
+def _targets(part: fx.GraphModule) -> dict[str, Any]:
+    """What the part's graph calls and reads, by name."""
+    nodes = [node for node in part.graph.nodes if node.op in ("call_module", "get_attr")]
+    return {str(node.target): _found(part, str(node.target)) for node in nodes}
+
+
+def _found(part: nn.Module, path: str) -> Any:
+    owner, _, name = path.rpartition(".")
+    return getattr(part.get_submodule(owner), name)
 
 
 def cut(model: nn.Module, layer_name: str, *, key: str = "strategy.latent_layer") -> Cut:
@@ -40,14 +91,73 @@ def cut(model: nn.Module, layer_name: str, *, key: str = "strategy.latent_layer"
             in a residual branch; or the model's forward pass cannot be traced.
     """
     require_layer(model, layer_name, key=key)
+    with learning(model):
+        trained = _cut_in_this_mode(model, layer_name, key)
+    with evaluating(model):
+        evaluated = _cut_in_this_mode(model, layer_name, key)
+    return Cut(*map(_part_by_mode, trained, evaluated))
+
+
+def require_whole(model: nn.Module, both: Cut, input_shape: Sequence[int], *, key: str) -> None:
+    """Refuse a cut that does not do all that the model does for inputs [C, H, W].
+
+    All of it is tried with copies.
+
+    Raises:
+        ConfigError: it gives other logits, or its forward pass does more than compute them.
+    """
+    reason = None
+    for mode in (learning, evaluating):
+        whole, parts = copy.deepcopy(model), Cut(*copy.deepcopy(tuple(both)))
+        with mode(whole), mode(parts.lower), mode(parts.upper), torch.no_grad():
+            reason = reason or _loss(whole, parts, input_shape)
+    if reason is not None:
+        raise ConfigError(
+            f"{key}: {type(model).__name__} cannot be cut: {reason}. Do it in a layer without "
+            "layers of its own, which is called as it is, or use another strategy."
+        )
+
+
+def _loss(whole: nn.Module, parts: Cut, input_shape: Sequence[int]) -> str | None:
+    """What the parts would not do that the whole model does; None if they do all."""
+    called = [name for part in parts for name in _layers_called(part)]
+    through = [m for name, m in whole.named_modules() if not is_inside(name, called)]
+    if any(map(hooks, through)):
+        return "a hook is called for a layer that has layers of its own"
+    x = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
+    before = [versions(module) for module in through]
+    with isolated(0, "comparison"):
+        expected = whole(x.clone())
+    if not all(map(are_same, before, map(versions, through))):
+        return "its forward pass changes what it reads"
+    with isolated(0, "comparison"):
+        given = parts.upper(parts.lower(x.clone()))
+    if not torch.allclose(given, expected, rtol=1e-4, atol=1e-5, equal_nan=True):
+        return "its two parts together give other logits than the whole"
+    return None
+
+
+def _layers_called(part: nn.Module) -> list[str]:
+    """Names of the layers that a part calls as they are."""
+    forms = part._forms if isinstance(part, ByMode) else (part,)
+    nodes = (node for form in forms for node in form.graph.nodes)  # type: ignore[union-attr]
+    return [str(node.target) for node in nodes if node.op == "call_module"]
+
+
+def _part_by_mode(trained: nn.Module, evaluated: nn.Module) -> nn.Module:
+    """One part for both modes."""
+    assert isinstance(trained, fx.GraphModule)
+    assert isinstance(evaluated, fx.GraphModule)
+    is_same = str(trained.graph) == str(evaluated.graph)
+    return trained if is_same else ByMode(trained, evaluated)
+
+
+def _cut_in_this_mode(model: nn.Module, layer_name: str, key: str) -> Cut:
     tracer = _Tracer()
     try:
         graph = tracer.trace(_Rooted(model))
     except FAILED_TO_TRACE as error:
-        raise ConfigError(
-            f"{key}={layer_name}: {type(model).__name__} cannot be cut, as its forward pass cannot "
-            f"be traced ({str(error).splitlines()[0]}). Use a model without decisions on its data."
-        ) from error
+        raise _uncuttable(model, layer_name, key, error) from error
     node = tracer.outputs.get(layer_name)
     if node is None:
         raise ConfigError(
@@ -60,8 +170,19 @@ def cut(model: nn.Module, layer_name: str, *, key: str = "strategy.latent_layer"
             f"which the latents would lack.{_suggestion(tracer.outputs, layer_name, graph)}"
         )
     start, result = _ends(graph)
-    lower = _part(model, graph, source=start, result=node)
-    return Cut(lower, _part(model, graph, source=node, result=result))
+    try:
+        lower = _part(model, graph, source=start, result=node)
+        return Cut(lower, _part(model, graph, source=node, result=result))
+    except FAILED_TO_TRACE as error:
+        raise _uncuttable(model, layer_name, key, error) from error
+
+
+def _uncuttable(model: nn.Module, layer_name: str, key: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{key}={layer_name}: {type(model).__name__} cannot be cut, as its forward pass cannot "
+        f"be traced ({(str(error).splitlines() or [''])[0]}). Use a model without decisions on its "
+        "data."
+    )
 
 
 def cut_before_head(model: nn.Module, *, key: str) -> Cut:
@@ -98,6 +219,8 @@ def traced(model: nn.Module) -> fx.GraphModule:
 
 def evaluation_graph(model: nn.Module) -> fx.GraphModule | None:
     """The whole forward pass in evaluation mode as a graph; None where it cannot be traced."""
+    if isinstance(model, ByMode):
+        return model.evaluation
     try:
         with evaluating(model):
             return traced(model)
@@ -191,6 +314,8 @@ def _part(model: nn.Module, graph: fx.Graph, *, source: fx.Node, result: fx.Node
     copies = {source: entry}
     for node in graph.nodes:
         if node in needed and node is not source:
+            if node.op == "get_attr" and not _own_name(str(node.target)):
+                raise TypeError("it makes a tensor while it computes, which should be a buffer")
             copies[node] = part.node_copy(node, copies.__getitem__)
             if node.op in ("call_module", "get_attr"):
                 copies[node].target = _own_name(str(node.target))

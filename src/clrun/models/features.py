@@ -46,6 +46,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+@contextmanager
+def learning(model: nn.Module) -> Iterator[None]:
+    """Training mode inside the block; afterwards every layer has its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 def layer_names(model: nn.Module) -> list[str]:
     """The names of all layers inside the model, in the order of registration."""
     return [name for name, _ in model.named_modules() if name]

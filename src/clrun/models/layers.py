@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clrun.fast.folding import by_running_statistics
+
 
 class GlobalAveragePool(nn.Module):
     """Mean over all positions of each channel: [B, C, H, W] -> [B, C], or [B, C, 1, 1] (keepdim).
@@ -33,3 +35,7 @@ class BatchNorm2d(nn.BatchNorm2d):
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         return super().forward(x)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What evaluation multiplies each channel with and then adds, [C] each."""
+        return by_running_statistics(self)

@@ -105,10 +105,11 @@ class AR1(Strategy):
         """Refuse what cannot work with this model and these images; both stay as they are.
 
         Raises:
-            ConfigError: see `SplitModel` and `LatentMemory.capacity`.
+            ConfigError: see `SplitModel`, its `require_whole` and `LatentMemory.capacity`.
         """
-        split = copied(model, config)
-        latent_shape = split.cut.latent_shape((shape.channels, shape.height, shape.width))
+        split, image_shape = copied(model, config), (shape.channels, shape.height, shape.width)
+        split.require_whole(image_shape)
+        latent_shape = split.cut.latent_shape(image_shape)
         _memory(config, seed=0).capacity(latent_shape)
 
     def __init__(self, config: Config, parts: Parts) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, fx
+from torch import Tensor, nn
 
 from clrun.device.rows import Rows
 from clrun.fast.chunks import frozen_rows, learning_rows
-from clrun.fast.folding import folded
+from clrun.fast.evaluating_form import evaluating_form
 from clrun.memory.row_order import take_rows
+from clrun.models.cut import evaluation_graph
 from clrun.models.features import evaluating
 from clrun.profiling.spans import span
 from clrun.strategies.latent_cache import LatentCache
@@ -26,11 +25,10 @@ class LatentSource:
     experience, of rows it is evaluated on for ever.
     """
 
-    def __init__(self, lower: fx.GraphModule, parts: Parts, *, cached: bool, frozen: bool) -> None:
+    def __init__(self, lower: nn.Module, parts: Parts, *, cached: bool, frozen: bool) -> None:
         self.lower, self.parts, self.cached, self.frozen = lower, parts, cached, frozen
         device = parts.device
-        form = folded(lower, tricks=device.tricks)
-        self._forward: Callable[[Tensor], Tensor] = device.runnable(form)
+        self._forward = evaluating_form(lower, device.runnable(lower), device, evaluation_graph)
         self._chunk = frozen_rows(device.torch, tricks=device.tricks)
         self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
         self._current: Tensor | None = None  # of an experience's rows, where they do not change

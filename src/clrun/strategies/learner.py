@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.device.rows import Rows, rows_at_once
-from clrun.fast.folding import evaluating_form
+from clrun.fast.evaluating_form import evaluating_form
 from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
 from clrun.models.dropout import SeededDropout, reseed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.device.device import Device
-from clrun.fast.folding import evaluating_form
+from clrun.fast.evaluating_form import evaluating_form
 from clrun.models.cut import evaluation_graph
 from clrun.profiling.spans import span
 

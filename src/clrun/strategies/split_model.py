@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 from torch import nn
 
 from clrun.errors import ConfigError
 from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
-from clrun.models.cut import Cut, cut, cut_before_head
+from clrun.models.cut import Cut, cut, cut_before_head, require_whole
 from clrun.models.features import head
 from clrun.models.freezing import freeze_below
 from clrun.models.mobilenet_v1 import MobilenetV1
@@ -48,6 +49,15 @@ class SplitModel:
         self._trainable = [p for p in self.cut.lower.parameters() if p.requires_grad]
         below = _to_freeze(model, self.cut, keys)
         self._from_the_start = below if keys.freeze_from == 0 else []
+
+    def require_whole(self, image_shape: Sequence[int]) -> None:
+        """Refuse a model whose parts do not do all that it does for images [C, H, W].
+
+        Raises:
+            ConfigError: see `cut.require_whole`.
+        """
+        named = f"strategy.latent_layer={self.keys.latent_layer or 'null'}"
+        require_whole(self.model, self.cut, image_shape, key=named)
 
     def frozen(self, experience: int) -> bool:
         """Nothing in the lower part learns in this experience."""
