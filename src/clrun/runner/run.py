@@ -26,6 +26,7 @@ from clrun.runner.prepare import Prepared, build
 from clrun.runner.recorder import Recorder
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, nothing, summary
+from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
@@ -63,6 +64,7 @@ def run(
         closing(RawLog(run_folder.path / "metrics.jsonl")) as raw_log,
         prepared.device.applied(prepared.update_macs),
         quick_process(prepared.device),
+        isolated(prepared.config.seed, "run", device=prepared.device.torch),
         noted_signals() as signals,
     ):
 

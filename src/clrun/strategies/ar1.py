@@ -139,6 +139,7 @@ class AR1(Strategy):
         learner = self.learner
         self._begin(experience)
         for place, rows in places(experience, self.config, partial(self._plan, experience), start):
+            learner.enter(place)
             latents, y = self._inputs(experience, rows, place)
             logits = learner.forward(latents, place)
             loss = learner.loss(logits, y)
@@ -220,6 +221,7 @@ class AR1(Strategy):
         """Let the memory have latents of the rows it chooses, each with all that belongs to it."""
         (x, y), index = experience.train, experience.index
         shape = self.split.cut.latent_shape(x.shape[1:])
+        self.learner.seed_draws("store", index)
         with span("store"):
             self.memory.offer(y, index, partial(self.latents.unaugmented, x), shape)
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clrun.attributes import hooks
 from clrun.device.rows import Rows, rows_at_once
 from clrun.fast.evaluating_form import evaluating_form
 from clrun.fast.sgd import sgd
@@ -25,6 +26,7 @@ from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import evaluating, extract_features, head_inputs
 from clrun.models.macs import forward_macs
 from clrun.profiling.spans import span
+from clrun.seeds import derive, seed_generators
 from clrun.strategies.criterion import criterion
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.loss_guard import LossGuard
@@ -44,8 +46,9 @@ class Learner:
     only the upper part of `parts.model` as `model` calls `start` itself, and says as `evaluation`
     what turns uint8 rows into inputs of that part; plugins and the state dict see the whole model.
 
-    Randomness follows from the place of an update alone. Several calls of `inputs` or `forward` in
-    one update draw one after another, so that no two passes have the same dropout.
+    Randomness follows from the place of an update alone, that of somebody's module too: the global
+    generators start afresh in each. Several calls of `inputs` or `forward` in one update draw one
+    after another, so that no two passes have the same dropout.
     """
 
     def __init__(
@@ -73,6 +76,10 @@ class Learner:
         self._forward = parts.device.runnable(self.part)
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
         self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
+        modules = list(parts.model.modules())
+        self._is_foreign = any(map(_is_foreign, [*modules, *self.plugins])) or any(
+            map(hooks, modules)
+        )
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
         self._experience: Experience | None = None
@@ -108,6 +115,7 @@ class Learner:
         The model is in training mode afterwards; a part keeps the modes that its owner chose.
         """
         self._experience = experience
+        self.seed_draws("begin", experience.index)
         if self.part is self.model:
             self.model.train()
         with span("plugins"):
@@ -117,13 +125,26 @@ class Learner:
     def end(self, experience: Experience) -> None:
         """Let the plugins read the experience's rows, now that it is learnt."""
         learnt = Learnt(self.model, experience, self._evaluation, self._logits)
+        self.seed_draws("end", experience.index)
         with span("plugins"), evaluating(self.model):
             for plugin in self.plugins:
                 plugin.after_experience(learnt)
 
+    def enter(self, place: Place) -> None:
+        """Draw what is random in an update from its place alone, once for all its passes.
+
+        `inputs` and `forward` do; whoever computes before them calls it first.
+        """
+        if place == self._place:
+            return
+        self._place, self._augmentation, self._passes = place, None, []
+        self.seed_draws("update", place.experience, place.epoch, place.iteration)
+        if self._has_dropout:
+            reseed(self.model, self.parts.seed, place.experience, place.epoch, place.iteration)
+
     def inputs(self, x: Tensor, place: Place) -> Tensor:
         """What the model is given of uint8 rows [B, C, H, W] in training: augmented, on device."""
-        self._enter(place)
+        self.enter(place)
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
             x = x.to(device.torch, non_blocking=True)
@@ -136,7 +157,7 @@ class Learner:
 
     def forward(self, inputs: Tensor, place: Place) -> Tensor:
         """Logits [B, num_classes] float32, computed in the precision of the run."""
-        self._enter(place)
+        self.enter(place)
         logits = self._logits(inputs)
         self._count(len(inputs), self.parts.pattern_macs)
         if self.plugins:
@@ -213,9 +234,17 @@ class Learner:
         """Keep a frozen copy of the model as it is: `previous`, which is part of the state."""
         self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
 
+    def seed_draws(
+        self, purpose: str, experience: int = 0, epoch: int = 0, iteration: int = 0
+    ) -> None:
+        """Start the global generators afresh, from which modules draw that are not ours."""
+        seed = derive(self.parts.seed, f"drawn by modules: {purpose}", experience, epoch, iteration)
+        seed_generators(seed, self.parts.device.torch, foreign=self._is_foreign)
+
     @torch.no_grad()
     def predict(self, x: Rows) -> Tensor:
         """Logits of uint8 rows in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
+        self.seed_draws("prediction")
         with evaluating(self.model), self.parts.device.autocast():
             inputs = self._evaluation(x)
             with span("forward"):
@@ -230,6 +259,7 @@ class Learner:
         Raises:
             ConfigError: the model has no linear layer, which would be its head.
         """
+        self.seed_draws("features")
         with evaluating(self.model), self.parts.device.autocast(), span("features"):
             return head_inputs(self.model, self._evaluation_inputs(x)).float()
 
@@ -240,6 +270,7 @@ class Learner:
             ConfigError: the model has no such layer, or it gives no tensor for an image.
         """
         device = self.parts.device.torch
+        self.seed_draws("features")
         with span("features"):
             return extract_features(
                 self.model,
@@ -276,14 +307,6 @@ class Learner:
         self.train_macs = state["train_macs"]
         self._place, self._passes = None, []
 
-    def _enter(self, place: Place) -> None:
-        """Draw what is random in an update from its place alone, once for all its passes."""
-        if place == self._place:
-            return
-        self._place, self._augmentation, self._passes = place, None, []
-        if self._has_dropout:
-            reseed(self.model, self.parts.seed, place.experience, place.epoch, place.iteration)
-
     def _logits(self, inputs: Tensor) -> Tensor:
         """What the model, or its part, makes of inputs in the precision of the run, as float32."""
         with self.parts.device.autocast(), span("forward"):
@@ -312,6 +335,11 @@ class Learner:
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
             return device.put(transform.evaluation(x.to(device.torch)))
+
+
+def _is_foreign(part: object) -> bool:
+    """Whether a module or plugin may draw from NumPy's or Python's generators: it is not ours."""
+    return not type(part).__module__.startswith(("clrun.", "torch.nn.", "torchvision."))
 
 
 def _optimizer(
