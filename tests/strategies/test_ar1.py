@@ -96,6 +96,28 @@ def accuracy(strategy: AR1, experiences) -> float:
     return float(torch.cat(hits).double().mean())
 
 
+@pytest.mark.parametrize("freeze_from", [0, 1])
+def test_what_lies_between_the_frozen_layers_and_the_cut_learns_in_every_experience(
+    on_digits, freeze_from
+):
+    keys = {"latent_layer": "features.relu1", "freeze_below_layer": "features.linear1"}
+    benchmark = digits()
+    strategy = on_digits(benchmark, freeze_from=freeze_from, **keys)
+    layers = [strategy.split.model.get_submodule(f"features.linear{n}") for n in (0, 1)]
+    weights = [[layer.weight.clone() for layer in layers]]
+
+    for experience in benchmark.experiences[:2]:
+        learn(strategy, experience)
+        weights.append([layer.weight.clone() for layer in layers])
+        before, after = weights[-2:]
+        is_frozen = experience.index >= freeze_from
+        assert torch.equal(before[0], after[0]) == is_frozen
+        assert not torch.equal(before[1], after[1])
+        latents = lower_latents(strategy, experience.test.x)
+        found = strategy.latents.evaluation(experience.test.x)
+        torch.testing.assert_close(found, latents, rtol=1e-4, atol=1e-5)
+
+
 def lower_latents(strategy: AR1, x: Tensor) -> Tensor:
     """What the lower part makes of images now, in evaluation mode."""
     lower = strategy.split.cut.lower

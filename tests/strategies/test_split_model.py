@@ -142,15 +142,47 @@ def test_a_named_layer_is_the_first_that_goes_on_learning():
     assert not built.frozen(0)
 
 
-def test_what_lies_between_the_frozen_layers_and_the_cut_learns_in_the_first_experience_alone():
-    built = halves(mobilenet(), freeze_from=0, latent_layer_num=27)
+@pytest.mark.parametrize("freeze_from", [0, 1])
+@pytest.mark.parametrize("name", ["lat_features.10.bn", "lat_features.10.conv.weight"])
+def test_what_is_named_is_frozen_from_then_on_and_what_lies_above_it_goes_on_learning(
+    freeze_from, name
+):
+    built = halves(mobilenet(), freeze_from=freeze_from, freeze_below_layer=name)
+    frozen, at = [], []
+
+    for experience in (0, 1, 2):
+        built.enter(experience)
+        frozen.append(names(built.model, trainable=False))
+        at.append(built.frozen(experience))
+
+    everything = [path for path, _ in built.model.named_parameters()]
+    expected = everything[: everything.index("lat_features.10.bn.gamma")]
+    assert frozen == [[] if freeze_from else expected, expected, expected]
+    assert not any(at)  # of the lower part, some goes on learning
+    assert not any(m.training for m in built.cut.lower.modules() if not list(m.children()))
+
+
+def test_layers_above_the_cut_can_be_frozen_too_and_keep_their_statistics():
+    built = halves(mobilenet(), freeze_below_layer="end_features.2.bn.beta")
 
     built.enter(0)
-    in_first = names(built.model, trainable=True)
+    first = names(built.model, trainable=False), built.model.end_features[2].bn.training
     built.enter(1)
 
-    assert in_first[0] == "lat_features.20.conv.weight"
-    assert names(built.model, trainable=True) == ["output.weight"]
+    everything = [path for path, _ in built.model.named_parameters()]
+    assert first == ([], True)
+    last = everything.index("end_features.2.bn.beta")
+    assert names(built.model, trainable=False) == everything[: last + 1]
+    assert [layer.bn.training for layer in built.model.end_features[1:4]] == [False, False, True]
+    assert built.frozen(1)
+
+
+def test_finding_what_to_freeze_changes_no_mode():
+    model = mobilenet()
+
+    halves(model, freeze_below_layer="end_features.2.bn.beta")
+
+    assert all(module.training for module in model.modules())
 
 
 @pytest.mark.parametrize("norm", ["brn", "bn"])
@@ -202,8 +234,7 @@ def test_statistics_below_the_cut_never_move():
         (mobilenet, {"freeze_below_layer": "lat_features.19.bm.beta"}, "freeze_below_layer=lat_f"),
         (mobilenet, {"freeze_below_layer": "lat_features.99.bn"}, "freeze_below_layer=lat_f"),
         (mobilenet, {"latent_layer_num": 11}, "freeze_below_layer=.*above the latent layer.* 11 "),
-        (mobilenet, {"freeze_below_layer": "end_features.2.bn"}, "freeze_below_layer=.*above"),
-        (mobilenet, {"freeze_below_layer": "output.weight"}, "freeze_below_layer=.*above"),
+        (mobilenet, {"freeze_below_layer": "output.weight"}, "freeze_below_layer=.*the head"),
         (mobilenet, {"latent_layer": "lat_features.91"}, "latent_layer=.*no such layer"),
         (lambda: mobilenet(5), {}, "latent_layer_num=19: model.latent_layer_num=5"),
         (mlp, {"latent_layer_num": 3}, "latent_layer_num=3: only mobilenet_v1.*latent_layer=NAME"),

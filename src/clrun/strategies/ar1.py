@@ -130,7 +130,7 @@ class AR1(Strategy):
             evaluation=self.latents.evaluation,
         )
         self._experience: int | None = None  # the one in progress
-        self._known_macs: dict[bool, PatternMacs] = {}  # by whether the lower part is frozen
+        self._known_macs: dict[bool, PatternMacs] = {}  # by whether anything is frozen
         self.train_macs: int = 0
         """Multiply-accumulates spent on learning: nothing below the cut for what is looked up."""
 
@@ -164,10 +164,11 @@ class AR1(Strategy):
             self._start_optimizer(index)
         self.learner.begin(experience)
         x, is_frozen = experience.train.x, split.frozen(index)
-        if is_frozen not in self._known_macs:
+        freezes = split.freezes(index)
+        if freezes not in self._known_macs:
             macs = PatternMacs.of(split, x.shape[1:], learns_below=not is_frozen)
-            self._known_macs[is_frozen] = macs
-        self._macs = self._known_macs[is_frozen]
+            self._known_macs[freezes] = macs
+        self._macs = self._known_macs[freezes]
         self.latents.begin(x, frozen=is_frozen)
         if self.latents.uses_cache and is_new:
             self.train_macs += len(x) * self._macs.lower

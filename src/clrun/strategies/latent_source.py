@@ -43,7 +43,7 @@ class LatentSource:
                 self._current = self.cache.latents(x)
 
     def end(self, x: Rows) -> None:
-        """It is over, and with it the only time that the lower part may learn."""
+        """It is over, and the lower part stays what it is until another one begins."""
         if self._current is not None:
             self.cache.forget(x)
         self._current, self.frozen = None, True

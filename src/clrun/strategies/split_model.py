@@ -11,7 +11,7 @@ from clrun.errors import ConfigError
 from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
 from clrun.models.cut import Cut, cut, cut_before_head, require_whole
 from clrun.models.features import head
-from clrun.models.freezing import freeze_below
+from clrun.models.freezing import NORMS, freeze_below
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.strategies.split_model_keys import SplitModelKeys
 
@@ -23,13 +23,14 @@ cut is before the head, and everything below it is frozen."""
 class SplitModel:
     """A model as a lower part that is frozen and an upper part that goes on learning.
 
-    In the first experience the whole lower part learns (`freeze_from` 1), or what of it lies above
-    `freeze_below_layer` (0); afterwards none of it does. Its normalisation always uses the
-    statistics it came with, as in the reference.
+    From experience `freeze_from` on, everything below `freeze_below_layer` is frozen: by default
+    the whole lower part, and what of it lies above that layer goes on learning, so that latents
+    stored before age. The normalisation of the lower part always uses the statistics it came with,
+    as in the reference; that of a frozen layer of the upper part does too from then on.
 
     Raises:
-        ConfigError: a layer that a key names does not exist, cannot be cut at, or is to be frozen
-            and lies above the cut.
+        ConfigError: a layer that a key names does not exist or cannot be cut at, or the head is to
+            be frozen.
     """
 
     def __init__(self, model: nn.Module, keys: SplitModelKeys) -> None:
@@ -46,9 +47,13 @@ class SplitModel:
         self.cut: Cut = _cut(model, keys)
         self.head_name, self.head = head(model)
         _require_head_above(self.cut, self.head, keys)
-        self._trainable = [p for p in self.cut.lower.parameters() if p.requires_grad]
-        below = _to_freeze(model, self.cut, keys)
-        self._from_the_start = below if keys.freeze_from == 0 else []
+        lower = [p for p in self.cut.lower.parameters() if p.requires_grad]
+        self._to_freeze = _to_freeze(model, self.cut, self.head, keys)
+        self._learning = [*lower, *self._to_freeze]  # until they are frozen
+        below = {id(parameter) for parameter in self._to_freeze}
+        self._frozen_norms = [m for m in model.modules() if isinstance(m, NORMS) and _all(m, below)]
+        self._freezes_lower = all(id(parameter) in below for parameter in lower)
+        self._learns_below = bool(lower)
 
     def require_whole(self, image_shape: Sequence[int]) -> None:
         """Refuse a model whose parts do not do all that it does for images [C, H, W].
@@ -61,19 +66,23 @@ class SplitModel:
 
     def frozen(self, experience: int) -> bool:
         """Nothing in the lower part learns in this experience."""
-        return experience > 0 or len(self._from_the_start) == len(self._trainable)
+        return not self._learns_below or (self.freezes(experience) and self._freezes_lower)
+
+    def freezes(self, experience: int) -> bool:
+        """What is to be frozen is frozen in this experience."""
+        return experience >= self.keys.freeze_from
 
     def enter(self, experience: int) -> None:
         """Modes and frozen parameters of an experience, also of one that is continued."""
         self.model.train()
-        self.cut.lower.eval()
-        if experience > 0:
-            self.cut.lower.requires_grad_(False)
-        else:
-            for parameter in self._trainable:
-                parameter.requires_grad_(True)
-            for parameter in self._from_the_start:
+        for parameter in self._learning:
+            parameter.requires_grad_(True)
+        if self.freezes(experience):
+            for parameter in self._to_freeze:
                 parameter.requires_grad_(False)
+            for layer in self._frozen_norms:
+                layer.eval()
+        self.cut.lower.eval()
 
     def slow_statistics(self) -> None:
         """What BatchReNorm is set to after the first experience."""
@@ -134,27 +143,36 @@ def _require_head_above(parts: Cut, last: nn.Linear, keys: SplitModelKeys) -> No
         )
 
 
-def _to_freeze(model: nn.Module, parts: Cut, keys: SplitModelKeys) -> list[nn.Parameter]:
-    """The lower part's parameters below `freeze_below_layer`: up to a parameter, including it, or
-    up to a layer, leaving it out; all of them where the key is null."""
+def _all(module: nn.Module, frozen: set[int]) -> bool:
+    """Whether it has parameters, all of them among these."""
+    parameters = list(module.parameters())
+    return bool(parameters) and all(id(parameter) in frozen for parameter in parameters)
+
+
+def _to_freeze(
+    model: nn.Module, parts: Cut, last: nn.Linear, keys: SplitModelKeys
+) -> list[nn.Parameter]:
+    """The parameters below `freeze_below_layer`: up to a parameter, including it, or up to a layer,
+    leaving it out; all of the lower part where the key is null."""
     name = keys.freeze_below_layer
-    lower = {id(parameter) for parameter in parts.lower.parameters()}
     if name == MOBILENET_LAYERS["freeze_below_layer"] and not isinstance(model, MobilenetV1):
         name = None
     if name is None:
         return [p for p in parts.lower.parameters() if p.requires_grad]
     _require_mobilenet_layer_below(model, name)
-    trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    modes = [(module, module.training) for module in model.modules()]
     modules = {path for path, _ in model.named_modules()}
     freeze_below(model, name, inclusive=name not in modules, keep_norm=False)
-    found = [parameter for parameter in trainable.values() if not parameter.requires_grad]
-    above = [n for n, p in trainable.items() if not p.requires_grad and id(p) not in lower]
+    found = [parameter for parameter in trainable if not parameter.requires_grad]
     for parameter in found:
         parameter.requires_grad_(True)
-    if above:
+    for module, mode in modes:
+        module.training = mode
+    if any(parameter is last.weight for parameter in found):
         raise ConfigError(
-            f"strategy.freeze_below_layer={name}: would freeze {above[0]}, which lies above the "
-            "latent layer and has to learn. Name a layer of the lower part."
+            f"strategy.freeze_below_layer={name}: would freeze the head, which has to learn. "
+            "Name a layer before it."
         )
     return found
 
