@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from clrun.errors import ConfigError
+from clrun.models.batch_renorm import BatchRenorm2D
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 
@@ -176,17 +177,15 @@ def test_importances_lie_between_zero_and_clip_whatever_the_updates_did():
 
 
 def test_parameters_of_normalisation_layers_and_excluded_ones_are_left_out():
-    class BatchRenormLike(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.gamma = nn.Parameter(torch.ones(1))
-
-    class FancyNorm(BatchRenormLike):
+    class FancyLayer(nn.GroupNorm):
         pass
 
-    model = nn.Sequential(
-        nn.Linear(2, 2), nn.BatchNorm1d(2), nn.LayerNorm(2), FancyNorm(), BatchRenormLike()
-    )
+    class NormalizedLinear(nn.Linear):
+        """By its name a normalisation, by its type what has to be regularised."""
+
+    norms = [nn.BatchNorm1d(2), nn.LayerNorm(2), nn.RMSNorm(2), FancyLayer(1, 2), BatchRenorm2D(2)]
+    model = nn.Sequential(nn.Linear(2, 2), *norms, nn.InstanceNorm1d(2, affine=True))
+    model.add_module("normalized", NormalizedLinear(2, 2))
     model.add_module("output", nn.Linear(2, 2))
     plugin = si(exclude=["output", "*.bias"])
 
@@ -195,7 +194,7 @@ def test_parameters_of_normalisation_layers_and_excluded_ones_are_left_out():
     plugin.after_update()
     plugin.after_experience()
 
-    assert list(plugin.cumulative) == ["0.weight"]
+    assert list(plugin.cumulative) == ["0.weight", "normalized.weight"]
 
 
 def test_an_excluded_name_that_does_not_exist_is_refused():

@@ -9,7 +9,8 @@ from torch import nn
 from clrun.errors import ConfigError, did_you_mean
 from clrun.models.batch_renorm import BatchRenorm2D
 
-NORMS = (BatchRenorm2D, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMS = (BatchRenorm2D, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+"""Normalisation layers, by type: a class may have any name."""
 SYNONYMS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": "beta"}
 """BatchRenorm2D and torch's layers have different names for scale and shift; either will do."""
 

@@ -4,7 +4,8 @@ Zenke et al. 2017 (https://arxiv.org/abs/1703.04200), in the form that AR1 uses 
 Lomonaco 2019, https://arxiv.org/abs/1806.08568), which clips importances. What differs from the
 reference code: importances are never negative, which would push parameters away from where they
 were; parameters that are frozen, or got no gradient, gain nothing from an update; parameters of
-normalisation layers of any kind are left out; and it works on every device.
+normalisation layers, PyTorch's and ours and what derives from them, are left out; and it works on
+every device.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from clrun.config.bounds import NonNegative, Positive
 from clrun.errors import ConfigError, did_you_mean
+from clrun.models.freezing import NORMS
 from clrun.strategies.plugin import Learnt, Update
 
 
@@ -158,7 +160,7 @@ def _regularised(model: nn.Module, exclude: list[str]) -> dict[str, nn.Parameter
     normalising = {
         id(parameter)
         for module in model.modules()
-        if "norm" in type(module).__name__.lower()  # BatchNorm2d, LayerNorm, BatchRenorm2D, ...
+        if isinstance(module, NORMS)
         for parameter in module.parameters(recurse=False)
     }
     return {
