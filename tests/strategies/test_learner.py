@@ -530,3 +530,34 @@ def test_what_nobody_counted_has_no_number(learner, rows):
     step(uncounted, rows, HERE)
 
     assert uncounted.train_macs is None
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("tricks", [True, False])
+def test_a_state_saved_in_another_memory_order_goes_on_with_its_own_weights(
+    learner, parts_of, optimizer, tricks
+):
+    def made() -> Learner:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 6, 2), nn.Flatten())
+        parts = parts_of(model=model.to(memory_format=torch.channels_last), tricks=tricks)
+        momentum = 0.9 if optimizer == "sgd" else 0.0
+        return learner(parts, optimizer=optimizer, lr=0.01, momentum=momentum)
+
+    def update(trained: Learner) -> None:
+        x = torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+        logits = trained.forward(x, HERE)
+        y = torch.arange(8) % 6
+        trained.update(trained.loss(logits, y), logits, y, HERE)
+
+    whole, resumed = made(), made()
+    update(whole)
+    saved = deepcopy(whole.state_dict())
+    for state in saved["optimizer"]["state"].values():
+        state |= {k: v.contiguous() for k, v in state.items() if isinstance(v, torch.Tensor)}
+
+    resumed.load_state_dict(saved)
+    update(whole), update(resumed)
+
+    for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

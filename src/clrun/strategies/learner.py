@@ -297,6 +297,7 @@ class Learner:
         self.model.load_state_dict(state["model"])
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+            _lay_out_as_parameters(self.optimizer)
         self.scaler.load_state_dict(state["scaler"])
         for plugin, saved in zip(self.plugins, state["plugins"], strict=True):
             plugin.load_state_dict(saved)
@@ -335,6 +336,19 @@ class Learner:
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
             return device.put(transform.evaluation(x.to(device.torch)))
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give the optimizer's tensors the memory order of their parameters.
+
+    A fused kernel walks through both by address, and a saved state may have been written in another
+    order: moments of a channels last parameter would meet other weights than their own.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                ordered = torch.empty_like(parameter, dtype=value.dtype)
+                state[name] = ordered.copy_(value)
 
 
 def _is_foreign(part: object) -> bool:
