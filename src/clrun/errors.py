@@ -4,7 +4,8 @@ ClrunError            1   a run failed
 |- ConfigError        2   bad input: nothing started, nothing written
 |- FolderError        3   the run folder is in use or belongs to another run
 |- StorageError       5   the disk is full, read-only or broken
-`- NonFiniteLoss      6   the loss became NaN or infinite
+|- NonFiniteLoss      6   the loss became NaN or infinite
+`- NonFiniteLatents   6   so did what was to be stored
 """
 
 from __future__ import annotations
@@ -50,6 +51,19 @@ class NonFiniteLoss(ClrunError):
         super().__init__(
             f"the loss is {loss} in experience {experience}, epoch {epoch}, "
             f"iteration {iteration}. A smaller strategy.lr may help."
+        )
+
+
+class NonFiniteLatents(ClrunError):
+    """What the lower part of a model made of an image is NaN or infinite: nothing to store."""
+
+    exit_code = 6
+
+    def __init__(self, dtype: str) -> None:
+        wider = "" if dtype == "float32" else " strategy.latent_dtype=float32 holds larger values;"
+        super().__init__(
+            f"latents to store are NaN or infinite as {dtype}.{wider} "
+            "a smaller strategy.lr may help.".replace(". a", ". A")
         )
 
 

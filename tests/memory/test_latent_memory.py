@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from itertools import accumulate
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, NonFiniteLatents
 from clrun.memory import stored_latents
 from clrun.memory.latent_memory import LatentMemory, bytes_needed
 from clrun.memory.storage_policy import (
@@ -244,6 +245,38 @@ def test_a_saved_state_takes_no_more_than_its_rows():
     saved = held.state_dict()["latents"]["x"]
 
     assert saved.untyped_storage().nbytes() == saved.nbytes
+
+
+def test_a_saved_state_stays_what_it_was_while_a_full_memory_goes_on():
+    held = memory(20)
+    learn(held, 0, 30)
+    saved = held.state_dict()
+    before = copy.deepcopy(saved)
+
+    learn(held, 1, 30)
+
+    assert not torch.equal(held.codes, before["latents"]["x"])
+    assert torch.equal(saved["latents"]["x"], before["latents"]["x"])
+    assert all(torch.equal(column, before["rows"][n]) for n, column in saved["rows"].items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "uint8"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_latents_that_are_not_finite_end_the_run(dtype, value):
+    held, z = memory(20, dtype=dtype), torch.rand(10, *SHAPE)
+    z[3].view(-1)[0] = value
+
+    with pytest.raises(NonFiniteLatents, match="NaN or infinite") as raised:
+        held.offer(torch.arange(10), 0, z.__getitem__, SHAPE)
+
+    assert raised.value.exit_code == 6
+
+
+def test_so_do_latents_too_large_for_their_type():
+    held, z = memory(20, dtype="float16"), torch.full((10, *SHAPE), 1e5)
+
+    with pytest.raises(NonFiniteLatents, match=r"as float16\. strategy.latent_dtype=float32"):
+        held.offer(torch.arange(10), 0, z.__getitem__, SHAPE)
 
 
 def test_a_full_memory_is_filled_in_place():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Literal, Protocol
@@ -10,6 +11,15 @@ import torch
 from torch import Tensor
 
 from clrun.memory.channel_steps import ChannelSteps, no_steps
+
+FAR, USUAL = 16.0, 0.9
+"""No value of a normal distribution lies so far outside."""
+CLIPPED = (
+    "strategy.latent_dtype=uint8: %s of %s values lie more than %g times outside of what is usual "
+    "in their channel, and are clipped. Other types store them as they are."
+)
+
+log = logging.getLogger("clrun.note")
 
 LatentDtype = Literal["float32", "float16", "bfloat16", "uint8"]
 
@@ -51,16 +61,27 @@ class Rounded:
 
 
 class Stepped:
-    """Values in 255 steps over the range of their channel, which grows where it has to."""
+    """Values in 255 steps over the range of their channel, which grows where it has to.
+
+    A single value far outside (`FAR` times what nine of ten stay below, zeros left out) would leave
+    all others a step or two, for ever: it is clipped, and a note says how many were.
+    """
 
     def __init__(self, steps: ChannelSteps | None = None) -> None:
         self.steps = steps
         """None before the first values"""
 
     def covering(self, pieces: Iterable[Tensor]) -> Stepped:
-        ends = torch.cat([_ends(values) for values in pieces])
-        before = self.steps or no_steps(ends.shape[1])
-        after = before.widened(ends)
+        found, beyond, total = [], 0, 0
+        for values in pieces:
+            ends, clipped = _ends(values)
+            found.append(ends)
+            beyond, total = beyond + clipped, total + values.numel()
+        if beyond:
+            log.warning(CLIPPED, f"{beyond:,}", f"{total:,}", FAR)
+        both = torch.cat(found)
+        before = self.steps or no_steps(both.shape[1])
+        after = before.widened(both)
         return self if torch.equal(before.step, after.step) and self.steps else Stepped(after)
 
     def encode(self, values: Tensor) -> Tensor:
@@ -88,7 +109,17 @@ def bytes_of_latents(latent_shape: tuple[int, ...], dtype: LatentDtype) -> tuple
     return row, 2 * 4 * latent_shape[0] if dtype == "uint8" else 0
 
 
-def _ends(z: Tensor) -> Tensor:
-    """The least and the most of each channel. [N, C, ...] -> [2, C] float32"""
+def _ends(z: Tensor) -> tuple[Tensor, int]:
+    """The least and the most of each channel, [N, C, ...] -> [2, C] float32, and how many values
+    lie beyond: those far outside of what is usual in their channel."""
     values = z.detach().cpu().float().transpose(0, 1).flatten(1)
-    return torch.stack([values.amin(1), values.amax(1)])
+    ends = torch.stack([values.amin(1), values.amax(1)])
+    size = values.abs()
+    usual = size.sum(1) / size.count_nonzero(1).clamp(min=1)
+    beyond = 0
+    for channel in (ends.abs().amax(0) > FAR * usual).nonzero().flatten().tolist():
+        of_channel = size[channel]
+        limit = FAR * of_channel[of_channel > 0].quantile(USUAL)
+        ends[:, channel].clamp_(-limit, limit)
+        beyond += int((of_channel > limit).sum())
+    return ends, beyond

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from clrun.errors import NonFiniteLatents
 from clrun.memory.codec import LatentDtype, codec
 from clrun.memory.row_order import empty_rows, put_rows, take_rows
 
@@ -59,7 +60,7 @@ class StoredLatents:
         new = numbers[places] - held
 
         def pieces() -> Iterator[Tensor]:
-            return (latents_of(rows).detach().cpu() for rows in new.split(PIECE))
+            return (_finite(latents_of(rows).detach().cpu()) for rows in new.split(PIECE))
 
         if len(new):
             self._cover(pieces())
@@ -67,7 +68,7 @@ class StoredLatents:
             self._move(numbers[moved], moved, len(numbers), most)
         if len(new):
             for values, at in zip(pieces(), places.split(PIECE), strict=True):
-                codes = self._codec.encode(values)
+                codes = _finite(self._codec.encode(values))
                 self._make_room(len(numbers), most, codes)
                 put_rows(self._room, at, codes)
         self._used = len(numbers)
@@ -96,12 +97,14 @@ class StoredLatents:
         self._room = larger
 
     def state_dict(self) -> dict[str, Tensor]:
-        """`x`, the codes, and what the codec needs to read them; nothing before the first row."""
+        """`x`, the codes, and what the codec needs to read them; nothing before the first row.
+
+        The codes are copied: later rows overwrite places in place, and what is saved meanwhile must
+        stay what it was beside its labels.
+        """
         if self._room.dim() < 2:
             return {}
-        # a view would be saved with all that was set aside
-        codes = self.codes.clone() if len(self) < len(self._room) else self.codes
-        return {"x": codes, **self._codec.state_dict()}
+        return {"x": self.codes.clone(), **self._codec.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Hold copies of saved latents: later ones overwrite places in place."""
@@ -109,3 +112,14 @@ class StoredLatents:
         self._room = copies.pop("x", torch.empty(0))
         self._used = len(self._room)
         self._codec = codec(self.dtype, copies)
+
+
+def _finite(values: Tensor) -> Tensor:
+    """The values, all of which must be finite: one that is not would be replayed for ever.
+
+    Raises:
+        NonFiniteLatents: one is NaN or infinite.
+    """
+    if values.is_floating_point() and not bool(values.isfinite().all()):
+        raise NonFiniteLatents(str(values.dtype).removeprefix("torch."))
+    return values
