@@ -11,7 +11,7 @@ from clrun.sources.source import SourceData
 def source(folder: Path, save=np.savez, **arrays: np.ndarray) -> NpzArrays:
     save(folder / "data.npz", **arrays)
     path = str(folder / "data.npz")
-    return NpzArrays(NpzArrays.Config(data_root=path, test_fraction=None))
+    return NpzArrays(NpzArrays.Config(data_root=path, test_fraction=None, validation_fraction=0.0))
 
 
 def load(source: NpzArrays) -> SourceData:
@@ -228,3 +228,38 @@ def test_rows_that_are_on_both_sides_are_told_of(tmp_path):
     assert found.notes == (
         "2 of 2 test rows have the pixels of training rows, e.g. x_test[0] those of x[9].",
     )
+
+
+MEDMNIST = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def test_arrays_to_validate_on_are_for_that(tmp_path):
+    x = noise(15, 2, 2)
+    names = dict(zip(MEDMNIST, (x[:10], Y[:, None], x[10:13], Y[4:7, None]), strict=True))
+    images = source(tmp_path, **names, val_images=x[13:], val_labels=np.array([[1], [0]]))
+
+    data = load(images)
+
+    assert data.validation is not None
+    assert torch.equal(data.train.x, torch.from_numpy(x[:10])[:, None])
+    assert torch.equal(data.test.x, torch.from_numpy(x[10:13])[:, None])
+    assert torch.equal(data.validation.x, torch.from_numpy(x[13:])[:, None])
+    assert [p.y.tolist() for p in (data.test, data.validation)] == [[0, 1, 1], [1, 0]]
+
+
+def test_without_arrays_to_test_on_those_to_validate_on_are_for_it(tmp_path):
+    x = noise(12, 2, 2)
+
+    data = load(source(tmp_path, x=x[:10], y=Y, x_val=x[10:], y_val=np.array([1, 0])))
+
+    assert data.validation is None
+    assert torch.equal(data.test.x, torch.from_numpy(x[10:])[:, None])
+
+
+def test_rows_to_validate_on_are_in_the_experiences_of_their_classes(tmp_path):
+    x, two = noise(10, 2, 2), np.array([1, 0])
+    sides = {"x_test": x[:2], "y_test": two, "x_val": x[2:4], "y_val": two}
+
+    rows = source(tmp_path, x=x, y=Y, task=Y * 3, task_val=np.array([0, 3]), **sides).rows
+
+    assert rows.experience.tolist() == [*Y, 1, 0, 0, 1]

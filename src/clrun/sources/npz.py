@@ -8,6 +8,7 @@ Nothing in the file is ever unpickled. Until `load` only headers and labels are 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -20,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clrun.config.bounds import FilePath, Share
+from clrun.config.bounds import FilePath, Fraction, Share
 from clrun.images.download import Progress
 from clrun.images.image_files import ImageShape
 from clrun.images.patterns import Patterns
@@ -35,12 +36,13 @@ from clrun.sources.labelled_rows import (
     with_test_rows,
 )
 from clrun.sources.npz_file import Header, member_names, opened, read_array, read_header
-from clrun.sources.npz_names import Kind, Side, meanings
+from clrun.sources.npz_names import Kind, meanings
+from clrun.sources.sides import Side
 from clrun.sources.source import SourceData
 from clrun.sources.statistics import Statistics, channel_statistics, known
 from clrun.sources.value_range import check_depth, check_not_zeros_and_ones
 
-ORDER: tuple[Side, ...] = ("train", "test")
+ORDER: tuple[Side, ...] = ("train", "test", "validation")
 
 
 class NpzArrays:
@@ -56,12 +58,14 @@ class NpzArrays:
         data_root: FilePath | None
         """the file"""
         test_fraction: Share | None
+        validation_fraction: Fraction
 
     name = "npz"
 
     def __init__(self, config: Config) -> None:
         self.root = own_root(config.data_root, "name the file, e.g. benchmark.data_root=photos.npz")
         self.test_fraction = config.test_fraction
+        self.validation_fraction = config.validation_fraction
         self._statistics: Statistics | None = None
 
     @property
@@ -106,23 +110,29 @@ class NpzArrays:
             arrays = {name: read_array(archive, name) for name in names}
             _check_depth(arrays)
         x = torch.cat([_pixels(array, self._shape) for array in arrays.values()])
-        sides = {"training": ~rows.is_test, "test": rows.is_test}
-        train, test = (Patterns(x[side], rows.y[side]) for side in sides.values())
+        sides = {name: rows.side == k for k, name in enumerate(("training", "test", "validation"))}
+        train, test, held = (Patterns(x[side], rows.y[side]) for side in sides.values())
         self._statistics = channel_statistics(train.x)
         with one_line_errors(self.root):
             way_out = f"Save {names[0]}.astype(bool)"
             check_not_zeros_and_ones(x, self._statistics, way_out)
         places = [f"{name}[{k}]" for name, array in arrays.items() for k in range(len(array))]
         notes = notes_on_copies(
-            train.x, {"test": test.x}, lambda side, k: places[int(sides[side].nonzero()[k])]
+            train.x,
+            {"test": test.x, "validation": held.x},
+            lambda side, k: places[int(sides[side].nonzero()[k])],
         )
-        return SourceData(train, test, notes=notes)
+        return SourceData(train, test, held if rows.has_validation else None, notes=notes)
 
     @cached_property
     def rows(self) -> LabelledRows:
-        """Labels, sides and experiences of the images: those to train on, then those to test on."""
+        """Labels, sides and experiences of the images, in `ORDER`.
+
+        Without images to test on, those to validate on are for it.
+        """
         with one_line_errors(self.root), opened(self.root) as archive:
-            return _rows(_Members(archive), self.test_fraction).check()
+            members = _Members(archive)
+            return _rows(members, self.test_fraction, self.validation_fraction).check()
 
     @cached_property
     def _shape(self) -> ImageShape:
@@ -166,27 +176,43 @@ class _Members:
         """Of each side, as text."""
         return [_labels(read_array(self.archive, name), name) for name in self.of("labels")]
 
-    def tasks(self) -> list[Tensor]:
-        """Of each side that has them."""
-        return [_tasks(read_array(self.archive, name), name) for name in self.of("task")]
+    def tasks(self, sizes: Sequence[int]) -> list[Tensor]:
+        """The experience of each image, by side; -1 for all of a side that does not say."""
+        sides = [side for side in ORDER if ("images", side) in self.names]
+        told = [torch.full((size,), -1) for size in sizes]
+        for k, side in enumerate(sides):
+            if name := self.names.get(("task", side)):
+                told[k] = _tasks(read_array(self.archive, name), name)
+        return told
 
 
-def _rows(members: _Members, test_fraction: float | None) -> LabelledRows:
-    has_test = ("images", "test") in members.names
-    if has_test and test_fraction is not None:
-        raise BadRows(
-            f"benchmark.test_fraction={test_fraction} is given, and there is an array "
-            f"{members.names['images', 'test']}. Use benchmark.test_fraction=null, or leave it out"
-        )
+def _rows(
+    members: _Members, test_fraction: float | None, validation_fraction: float
+) -> LabelledRows:
+    shares: list[tuple[Side, str, float | None, str]] = [
+        ("test", "test_fraction", test_fraction, "null"),
+        ("validation", "validation_fraction", validation_fraction, "0"),
+    ]
+    for side, key, value, none in shares:
+        images = members.names.get(("images", side))
+        if images is not None and value:
+            raise BadRows(
+                f"benchmark.{key}={value} is given, and there is an array {images}. "
+                f"Use benchmark.{key}={none}, or leave it out"
+            )
     labels = members.labels()
+    sizes = [len(of_side) for of_side in labels]
     class_names, y = numbered_classes(list(chain.from_iterable(labels)))
-    rows = LabelledRows(class_names, y, torch.arange(len(y)) >= len(labels[0]))
-    if tasks := members.tasks():
-        given = torch.full((len(y),), -1)
-        told = torch.cat(tasks)
-        given[: len(told)] = told
+    held_out = torch.arange(len(y)) >= sizes[0]
+    is_test = held_out & (torch.arange(len(y)) < sum(sizes[:2]))
+    rows = LabelledRows(class_names, y, held_out)
+    if ("task", "train") in members.names:
+        given = torch.cat(members.tasks(sizes))
         rows = replace(rows, experience=numbered_experiences(given, rows))
-    return rows if has_test else with_test_rows(rows, test_fraction)
+    if not held_out.any():
+        return with_test_rows(rows, test_fraction)
+    is_validation = held_out & ~is_test if len(sizes) == len(ORDER) else None
+    return replace(rows, is_test=is_test, is_validation=is_validation)
 
 
 def _image_shape(name: str, header: Header) -> ImageShape:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from clrun.sources.class_names import BadRows
+from clrun.sources.sides import Side
 
 Kind = Literal["images", "labels", "task"]
-Side = Literal["train", "test", "validation"]
 KINDS: dict[str, Kind] = {
     "x": "images",
     "images": "images",
@@ -75,5 +75,3 @@ def _check_complete(names: Names, members: Sequence[str]) -> None:
     tasks = {side for kind, side in names if kind == "task"}
     if tasks and not {"train"} <= tasks <= sides:
         raise BadRows("has task_test without task and x_test. Add them, or leave it out")
-    if "validation" in sides:
-        raise BadRows(f"has {names['images', 'validation']}, which nothing reads yet. Leave it out")
