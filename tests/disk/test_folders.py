@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clrun.disk.folders import chosen_or_cached, user_cache
+from clrun.disk.folders import chosen_or_cached, make_folder, user_cache
+from clrun.errors import ConfigError
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
@@ -33,3 +34,23 @@ def test_without_one_it_is_in_the_users_cache(value, monkeypatch):
         monkeypatch.setenv("CLRUN_SOMETHING", value)
 
     assert chosen_or_cached("CLRUN_SOMETHING", "images") == user_cache() / "images"
+
+
+@pytest.mark.parametrize(
+    ("value", "start"), [("set", "CLRUN_SOMETHING=set: "), (None, "CLRUN_SOMETHING is not set: ")]
+)
+def test_a_folder_that_cannot_be_made_is_told_with_its_variable(
+    value, start, monkeypatch, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.delenv("CLRUN_SOMETHING", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CLRUN_SOMETHING", value)
+
+    with pytest.raises(ConfigError) as refused:
+        make_folder(tmp_path / "file" / "a" / "b", "CLRUN_SOMETHING")
+
+    assert str(refused.value) == (
+        f"{start}{tmp_path / 'file' / 'a' / 'b'} cannot be made (Not a directory). Let the "
+        "variable name a folder that you can write to."
+    )

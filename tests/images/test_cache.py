@@ -14,7 +14,7 @@ import torch
 
 from clrun.disk.fingerprints import fingerprint
 from clrun.disk.folders import user_cache
-from clrun.errors import StorageError
+from clrun.errors import ConfigError, StorageError
 from clrun.images import cache as cache_module
 from clrun.images.cache import cache_folder, cached_images, cached_rows
 
@@ -276,10 +276,10 @@ def test_more_than_the_disk_has_is_refused_before_decoding(files, cache):
     assert contents(cache) == set()
 
 
-def test_a_folder_that_cannot_be_written_is_a_storage_error(files, cache):
+def test_a_folder_that_cannot_be_is_told_with_the_variable_that_names_it(files, cache):
     cache.write_text("a file")
 
-    with pytest.raises(StorageError, match="Not a directory"):
+    with pytest.raises(ConfigError, match=rf"CLRUN_CACHE={cache}: .*Not a directory"):
         cached_images("test", files, SHAPE, read)
 
 

@@ -33,7 +33,7 @@ from clrun.disk.fingerprints import (
     fingerprint,
     joined_contents,
 )
-from clrun.disk.folders import chosen_or_cached
+from clrun.disk.folders import chosen_or_cached, make_folder
 from clrun.disk.locks import locked
 from clrun.disk.space import require_space
 from clrun.errors import StorageError
@@ -43,7 +43,8 @@ from clrun.images.mapped_rows import MappedRows, RowFile
 
 VERSION = 2
 """The version of the files' layout; a cache of another one is not read."""
-LARGER_DISK = "Name a folder on a larger disk in CLRUN_CACHE."
+VARIABLE = "CLRUN_CACHE"
+LARGER_DISK = f"Name a folder on a larger disk in {VARIABLE}."
 Item = TypeVar("Item")
 Shape = tuple[int, int, int]
 File = TypeVar("File", bound=Path | str)
@@ -68,7 +69,7 @@ class Manifest:
 
 def cache_folder() -> Path:
     """The folder of all caches: $CLRUN_CACHE, or images/ in the user's cache folder for clrun."""
-    return chosen_or_cached("CLRUN_CACHE", "images")
+    return chosen_or_cached(VARIABLE, "images")
 
 
 def cached_images(
@@ -103,6 +104,7 @@ def cached_rows(
     Processes that need the same rows at the same time build them once: the others wait.
 
     Raises:
+        ConfigError: $CLRUN_CACHE can be no folder.
         StorageError: the cache cannot be written or read.
         Exception: what `decode` raises, as it is.
     """
@@ -169,8 +171,7 @@ class _Cache(Generic[Item]):
 
     def _build(self, on_progress: Progress | None) -> None:
         path, part = self.file.path, self.file.path.with_name("rows.part")
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder, VARIABLE)
 
         def show_progress(done: int) -> None:
             if on_progress:
