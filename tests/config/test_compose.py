@@ -92,3 +92,18 @@ def test_bounds_hold_whatever_the_numbers(values: dict[str, float]) -> None:
         assert len(caught.value.problems) == len(bad)
     else:
         compose(words)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ("strategy=naive", 'compose: overrides are a list: compose(["strategy=naive"]).'),
+        ({"seed": 3}, "compose: overrides are a list of words: compose(['seed=3'])."),
+        ([("seed", 3)], "compose: ('seed', 3) is no text. Write e.g. \"strategy=naive\"."),
+    ],
+)
+def test_what_is_no_list_of_words_is_refused(overrides, line):
+    with pytest.raises(ConfigError) as refused:
+        clrun.compose(overrides)
+
+    assert str(refused.value) == line

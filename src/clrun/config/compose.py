@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +22,7 @@ from clrun.config.choices import require_choices
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import extra_folders, register
 from clrun.config.sources import GROUPS, RECIPES, conf_root
+from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from clrun.config.run_config import RunConfig
@@ -106,7 +107,20 @@ def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
         ConfigError: with one line for each problem.
         HydraException: an override cannot be parsed or names an option that does not exist.
     """
+    _require_words(overrides)
     return compose_checked(overrides, **where).config
+
+
+def _require_words(overrides: Sequence[str]) -> None:
+    """Refuse what is no list of words: a text would be taken for its letters."""
+    if isinstance(overrides, str):
+        raise ConfigError(f'compose: overrides are a list: compose(["{overrides}"]).')
+    if isinstance(overrides, Mapping):
+        words = [f"{key}={value}" for key, value in overrides.items()]
+        raise ConfigError(f"compose: overrides are a list of words: compose({words}).")
+    for word in overrides:
+        if not isinstance(word, str):
+            raise ConfigError(f'compose: {word!r} is no text. Write e.g. "strategy=naive".')
 
 
 def _forced(overrides: Sequence[str]) -> list[str]:
