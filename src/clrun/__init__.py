@@ -49,7 +49,13 @@ def run(
     Raises:
         clrun.errors.ClrunError: bad input, or the run failed.
     """
+    from clrun.config.run_config import RunConfig as Checked
+    from clrun.errors import ConfigError
     from clrun.fast.garbage import no_search
+
+    if not isinstance(config, Checked):
+        kind = type(config).__name__
+        raise ConfigError(f"config: is a {kind}. It must be what clrun.compose gives.")
 
     with no_search(tricks=config.tricks):  # torch takes seconds to import
         from clrun.records.run_folder import fresh_folder

@@ -11,7 +11,7 @@ import torch
 
 from clrun.config.compose import compose
 from clrun.errors import ConfigError
-from clrun.runner.prepare import build
+from clrun.runner.building import build
 
 STRIPES = '''
 from dataclasses import dataclass

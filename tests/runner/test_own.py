@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 import clrun
 from clrun.errors import ConfigError
+from clrun.images.patterns import Patterns
 from clrun.runner.prepare import prepare
 from clrun.streams.experience import Benchmark
 
@@ -100,3 +102,55 @@ def test_looking_at_a_model_leaves_it_in_its_mode(config_of):
     prepare(config_of(), own_benchmark=stream(), own_model=model)
 
     assert model.training
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"benchmark": "digits"}, r"benchmark: is a str\. It must be a Benchmark"),
+        ({"benchmark": [([0], [0])]}, r"benchmark: is a list\. It must be a Benchmark"),
+        ({"model": "mlp"}, r"model: is a str\. It must be a torch\.nn\.Module"),
+        ({"model": nn.Linear}, r"model: is a type\. It must be a torch\.nn\.Module"),
+        (
+            {"model": network(outputs=10).requires_grad_(False), "benchmark": None},
+            r"model: fails on images \[2, 1, 8, 8\]",
+        ),
+        (
+            {"model": network().requires_grad_(False), "benchmark": stream()},
+            r"model: no parameter of it requires a gradient, and strategy=replay learns",
+        ),
+    ],
+)
+def test_what_is_no_benchmark_or_model_is_refused(own, message, config_of, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        clrun.run(config_of(), tmp_path / "run", **own)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_put_together_by_hand_is_looked_through(config_of):
+    good = stream()
+    first = good.experiences[0]
+    floats = replace(first, train=Patterns(first.train.x / 255, first.train.y))
+    bad = replace(good, experiences=[floats, good.experiences[1]])
+
+    with pytest.raises(ConfigError, match=r"benchmark: experiences\[0\]\.train\.x is float32"):
+        prepare(config_of(), own_benchmark=bad)
+
+
+def test_what_is_no_configuration_is_refused():
+    with pytest.raises(ConfigError, match=r"config: is a list\. It must be what clrun\.compose"):
+        clrun.run(["strategy=naive"])
+
+
+@pytest.mark.parametrize("strategy", ["naive", "replay"])
+def test_looking_at_a_model_changes_nothing_of_it(strategy, config_of):
+    model = nn.Sequential(nn.BatchNorm2d(1), network())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    drawn = torch.get_rng_state()
+
+    prepare(config_of(f"strategy={strategy}"), own_benchmark=stream(), own_model=model)
+
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(torch.get_rng_state(), drawn)

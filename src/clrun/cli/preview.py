@@ -79,16 +79,15 @@ def _preview(config: RunConfig, *, needs_pixels: bool) -> Preview:
 
     from clrun.console.downloads import Downloads
     from clrun.preview.facts import preview
-    from clrun.runner.prepare import build
+    from clrun.runner.building import benchmark_source, build, stream_of
 
-    benchmark = build(config.nodes["benchmark"])
-    outline = None if needs_pixels else getattr(benchmark, "outline", None)
+    node = config.nodes["benchmark"]
+    outline = None if needs_pixels else getattr(build(node), "outline", None)
     with Downloads(Console(stderr=True)) as downloads:
         if outline is not None:
             stream = outline(config.seed, downloads)
         else:
-            benchmark.check()
-            stream = benchmark.load(config.seed, downloads)
+            stream = stream_of(node, benchmark_source(node), config.seed, downloads)
     return preview(config, stream)
 
 

@@ -61,7 +61,9 @@ def read_node(
         own = _of(part_schema, values)
         part, more = read(prefix, own, part_schema)
         problems += more
-        parts[key] = Node(group, str(values[key]), targets[key], as_read(own, part), part)
+        parts[key] = Node(
+            f"{group}.{key}", str(values[key]), targets[key], as_read(own, part), part
+        )
     if problems:
         return None, list(dict.fromkeys(problems))  # a key that both read has one line
     if parts:

@@ -43,7 +43,7 @@ def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward:
     x = torch.zeros(2, *input_shape, device=device)
     with _Counter() as counter, unwatched(twin), torch.set_grad_enabled(backward):
         output = twin(x)
-        if backward:
+        if output.requires_grad:  # not of a model that is frozen as a whole
             output.sum().backward()
     return counter.macs // 2  # of two inputs
 

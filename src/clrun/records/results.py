@@ -39,11 +39,14 @@ class Results:
     """Files that were left out (`benchmark.damaged=skip`)."""
     cost: dict[str, Any]
     memory: dict[str, Any]
+    folder: Path | None = field(default=None, compare=False)
+    """The run's folder, absolute. It is not written: a folder may be moved."""
 
     def save(self, folder: Path) -> None:
         """Write results.json and accuracy_matrix.csv."""
         with phase("write"):
-            write_json(folder / "results.json", asdict(self))
+            content = {key: value for key, value in asdict(self).items() if key != "folder"}
+            write_json(folder / "results.json", content)
             write_text(folder / "accuracy_matrix.csv", matrix_csv(self.accuracy_matrix))
 
 

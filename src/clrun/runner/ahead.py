@@ -8,7 +8,7 @@ import torch
 
 from clrun.config.bases import component
 from clrun.config.run_config import RunConfig
-from clrun.runner.prepare import build
+from clrun.runner.building import build
 from clrun.strategies.strategy import Ahead, expected_updates
 from clrun.streams.experience import Benchmark
 

@@ -13,8 +13,10 @@ from clrun.config.keys import Keys
 from clrun.config.run_config import Node, RunConfig
 from clrun.errors import ConfigError
 from clrun.images.download import Progress
+from clrun.models.probe import require_module
 from clrun.streams.experience import Benchmark, StreamShape
 from clrun.streams.fingerprint import fingerprint
+from clrun.streams.sound import require_shape, require_sound
 
 
 class OwnBenchmark:
@@ -37,38 +39,30 @@ def with_own(config: RunConfig, benchmark: Benchmark | None, model: nn.Module | 
     """The configuration that says whose content the run is about, so that its hash does too.
 
     Raises:
-        ConfigError: the run is scored on validation rows, and the benchmark has none.
+        ConfigError: the benchmark or the model is not what it must be, or the run is scored on
+            validation rows and the benchmark has none.
     """
     nodes = dict(config.nodes)
     if benchmark is not None:
+        _require_sound(benchmark)
         _require_scored_rows(benchmark, str(nodes["eval"].values.get("stream")))
         nodes["benchmark"] = _node(
             "benchmark", benchmark.name, type(benchmark), fingerprint(benchmark)
         )
     if model is not None:
+        require_module(model, "model")
         nodes["model"] = _node("model", type(model).__name__, type(model), _weights(model))
     return replace(config, nodes=nodes)
 
 
-@torch.no_grad()
-def require_outputs(model: nn.Module, shape: StreamShape) -> None:
-    """Refuse a model that does not give a logit for each class.
-
-    Raises:
-        ConfigError: its output for two images is not of shape [2, num_classes].
-    """
-    was_training = model.training
-    images = torch.zeros(2, shape.channels, shape.height, shape.width)
-    try:
-        output = model.eval()(images)
-    except Exception as error:
-        raise ConfigError(f"model: fails on images {list(images.shape)}: {error}") from error
-    finally:
-        model.train(was_training)
-    given = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    wanted = [2, shape.num_classes]
-    if given != wanted:
-        raise ConfigError(f"model: gives {given} for two images. It must give logits {wanted}.")
+def _require_sound(benchmark: object) -> None:
+    if not isinstance(benchmark, Benchmark):
+        raise ConfigError(
+            f"benchmark: is a {type(benchmark).__name__}. It must be a Benchmark, e.g. what "
+            "Benchmark.of_arrays gives (clrun.streams.experience)."
+        )
+    require_shape(benchmark.shape, "benchmark")
+    require_sound(benchmark, benchmark.shape, "benchmark")
 
 
 def _require_scored_rows(benchmark: Benchmark, stream: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from clrun.config.bases import component
+from clrun.config.foreign import called, explained
 from clrun.config.keys import Known
 from clrun.config.run_config import Node, RunConfig
 from clrun.device.device import Device
@@ -20,12 +21,20 @@ from clrun.images.download import Progress
 from clrun.images.transforms import PixelStatistics
 from clrun.metrics import all_metrics
 from clrun.models.macs import training_macs
-from clrun.profiling.spans import phase, span
+from clrun.profiling.spans import phase
 from clrun.records.run_folder import require_writable
+from clrun.runner.building import (
+    benchmark_source,
+    build,
+    look_at_model,
+    model_of,
+    require_learnable,
+    stream_of,
+)
 from clrun.runner.evaluation import Evaluation
-from clrun.runner.own import OwnBenchmark, require_outputs, with_own
+from clrun.runner.own import OwnBenchmark, with_own
 from clrun.runner.sizes import allocated, require_images_fit
-from clrun.seeds import isolated
+from clrun.strategies.plugin import Plugin
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
 
@@ -41,6 +50,7 @@ class Prepared:
     evaluation: Evaluation
     storage_policy: Any
     selection: Any
+    plugins: tuple[Plugin, ...]
     normalized_for: PixelStatistics | None = None
     """mean and deviation that stand in for the benchmark's own (`benchmark.normalize=model`)"""
     on_progress: Progress | None = None
@@ -85,7 +95,8 @@ class Prepared:
     def _loaded(self) -> tuple[Benchmark, float]:
         start = time.perf_counter()
         with phase("data"):
-            benchmark = self.benchmark.load(self.config.seed, self.on_progress)
+            node = self.config.nodes["benchmark"]
+            benchmark = stream_of(node, self.benchmark, self.config.seed, self.on_progress)
         if self.normalized_for is not None:
             mean, std = self.normalized_for
             transform = replace(benchmark.transform, mean=mean, std=std)
@@ -138,8 +149,10 @@ def prepare(
     model = _model(config, own_model, benchmark.shape())
     set_products(model, tricks=device.tricks)
     shape = benchmark.shape()
-    component(nodes["selection"]).check(nodes["selection"].config, model)
-    component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
+    with explained(nodes["selection"], ".check(...)"):
+        component(nodes["selection"]).check(nodes["selection"].config, model)
+    with explained(nodes["strategy"], ".check(...)"):
+        component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
     _refuse_conflicts(
         replace(Known.by_keys(nodes), experiences=shape.num_experiences, classes=shape.num_classes)
     )
@@ -154,10 +167,11 @@ def prepare(
         storage_policy=build(nodes["storage_policy"]),
         selection=build(nodes["selection"]),
         normalized_for=_wanted_by_weights(config, model),
+        plugins=tuple(build(node) for node in config.plugins),
         on_progress=on_progress,
     )
     with allocated(nodes["model"], shape):
-        _ = prepared.pattern_macs  # one pass of two images: the model takes images of this size
+        _ = prepared.pattern_macs  # now, while nothing has started
     image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
     fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)
@@ -165,17 +179,17 @@ def prepare(
 
 
 def _benchmark(node: Node, own: Benchmark | None) -> BenchmarkSource:
-    source: BenchmarkSource = build(node) if own is None else OwnBenchmark(own)
-    source.check()
-    return source
+    return benchmark_source(node) if own is None else OwnBenchmark(own)
 
 
 def _model(config: RunConfig, own: nn.Module | None, shape: StreamShape) -> nn.Module:
-    if own is not None:
-        require_outputs(own, shape)
-        return own
-    with isolated(config.seed, "weights"), allocated(config.nodes["model"], shape):
-        model: nn.Module = build(config.nodes["model"], shape)
+    node = config.nodes["model"]
+    if own is None:
+        name, model = called(node), model_of(node, shape, config.seed)
+    else:
+        name, model = "model", own
+    look_at_model(model, node, shape, name, config.seed)
+    require_learnable(model, name, config.nodes["strategy"])
     return model
 
 
@@ -209,15 +223,6 @@ def weights_note(prepared: Prepared) -> list[str]:
         f"benchmark.normalize={said}: images have their own mean and deviation, and the pretrained "
         "weights were trained with others. benchmark.normalize=model takes those."
     ]
-
-
-def build(node: Node, *runtime: Any) -> Any:
-    """The component a node describes: its class, called with its `Config`, its parts and what else
-    it needs."""
-    with span("import components"):  # of torchvision's models, for one, seconds
-        cls = component(node)
-    parts = [build(part) for part in node.parts.values()]
-    return cls(cls.Config(**vars(node.config)), *parts, *runtime)
 
 
 def notes(config: RunConfig) -> list[str]:

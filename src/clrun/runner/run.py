@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder
 from clrun.records.run_record import ended, started
 from clrun.runner.ahead import updates_ahead
+from clrun.runner.building import build
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals
-from clrun.runner.prepare import Prepared, build
+from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, nothing, summary
@@ -78,7 +80,7 @@ def run(
         run_folder.update(data=_data(prepared))
         if resumed is not None:
             state.load(resumed)
-        results = _learnt(prepared, stream, state, pause)
+        results = replace(_learnt(prepared, stream, state, pause), folder=run_folder.path)
         results.save(run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
@@ -209,7 +211,7 @@ def _strategy(prepared: Prepared) -> Strategy:
         num_classes=benchmark.shape.num_classes,
         storage_policy=prepared.storage_policy,
         selection=prepared.selection,
-        plugins=tuple(build(node) for node in prepared.config.plugins),
+        plugins=prepared.plugins,
         pattern_macs=prepared.pattern_macs,
     )
     return build(prepared.config.nodes["strategy"], parts)
