@@ -45,6 +45,20 @@ def test_run_is_an_alias(workplace: Path) -> None:
     assert (workplace / "outputs" / "latest" / "results.json").is_file()
 
 
+@pytest.mark.parametrize("errors", [None, subprocess.STDOUT])
+def test_a_run_whose_reader_left_goes_on_to_its_end(workplace: Path, errors: int | None) -> None:
+    words = [sys.executable, "-m", "clrun", *QUICK, "selection=herding"]  # which has a note
+
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors)
+    assert run.stdout is not None
+    run.stdout.readline()
+    run.stdout.close()
+
+    assert run.wait() == 0
+    folder = workplace / "outputs" / "latest"
+    assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+
+
 def test_two_runs_started_together_get_two_folders(workplace: Path) -> None:
     words = [sys.executable, "-m", "clrun", *QUICK]
     both = [subprocess.Popen(words, cwd=workplace, stdout=subprocess.DEVNULL) for _ in range(2)]

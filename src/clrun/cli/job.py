@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from clrun.config.check import check
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
+from clrun.console.screen import print_error
 from clrun.console.tables import print_results
 from clrun.errors import ClrunError
 from clrun.records.run_folder import fresh_folder
@@ -84,7 +84,7 @@ def _shown(prepared: Prepared, folder: Path) -> float | None:
 
 
 def _show_note(note: str) -> None:
-    print(f"clrun: note: {note}", file=sys.stderr)
+    print_error(f"clrun: note: {note}")
 
 
 class _NoteHandler(logging.Handler):

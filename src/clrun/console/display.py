@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from clrun.console.encoding import print_nearest
+from clrun.console.screen import Screen
 
 PLAIN_SECONDS = 5.0
 """Seconds between two lines about epochs of a piped run, at least."""
@@ -142,8 +143,8 @@ class SilentDisplay:
 def make_console() -> Console:
     """Standard output; as wide as its lines when it is not a terminal."""
     print_nearest()  # in a job of a sweep, which is a process of its own, too
-    console = Console()
-    return console if console.is_terminal else Console(width=1000)
+    console = Screen()
+    return console if console.is_terminal else Screen(width=1000)
 
 
 def make_display(console: Console) -> Display:
