@@ -242,7 +242,7 @@ class Uncopiable(Net):
         (AsksForTensors, "folding its convolutions gives other numbers"),
         (Counting, "its forward pass changes what it reads"),
         (Keeping, "its forward pass changes what it reads"),
-        (Hooked, "a hook is called for a layer that has layers of its own"),
+        (Hooked, "hooks are called for its layers"),
         (Huge, "Huge.table holds too much to look through"),
         (Uncopiable, "it cannot be copied (cannot pickle"),
     ],
@@ -269,6 +269,17 @@ def test_a_model_s_calls_are_counted_as_it_counts_them():
         form(images())
 
     assert cast(Counting, model).calls == 3
+
+
+def test_a_hook_is_called_as_often_as_the_model_is():
+    model, seen = lived_in(Net()), []
+    cast(Net, model).conv.register_forward_hook(lambda *_: seen.append(1))
+    form, _ = form_of(model)
+
+    for _ in range(3):
+        form(images())
+
+    assert len(seen) == 3
 
 
 def test_the_forms_are_compared_again_for_a_minibatch_of_another_kind(caplog):

@@ -91,8 +91,11 @@ class EvaluatingForm:
     def _obstacle(self, x: Tensor) -> str | None:
         """Why the folded form must not serve for minibatches like this one; None if it may.
 
-        The model itself is not called: a forward pass may count its calls.
+        The model itself is not called: a forward pass may count its calls. So may a hook, and that
+        is nobody's copy.
         """
+        if any(map(hooks, self._model.modules())):
+            return "hooks are called for its layers"
         try:
             quick, plain = copy.deepcopy(self._model), copy.deepcopy(self._model)
         except Exception as error:  # whatever a layer of somebody's raises
@@ -102,8 +105,6 @@ class EvaluatingForm:
             return ""
         called = [str(node.target) for node in graph.graph.nodes if node.op == "call_module"]
         through = [m for name, m in plain.named_modules() if not is_inside(name, called)]
-        if any(map(hooks, through)):
-            return "a hook is called for a layer that has layers of its own"
         before = [versions(module) for module in through]
         with isolated(0, "comparison", device=x.device):
             expected = plain(x.clone())

@@ -124,6 +124,9 @@ def _loss(whole: nn.Module, parts: Cut, input_shape: Sequence[int]) -> str | Non
     through = [m for name, m in whole.named_modules() if not is_inside(name, called)]
     if any(map(hooks, through)):
         return "a hook is called for a layer that has layers of its own"
+    for copied in (whole, *parts):
+        for module in copied.modules():  # hooks of the layers called are not to see copies
+            module._forward_hooks.clear()
     x = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
     before = [versions(module) for module in through]
     with isolated(0, "comparison"):

@@ -38,6 +38,12 @@ from clrun.strategies.step import Step
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
 
+RANDOM = (
+    *(nn.modules.dropout._DropoutNd, nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d),
+    nn.MultiheadAttention,
+)
+"""PyTorch's layers that draw, beside those with an attribute `dropout`."""
+
 
 class Learner:
     """A model with its optimizer, gradient scaler and plugins.
@@ -76,10 +82,8 @@ class Learner:
         self._forward = parts.device.runnable(self.part)
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
         self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
-        modules = list(parts.model.modules())
-        self._is_foreign = any(map(_is_foreign, [*modules, *self.plugins])) or any(
-            map(hooks, modules)
-        )
+        self._is_foreign = any(map(_is_foreign, [*parts.model.modules(), *self.plugins]))
+        self._draws = self._is_foreign or any(map(_may_draw, parts.model.modules()))
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
         self._experience: Experience | None = None
@@ -237,7 +241,9 @@ class Learner:
     def seed_draws(
         self, purpose: str, experience: int = 0, epoch: int = 0, iteration: int = 0
     ) -> None:
-        """Start the global generators afresh, from which modules draw that are not ours."""
+        """Start the global generators afresh, if modules may draw from them: ours never do."""
+        if not self._draws:
+            return
         seed = derive(self.parts.seed, f"drawn by modules: {purpose}", experience, epoch, iteration)
         seed_generators(seed, self.parts.device.torch, foreign=self._is_foreign)
 
@@ -353,7 +359,17 @@ def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
 
 def _is_foreign(part: object) -> bool:
     """Whether a module or plugin may draw from NumPy's or Python's generators: it is not ours."""
-    return not type(part).__module__.startswith(("clrun.", "torch.nn.", "torchvision."))
+    is_known = type(part).__module__.startswith(("clrun.", "torch.nn.", "torchvision."))
+    return not is_known or (isinstance(part, nn.Module) and bool(hooks(part)))
+
+
+def _may_draw(module: nn.Module) -> bool:
+    """Whether it may draw from PyTorch's: dropout and the like, or a layer we do not know."""
+    if type(module).__module__.startswith("clrun."):
+        return False
+    if not type(module).__module__.startswith("torch.nn."):
+        return True
+    return isinstance(module, RANDOM) or bool(getattr(module, "dropout", 0))
 
 
 def _optimizer(
