@@ -264,6 +264,46 @@ def test_an_update_whose_fp16_gradients_overflow_is_skipped(learner, parts_of, r
     assert trained.scaler.get_scale() == scale / 2
 
 
+def two_gradients(trained: Learner, rows: Patterns, factor: float) -> list[Tensor]:
+    """An update by the mean of two gradients: of `factor` times the loss, and of the loss."""
+    inputs, weight, seen = trained.inputs(rows.x, HERE), trained.model.output.weight, []
+    for scale in (factor, 1.0):
+        logits = trained.forward(inputs, HERE)
+        update = trained.prepare(logits, rows.y, HERE)
+        trained.gradients(scale * trained.loss(logits, rows.y), update)
+        seen.append(weight.grad.clone())
+    weight.grad.copy_((seen[0] + seen[1]) / 2)
+    trained.apply(update)
+    return seen
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_update_may_look_at_more_than_one_gradient(precision, learner, parts_of, rows):
+    trained = learner(parts_of(precision=precision))
+    expected = gradients(trained.model, *rows)["output.weight"]
+    before = parameters(trained)
+
+    earlier, own = two_gradients(trained, rows, 3.0)
+
+    torch.testing.assert_close(earlier, 3 * expected, rtol=0.02, atol=1e-3)
+    torch.testing.assert_close(own, expected, rtol=0.02, atol=1e-3)
+    moved = before["output.weight"] - trained.model.output.weight
+    torch.testing.assert_close(moved, trained.keys.lr * (earlier + own) / 2, rtol=0.01, atol=1e-5)
+    step(trained, rows, HERE._replace(iteration=1))  # and the scaler is ready for the next
+
+
+def test_an_overflow_in_an_earlier_gradient_skips_the_update(learner, parts_of, rows):
+    trained = learner(parts_of(precision="fp16"))
+    before, scale = parameters(trained), trained.scaler.get_scale()
+
+    earlier, own = two_gradients(trained, rows, 1e6)
+
+    assert not earlier.isfinite().all()
+    assert own.isfinite().all()
+    assert all(torch.equal(w, before[k]) for k, w in parameters(trained).items())
+    assert trained.scaler.get_scale() == scale / 2
+
+
 @pytest.fixture(params=["augmentation", "dropout"])
 def first_loss(request, learner, parts_of, rows):
     """(place, seed) -> the loss there from always the same weights on always the same rows."""

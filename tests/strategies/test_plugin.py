@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ class Pulling:
         pass
 
     def after_experience(self, learnt: Learnt) -> None:
-        learning = {n: p for n, p in learnt.model.named_parameters() if p.requires_grad}
+        learning = learnt.parameters
         fisher = {name: torch.zeros_like(p) for name, p in learning.items()}
         count = len(learnt.experience.train.y)
         for inputs, y in learnt.minibatches(1):
@@ -176,6 +177,25 @@ def test_a_plugin_sees_what_the_logits_were_computed_from(strategy, numbered):
     labels_in_the_images = (update.inputs[:, 0, 0, 2] * 255).round().long()
     assert torch.equal(labels_in_the_images, update.y)
     assert set(update.y[16:].tolist()) == {0, 1}
+
+
+def test_the_parameters_to_read_rows_by_are_those_of_the_part_that_learns(
+    descent_keys, parts_of, numbered
+):
+    plugin, parts = Pulling(), parts_of()
+    parts = replace(parts, plugins=(plugin,))
+    for parameter in parts.model.features.parameters():
+        parameter.requires_grad_(True)
+    lower, upper = parts.model.features, parts.model.output
+    learner = Learner(
+        DescentKeys(**descent_keys), parts, upper, evaluation=lambda x: lower(x.float() / 255)
+    )
+    learner.start(parts.model.parameters(), 0.1)
+    learner.begin(numbered(0))
+
+    learner.end(numbered(0))
+
+    assert plugin.held.keys() == {"output.weight", "output.bias"}
 
 
 def test_a_penalty_on_logits_is_followed(strategy, numbered):

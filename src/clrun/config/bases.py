@@ -31,6 +31,7 @@ BASES = {
         "clrun.memory.storage_policy:StoragePolicy", "clrun.memory.policy_keys:PolicyKeys"
     ),
     "selection": Base("clrun.memory.selection:ClassExemplarsSelectionStrategy"),
+    "plugin": Base("clrun.strategies.plugin:Plugin"),
 }
 
 
@@ -85,7 +86,7 @@ def _complete(cls: Any, base: type, node: Node) -> Any:
 @cache
 def completed(cls: type, base: type) -> Any:
     """`cls`, or where it does not inherit from `base`, a subclass of both with `cls` first."""
-    if issubclass(cls, base):
+    if base in cls.__mro__:
         return cls
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     return new_class(cls.__name__, (cls, base), exec_body=lambda body: body.update(names))

@@ -21,9 +21,10 @@ def unknown_keys(
     prefix: str, given: Mapping[str, Any], allowed: Sequence[str], guess: str | None = None
 ) -> list[str]:
     """A line for each key of `given` that nothing reads; `guess` replaces our own guess."""
+    keys = f" Keys: {', '.join(allowed)}." if allowed else " It has no keys."
     return [
         f"{prefix}{key}={shown(given[key])}: there is no such key."
-        f"{meant(prefix, key, allowed) if guess is None else guess} Keys: {', '.join(allowed)}."
+        f"{meant(prefix, key, allowed) if guess is None else guess}{keys}"
         for key in given
         if key not in allowed
     ]

@@ -77,6 +77,7 @@ class Learner:
         self._forward_macs: int | None = None  # of one pattern, once there was such a pass
         self.scaler = parts.device.scaler()
         self._scales = self.scaler.is_enabled()
+        self._unscaled = 0  # gradients that the scaler has unscaled since its last update
         self._guard = LossGuard(parts.device.torch)
         self._evaluation = evaluation or self._evaluation_inputs
         self._forward = parts.device.runnable(self.part)
@@ -128,7 +129,9 @@ class Learner:
 
     def end(self, experience: Experience) -> None:
         """Let the plugins read the experience's rows, now that it is learnt."""
-        learnt = Learnt(self.model, experience, self._evaluation, self._logits)
+        own = {id(parameter) for parameter in self.part.parameters() if parameter.requires_grad}
+        parameters = {n: p for n, p in self.model.named_parameters() if id(p) in own}
+        learnt = Learnt(self.model, experience, self._evaluation, self._logits, parameters)
         self.seed_draws("end", experience.index)
         with span("plugins"), evaluating(self.model):
             for plugin in self.plugins:
@@ -184,6 +187,9 @@ class Learner:
             update = learner.prepare(logits, y, place, replayed)
             total = learner.gradients(loss, update)
             learner.apply(update)                       # after which `update.step(total)` is due
+
+        `gradients` may be called for other losses before, say to have a direction to project on:
+        parameters keep the gradients of the last call.
         """
         update = self.prepare(logits, y, place, replayed)
         total = self.gradients(loss, update)
@@ -211,9 +217,12 @@ class Learner:
                     loss = loss + penalty
         with span("backward"):
             self.optimizer.zero_grad(set_to_none=True)
+            if self._unscaled:
+                self.scaler.update()  # between two of these it unscales an optimizer once
             (self.scaler.scale(loss) if self._scales else loss).backward()
             if self._scales:
                 self.scaler.unscale_(self.optimizer)
+                self._unscaled += 1
         total = loss.detach()
         self._guard.check(total, update.place)
         return total
@@ -332,8 +341,13 @@ class Learner:
 
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:
+            if self._unscaled > 1 and not _are_finite(optimizer):
+                optimizer.zero_grad(
+                    set_to_none=True
+                )  # an earlier gradient overflowed, and is in it
             self.scaler.step(optimizer)
             self.scaler.update()
+            self._unscaled = 0
         else:
             optimizer.step()
 
@@ -380,3 +394,9 @@ def _optimizer(
         return sgd(groups, lr, momentum=keys.momentum, weight_decay=keys.l2, tricks=tricks)
     kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr, weight_decay=keys.l2, fused=True)
+
+
+def _are_finite(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether all gradients are; on a GPU this waits for them."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return all(bool(p.grad.isfinite().all()) for p in parameters if p.grad is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ class Update:
     replayed: int
     """how many of the last rows came from memory"""
     passes: Sequence[tuple[Tensor, Tensor]] = ()
-    """inputs and logits of each forward pass in this update, in order"""
+    """inputs and logits of each forward pass in this update, in order; kept for plugins alone"""
 
     @property
     def inputs(self) -> Tensor:
@@ -61,7 +61,9 @@ class Learnt:
     inputs: Callable[[Tensor], Tensor]
     """uint8 rows [B, C, H, W] -> what `forward` takes, without augmentation, on the device"""
     forward: Callable[[Tensor], Tensor]
-    """inputs -> logits [B, num_classes] float32, with gradients for all that learns"""
+    """inputs -> logits [B, num_classes] float32, with gradients for `parameters`"""
+    parameters: Mapping[str, nn.Parameter]
+    """what learns of the model by name; of one that is split, what learns of its upper part"""
 
     def minibatches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels of the experience's rows in their order, on the device."""
@@ -86,6 +88,8 @@ class Plugin(Protocol):
     To continue inside an experience, `load_state_dict` what was saved there, then call
     `before_experience` with the same index: the state in progress is kept. All state is tensors
     on the parameters' device, plus numbers and names. What is random follows from the place.
+
+    A class need not inherit from this one: what it does not declare does nothing, as here.
     """
 
     def before_experience(self, model: nn.Module, experience_index: int) -> None:
@@ -93,6 +97,7 @@ class Plugin(Protocol):
 
     def penalty(self, update: Update) -> Tensor | None:
         """A differentiable scalar to add to the loss; None while there is nothing to add."""
+        return None
 
     def before_update(self, update: Update) -> None:
         """Gradients of the whole loss are there and may be changed; parameters will move next."""
@@ -105,6 +110,7 @@ class Plugin(Protocol):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs, as copies."""
+        return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
