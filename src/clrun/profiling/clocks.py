@@ -114,11 +114,6 @@ class Clocks:
         """times and traces the updates of an experience, once there is a run to trace"""
         self._thread = threading.get_ident()
 
-    @property
-    def phase_now(self) -> str:
-        """The innermost phase."""
-        return next(r.name for r in reversed(self.open_ranges) if r.is_phase)
-
     def phase(self, name: str) -> AbstractContextManager[Any]:
         """What runs inside is this phase."""
         if threading.get_ident() != self._thread:

@@ -62,8 +62,7 @@ class RunState:
 
     def passed(self, step: Step) -> None:
         """An update was made and recorded."""
-        next_epoch, next_iteration = Position(step.epoch + 1), step.iteration + 1
-        self.start = next_epoch if step.ends_epoch else Position(step.epoch, next_iteration)
+        self.start = step.following
 
     def finished(self, experience: int) -> None:
         """An experience was learnt, scored and recorded."""

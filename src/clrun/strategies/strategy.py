@@ -107,10 +107,10 @@ class Strategy(ABC):
 
 def expected_updates(strategy: type[Strategy], config: Any, ahead: Ahead) -> Sequence[int] | None:
     """`strategy.updates`; None too where it inherits the count and has a loop of its own."""
-    loop, count = _place(strategy, "learn"), _place(strategy, "updates")
+    loop, count = _ancestor(strategy, "learn"), _ancestor(strategy, "updates")
     return strategy.updates(config, ahead) if count <= loop else None
 
 
-def _place(strategy: type[Strategy], member: str) -> int:
+def _ancestor(strategy: type[Strategy], member: str) -> int:
     """How far up among the class's ancestors a member is defined."""
     return next(n for n, cls in enumerate(strategy.__mro__) if member in vars(cls))
