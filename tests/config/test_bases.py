@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -114,42 +113,6 @@ def test_a_missing_member_is_named_in_one_line_before_anything_starts(
         "strategy needs. See clrun.strategies.strategy.Strategy."
     ]
     assert list(workplace.iterdir()) == []
-
-
-COUNTING = '''
-from dataclasses import dataclass
-
-
-class Counting:
-    """A plugin that declares one of the seven calls."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config:
-        pass
-
-    seen = []
-
-    def __init__(self, config):
-        pass
-
-    def after_update(self, update):
-        self.seen.append(update.place)
-'''
-
-
-def test_a_plugin_declares_only_the_calls_it_wants(tmp_path, monkeypatch) -> None:
-    (tmp_path / "counting.py").write_text(COUNTING)
-    (tmp_path / "conf" / "plugin").mkdir(parents=True)
-    (tmp_path / "conf" / "plugin" / "counting.yaml").write_text(
-        "# Counts.\ntarget: counting:Counting\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    words = ["strategy=naive", "strategy.train_epochs=1", "strategy.plugins=[{name: counting}]"]
-    config = clrun.compose([*words, "device=cpu"], config_dirs=[tmp_path / "conf"])
-
-    results = clrun.run(config, tmp_path / "run")
-
-    assert len(import_module("counting").Counting.seen) == results.cost["train_steps"] > 0
 
 
 def test_an_option_without_keys_says_so() -> None:

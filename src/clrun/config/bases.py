@@ -31,7 +31,6 @@ BASES = {
         "clrun.memory.storage_policy:StoragePolicy", "clrun.memory.policy_keys:PolicyKeys"
     ),
     "selection": Base("clrun.memory.selection:ClassExemplarsSelectionStrategy"),
-    "plugin": Base("clrun.strategies.plugin:Plugin"),
 }
 
 
@@ -86,7 +85,7 @@ def _complete(cls: Any, base: type, node: Node) -> Any:
 @cache
 def completed(cls: type, base: type) -> Any:
     """`cls`, or where it does not inherit from `base`, a subclass of both with `cls` first."""
-    if base in cls.__mro__:
+    if issubclass(cls, base):
         return cls
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     return new_class(cls.__name__, (cls, base), exec_body=lambda body: body.update(names))

@@ -342,9 +342,7 @@ class Learner:
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:
             if self._unscaled > 1 and not _are_finite(optimizer):
-                optimizer.zero_grad(
-                    set_to_none=True
-                )  # an earlier gradient overflowed, and is in it
+                optimizer.zero_grad(set_to_none=True)  # an earlier one overflowed, and is in them
             self.scaler.step(optimizer)
             self.scaler.update()
             self._unscaled = 0

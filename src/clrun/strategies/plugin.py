@@ -89,7 +89,8 @@ class Plugin(Protocol):
     `before_experience` with the same index: the state in progress is kept. All state is tensors
     on the parameters' device, plus numbers and names. What is random follows from the place.
 
-    A class need not inherit from this one: what it does not declare does nothing, as here.
+    A class need not inherit from this one, but must declare all of it: state that nobody saves
+    would be lost without a word.
     """
 
     def before_experience(self, model: nn.Module, experience_index: int) -> None:
@@ -97,7 +98,6 @@ class Plugin(Protocol):
 
     def penalty(self, update: Update) -> Tensor | None:
         """A differentiable scalar to add to the loss; None while there is nothing to add."""
-        return None
 
     def before_update(self, update: Update) -> None:
         """Gradients of the whole loss are there and may be changed; parameters will move next."""
@@ -110,7 +110,6 @@ class Plugin(Protocol):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `load_state_dict` needs, as copies."""
-        return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
