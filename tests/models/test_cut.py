@@ -398,6 +398,13 @@ def test_a_cut_that_does_it_all_is_taken_and_leaves_the_model_alone():
     assert not any(module.training for module in model.modules())
 
 
+def test_our_dropout_is_no_reason_to_refuse_a_cut():
+    config = MLP.Config(hidden=[8, 6], dropout=0.5, init="pytorch", pretrained=False)
+    model = build(lambda: MLP(config, SHAPE)).train()
+
+    require_whole(model, cut(model, "features.relu0"), (3, 32, 32), key="some.key")
+
+
 class MakesATensor(Dropping):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x) * torch.full((1,), 2.0)

@@ -12,9 +12,10 @@ from torch import fx, nn
 
 from clrun.attributes import are_same, hooks, is_inside, versions
 from clrun.errors import ConfigError
+from clrun.models.dropout import SeededDropout
 from clrun.models.features import evaluating, head, layer_names, learning, require_layer
 from clrun.models.shapes import output_shape
-from clrun.seeds import isolated
+from clrun.seeds import derive, isolated
 
 FAILED_TO_TRACE = (fx.proxy.TraceError, RuntimeError, TypeError, ValueError, AttributeError)
 """What a forward pass raises that does something else with its input than calling operations."""
@@ -125,8 +126,10 @@ def _loss(whole: nn.Module, parts: Cut, input_shape: Sequence[int]) -> str | Non
     if any(map(hooks, through)):
         return "a hook is called for a layer that has layers of its own"
     for copied in (whole, *parts):
-        for module in copied.modules():  # hooks of the layers called are not to see copies
-            module._forward_hooks.clear()
+        for name, module in copied.named_modules():
+            module._forward_hooks.clear()  # those of the layers called are not to see copies
+            if isinstance(module, SeededDropout):
+                module.reseed(derive(0, name))
     x = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
     before = [versions(module) for module in through]
     with isolated(0, "comparison"):
