@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,17 @@ def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
         "run.json",
     ]
     assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+
+
+def test_the_log_has_a_line_for_each_experience(workplace: Path) -> None:
+    assert main([*QUICK, "hydra.run.dir=run"]) == 0
+
+    lines = (workplace / "run" / "clrun.log").read_text().splitlines()
+    messages = [line.partition("[INFO] ")[2] for line in lines if "[clrun][INFO]" in line]
+    starts = ["naive-digits-s0 on cpu", *(f"after experience {k}/5, " for k in range(1, 6))]
+    assert len(messages) == 7
+    assert all(map(str.startswith, messages, [*starts, "completed: "]))
+    assert re.search(r"[0-9]\.[0-9] s: mean 0\.[0-9]{3}  \[(0\.[0-9]{3}[ \]]){5}$", messages[5])
 
 
 def test_run_is_an_alias(workplace: Path) -> None:

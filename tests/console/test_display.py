@@ -19,6 +19,7 @@ from clrun.console.display import (
     accuracies,
     clock_time,
     described,
+    every_accuracy,
     make_console,
     make_display,
 )
@@ -216,6 +217,10 @@ def test_a_place_is_counted_from_one():
 )
 def test_a_row_of_accuracies_is_shown_with_its_mean(row, text):
     assert accuracies(row) == text
+
+
+def test_a_log_has_every_accuracy_of_a_row():
+    assert every_accuracy([1.0] * 13) == f"mean 1.000  [{' '.join(['1.000'] * 13)}]"
 
 
 @pytest.mark.parametrize(

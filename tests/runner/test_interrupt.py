@@ -13,6 +13,7 @@ from clrun.records.run_folder import RunFolder
 from clrun.runner.interrupt import SIGNALS, Interrupted, noted_signals
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run
+from clrun.runner.state import RunState
 
 
 def handlers() -> list:
@@ -92,9 +93,9 @@ class Signalling:
     ("number", "name", "exit_code"),
     [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143)],
 )
-@pytest.mark.parametrize("at", ["step", "evaluation"])
+@pytest.mark.parametrize(("at", "finished"), [("step", 1), ("evaluation", 2)])
 def test_an_interrupted_run_stops_after_an_update_and_says_so(
-    number, name, exit_code, at, config_of, tmp_path
+    number, name, exit_code, at, finished, config_of, tmp_path
 ):
     folder = tmp_path / "run"
 
@@ -105,10 +106,53 @@ def test_an_interrupted_run_stops_after_an_update_and_says_so(
     last = read_raw_log(folder / "metrics.jsonl")[-1]
     assert isinstance(stopped.value, ClrunError)
     assert stopped.value.exit_code == exit_code
-    assert (record["status"], record["error"]) == ("interrupted", f"interrupted by {name}.")
+    assert record["status"] == "interrupted"
+    assert record["error"].startswith(f"interrupted by {name}. {finished} of 5 experiences")
+    assert record["error"] == str(stopped.value)
     assert record["ended"] is not None
-    assert not (folder / "results.json").exists()
     assert (last["kind"], last["experience"]) == (("step", 1) if at == "step" else ("resource", 1))
+
+
+def test_an_interrupted_run_keeps_the_results_of_its_finished_experiences(
+    config_of, finished, tmp_path
+):
+    folder, whole = tmp_path / "run", finished("log_every=1").results
+
+    with pytest.raises(Interrupted, match=r"2 of 5 experiences were finished\. Their results: "):
+        run(prepare(config_of("log_every=1")), folder, Signalling(signal.SIGINT, at="evaluation"))
+
+    results = json.loads((folder / "results.json").read_text())
+    assert results["partial"]
+    assert not whole["partial"]
+    for key in ("accuracy_matrix", "class_accuracy"):
+        assert results[key] == whole[key][:2]
+    assert results["metrics"] == dict.fromkeys(whole["metrics"])
+    reason = "interrupted: 2 of 5 experiences were finished"
+    assert {results["notes"][key] for key in whole["metrics"]} == {reason}
+    assert len((folder / "accuracy_matrix.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_that_finished_no_experience_has_no_results_and_names_its_folder(config_of, tmp_path):
+    def at_once(_: RunState) -> None:
+        send(signal.SIGINT)
+
+    folder = tmp_path / "run"
+    with pytest.raises(Interrupted) as stopped:
+        run(prepare(config_of()), folder, at_pause=at_once)
+
+    assert str(stopped.value).endswith(
+        f"0 of 5 experiences were finished. The run's folder: {folder}"
+    )
+    assert not (folder / "results.json").exists()
+
+
+def test_a_joint_run_counts_itself_as_one_experience(config_of, tmp_path):
+    with pytest.raises(Interrupted, match=r"0 of 1 experience was finished\."):
+        run(
+            prepare(config_of("strategy=joint")),
+            tmp_path / "run",
+            at_pause=lambda _: send(signal.SIGINT),
+        )
 
 
 def test_an_interrupted_run_gives_its_lock_and_the_handlers_back(config_of, tmp_path):

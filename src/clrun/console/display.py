@@ -162,10 +162,21 @@ def described(pace: Pace) -> str:
 
 def accuracies(row: Sequence[float | None]) -> str:
     """A row of the accuracy matrix as text: its mean first, and not more than twelve columns."""
+    return f"{_mean(row)}  [{_values(row[:12])}{' ...' if len(row) > 12 else ''}]"
+
+
+def every_accuracy(row: Sequence[float | None]) -> str:
+    """As `accuracies`, with all columns."""
+    return f"{_mean(row)}  [{_values(row)}]"
+
+
+def _mean(row: Sequence[float | None]) -> str:
     known = [value for value in row if value is not None]
-    mean = f"mean {sum(known) / len(known):.3f}" if known else "not evaluated"
-    shown = " ".join("  -  " if value is None else f"{value:.3f}" for value in row[:12])
-    return f"{mean}  [{shown}{' ...' if len(row) > 12 else ''}]"
+    return f"mean {sum(known) / len(known):.3f}" if known else "not evaluated"
+
+
+def _values(row: Sequence[float | None]) -> str:
+    return " ".join("  -  " if value is None else f"{value:.3f}" for value in row)
 
 
 def clock_time(seconds: float) -> str:

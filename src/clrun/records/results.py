@@ -21,6 +21,9 @@ class Results:
     """The content of results.json. The same command gives the same, apart from `wall_seconds`."""
 
     schema: int = 1
+    partial: bool = False
+    """The run was interrupted: no metric has a value, and the matrix has the experiences that were
+    finished."""
     config_hash: str
     class_names: list[str]
     """Of classes 0, 1, 2, ..., as every number of a class here and in metrics.jsonl means them."""

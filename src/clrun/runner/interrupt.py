@@ -14,9 +14,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupted(ClrunError):
     """A signal arrived; the exit code is 128 plus its number."""
 
-    def __init__(self, number: int) -> None:
-        self.exit_code = 128 + number
-        super().__init__(f"interrupted by {signal.Signals(number).name}.")
+    def __init__(self, number: int, done: str = "") -> None:
+        """`done` is a sentence about what was done until then."""
+        super().__init__(number, done)
+        self.number, self.exit_code = number, 128 + number
+
+    def __str__(self) -> str:
+        said = f"interrupted by {signal.Signals(self.number).name}."
+        return " ".join([said, *filter(None, self.args[1:])])
 
 
 @contextmanager

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from clrun.console.display import Display, Pace
+from clrun.console.display import Display, Pace, every_accuracy
 from clrun.errors import NonFiniteLoss
 from clrun.profiling.spans import phase, span
 from clrun.records.raw_log import RawLog
 from clrun.runner.cost import Cost
 from clrun.runner.meter import Meter
 from clrun.strategies.step import Step
+
+log = logging.getLogger("clrun")
 
 
 class Sink(Protocol):
@@ -78,7 +81,10 @@ class Recorder:
         self.display.step(self._pace(experience, step, loss, accuracy))
 
     def evaluated(self, experience: int, accuracies: Sequence[float | None]) -> None:
-        """Show the accuracy on each experience after this one was learnt."""
+        """Show and log the accuracy on each experience after this one was learnt."""
+        seconds = sum(self.cost.experience_seconds().values())
+        number = f"{experience + 1}/{self.experiences}"
+        log.info("after experience %s, %.1f s: %s", number, seconds, every_accuracy(accuracies))
         self.display.evaluated(experience, self.experiences, accuracies)
 
     def state_dict(self) -> dict[str, Any]:

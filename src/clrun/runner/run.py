@@ -27,7 +27,7 @@ from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.state import RunState
-from clrun.runner.summary import json_keys, nothing, summary
+from clrun.runner.summary import json_keys, nothing, partial_summary, summary
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
@@ -80,7 +80,10 @@ def run(
         run_folder.update(data=_data(prepared))
         if resumed is not None:
             state.load(resumed)
-        results = replace(_learnt(prepared, stream, state, pause), folder=run_folder.path)
+        log.info("%s on %s", prepared.config.label(), prepared.device.name)
+        with _kept_if_interrupted(prepared, len(stream), state, run_folder.path):
+            learnt = _learnt(prepared, stream, state, pause)
+        results = replace(learnt, folder=run_folder.path)
         results.save(run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
@@ -218,6 +221,23 @@ def _strategy(prepared: Prepared) -> Strategy:
 
 
 @contextmanager
+def _kept_if_interrupted(
+    prepared: Prepared, experiences: int, state: RunState, folder: Path
+) -> Iterator[None]:
+    """Of an interrupted run, write the results of the experiences that it finished."""
+    try:
+        yield
+    except Interrupted as interrupted:
+        finished = len(state.scored.matrix)
+        noun = "experience was" if experiences == 1 else "experiences were"
+        done = f"{finished} of {experiences} {noun} finished"
+        if not finished:
+            raise Interrupted(interrupted.number, f"{done}. The run's folder: {folder}") from None
+        partial_summary(prepared, state, f"interrupted: {done}").save(folder)
+        raise Interrupted(interrupted.number, f"{done}. Their results: {folder}") from None
+
+
+@contextmanager
 def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[RunFolder]:
     """Keep run.json true, however the run inside ends, and give the folder back."""
     config = prepared.config
@@ -227,7 +247,9 @@ def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[Run
         run_folder.point_latest(Path(config.root.output_root))
         yield run_folder
     except (Interrupted, KeyboardInterrupt) as error:
-        run_folder.update(**ended("interrupted", str(error) or "interrupted."))
+        reason = str(error) or "interrupted."
+        log.info("%s", reason)
+        run_folder.update(**ended("interrupted", reason))
         raise
     except BaseException as error:
         log.exception("the run failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,18 @@ def summary(prepared: Prepared, state: RunState) -> Results:
         damaged_files=benchmark.damaged_files,
         cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes()),
         memory=memory,
+    )
+
+
+def partial_summary(prepared: Prepared, state: RunState, reason: str) -> Results:
+    """The results of a run that did not learn its whole stream: its metrics would be those of
+    another stream, so that none has a value but a reason."""
+    whole = summary(prepared, state)
+    return replace(
+        whole,
+        partial=True,
+        metrics=dict.fromkeys(whole.metrics),
+        notes=whole.notes | dict.fromkeys(whole.metrics, reason),
     )
 
 
