@@ -12,6 +12,8 @@ import clrun
 from clrun.device.device import Device
 from clrun.device.rows import hold
 from clrun.fast.fastest import choose, memory_file
+from clrun.images.transforms import Transform
+from clrun.models.batch_renorm import replace_bn_with_brn
 from clrun.runner.prepare import build, prepare
 from clrun.strategies.strategy import Parts
 
@@ -183,3 +185,54 @@ def test_auto_measures_and_remembers(tmp_path, monkeypatch):
     assert memory_file().exists()
     assert torch.equal(torch.get_rng_state(), state[0])
     assert torch.equal(torch.cuda.get_rng_state(), state[1])
+
+
+@pytest.mark.parametrize("experiment", [REPLAY, AR1], ids=["mlp", "ar1"])
+def test_an_experience_without_test_rows_is_scored_too(run, experiment):
+    online = ("benchmark.scenario=online", "benchmark.rows_per_experience=5")
+
+    results = run("device=cuda", *experiment, *online, "benchmark.limit_per_class=10")
+
+    assert any(value is None for row in results.accuracy_matrix for value in row)
+
+
+def test_masks_of_a_compiled_model_differ_from_update_to_update(run):
+    model = ("model=mlp", "model.dropout=0.5", "strategy=naive", "log_every=1")
+
+    compiled = run("device=cuda", "device.compile=true", *model)
+
+    assert compiled.metrics["acc_final"] == pytest.approx(
+        run("device=cuda", *model).metrics["acc_final"], abs=0.02
+    )
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_a_module_draws(tmp_path):
+    config = clrun.compose(["device=cuda", "strategy=naive", *SMALL])
+    layers = (torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(64, 10))
+
+    def scored(name: str) -> list[list[float | None]]:
+        torch.manual_seed(0)
+        layers[2].reset_parameters()
+        model = torch.nn.Sequential(*layers).cpu()
+        return clrun.run(config, tmp_path / name, model=model).accuracy_matrix
+
+    assert scored("one") == scored("two")
+
+
+def test_a_crop_does_not_wait_for_the_device():
+    transform = Transform((0.5,), (0.5,), "crop")
+    x = torch.zeros(4, 1, 24, 24, dtype=torch.uint8, device=GPU)
+    draws = transform.draw(4, torch.Generator().manual_seed(0))
+    transform.training(x, draws)
+
+    with nothing_waits():
+        transform.training(x, draws)
+
+
+def test_a_normalisation_without_tensors_goes_where_the_others_are():
+    bare = torch.nn.BatchNorm2d(3, affine=False, track_running_stats=False)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), bare).to(GPU)
+
+    replace_bn_with_brn(model)
+
+    assert {tensor.device for tensor in model.state_dict().values()} == {GPU}

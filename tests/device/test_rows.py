@@ -15,6 +15,7 @@ from clrun.device.rows import (
     hold,
     resident,
     rows_at_once,
+    sent,
     size_in_bytes,
 )
 
@@ -54,6 +55,18 @@ def images(n: int) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", [lambda x: x, Lazy])
+class Recorded:
+    """Stands for a tensor, and keeps how it was asked to move."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool) -> tuple[str, bool]:
+        return str(device), non_blocking
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cpu", True), ("mps", True), ("cuda:0", False)])
+def test_only_cuda_is_sent_rows_without_waiting(device, waits):
+    assert sent(Recorded(), torch.device(device)) == (device, not waits)
+
+
 def test_rows_on_the_cpu_are_taken_where_they_are(kind):
     x = images(10)
     held = hold(kind(x), CPU)

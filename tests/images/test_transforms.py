@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from clrun.images.transforms import Draws, Transform, resize
 from clrun.seeds import generator
@@ -175,3 +176,28 @@ def test_resizing_to_the_same_size_copies_nothing():
     x = images(2)
 
     assert resize(x, 32) is x
+
+
+def test_a_crop_builds_no_tensor_from_a_list_but_the_first_time():
+    transform = Transform((0.5,), (0.5,), "crop")
+    x = torch.zeros(4, 1, 24, 24, dtype=torch.uint8)
+    draws = transform.draw(4, torch.Generator().manual_seed(0))
+    transform.training(x, draws)
+
+    with Operations() as seen:
+        transform.training(x, draws)
+
+    assert any("pad" in name for name in seen.names)
+    assert not any("lift" in name or "scalar_tensor" in name for name in seen.names)
+
+
+class Operations(TorchDispatchMode):
+    """Notes which operations are done; a tensor made from a list is `lift_fresh`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))

@@ -471,3 +471,12 @@ def test_evaluation_without_eps_is_what_a_sum_with_nothing_gives_and_never_0():
 
     assert NO_EPS > 0
     assert torch.equal(layer(x), expected)
+
+
+def test_a_normalisation_without_tensors_goes_where_the_others_are():
+    bare = nn.BatchNorm2d(3, affine=False, track_running_stats=False)
+    model = nn.Sequential(nn.Conv2d(3, 3, 1, device="meta"), bare)
+
+    replace_bn_with_brn(model)
+
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}

@@ -117,3 +117,9 @@ def test_a_copied_model_continues_with_the_same_masks():
 
     assert torch.equal(copy(ONES), model(ONES))
     assert not list(model.state_dict())
+
+
+def test_no_cuda_graph_holds_a_mask_which_would_be_the_same_for_ever():
+    operation = torch.ops.clrun.dropout_mask.default
+
+    assert torch.Tag.cudagraph_unsafe in operation.tags

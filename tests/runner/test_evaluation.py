@@ -11,7 +11,7 @@ from clrun.device.rows import DeviceRows
 from clrun.device.rows import hold as hold_rows
 from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
-from clrun.runner.evaluation import Evaluation, guessed
+from clrun.runner.evaluation import Evaluation, guessed, together
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 
@@ -288,3 +288,13 @@ def test_class_accuracies_agree_with_those_of_the_experiences(finished):
         for j, accuracy in enumerate(row):
             # both digits of an experience have 35 or 36 test images
             assert accuracy == pytest.approx(sum(of_classes[2 * j : 2 * j + 2]) / 2, abs=0.01)
+
+
+def test_guesses_of_a_device_are_joined_with_those_of_no_rows():
+    none = torch.zeros(0, dtype=torch.int64)  # on the CPU: nothing was computed
+    some = torch.zeros(3, dtype=torch.int64, device="meta")
+
+    joined = together([none, some, none, some])
+
+    assert (joined.device.type, len(joined)) == ("meta", 6)
+    assert len(together([none, none])) == 0

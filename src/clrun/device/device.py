@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from clrun.config.bounds import Count, Natural, Switch
 from clrun.device import settings
 from clrun.device.compiling import compiled
-from clrun.device.rows import DeviceRows, Rows, hold
+from clrun.device.rows import DeviceRows, Rows, hold, sent
 from clrun.device.support import choose, obstacle, slowness
 from clrun.errors import ConfigError
 
@@ -136,7 +136,7 @@ class Device:
 
     def put(self, x: Tensor) -> Tensor:
         """Rows of images on this device, in the memory order of the model that was placed."""
-        x = x.to(self.torch, non_blocking=True)
+        x = sent(x, self.torch)
         if self._is_channels_last and x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         return x

@@ -65,6 +65,15 @@ class DeviceRows:
     """
 
 
+def sent(x: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on a device, without waiting where that is safe.
+
+    CUDA has read memory that is not page-locked when the call returns. MPS may not have: what is
+    given back meanwhile can be overwritten (https://github.com/pytorch/pytorch/issues/189690).
+    """
+    return x.to(device, non_blocking=torch.device(device).type == "cuda")
+
+
 def hold(rows: Rows, device: torch.device) -> DeviceRows:
     """The fastest way to `rows` from this device."""
     cpu = torch.device("cpu")
@@ -144,7 +153,7 @@ class _Resident:
             assert not len(indices) or 0 <= int(indices.min()) <= int(indices.max()) < len(
                 self._rows
             ), f"rows {int(indices.min())} to {int(indices.max())} of {len(self._rows)}"
-            indices = indices.to(self._rows.device, non_blocking=True)
+            indices = sent(indices, self._rows.device)
         return self._rows.index_select(0, indices)
 
 

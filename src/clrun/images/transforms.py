@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate, pad
 
+from clrun.device.rows import sent
 from clrun.images.augment import JITTER, AugmentPolicy
 from clrun.images.color import jittered
 
@@ -44,9 +45,9 @@ class Draws:
     def to(self, device: torch.device | str) -> Draws:
         """The same decisions on another device; worth doing once an epoch, not once a batch."""
         return Draws(
-            None if self.flip is None else self.flip.to(device, non_blocking=True),
-            None if self.place is None else self.place.to(device, non_blocking=True),
-            None if self.color is None else self.color.to(device, non_blocking=True),
+            None if self.flip is None else sent(self.flip, device),
+            None if self.place is None else sent(self.place, device),
+            None if self.color is None else sent(self.color, device),
         )
 
 
@@ -119,10 +120,17 @@ def _crop(x: Tensor, place: Tensor) -> Tensor:
     """A window of the image's own size out of the zero-padded image, another for each image."""
     height, width = x.shape[2:]
     up, left = round(height / 8), round(width / 8)
-    room = torch.tensor([2 * up + 1, 2 * left + 1], device=x.device)
+    room = _room(up, left, x.device)
     row, column = (place * room).long().minimum(room - 1).unbind(1)  # rounding may reach the room
     windows = pad(x, (left, left, up, up)).unfold(2, height, 1).unfold(3, width, 1)  # a view
     return windows[torch.arange(len(x), device=x.device), :, row, column]
+
+
+@lru_cache(maxsize=16)
+def _room(up: int, left: int, device: torch.device) -> Tensor:
+    """[2] int64, how many places there are; kept, since a GPU is waited for to be told of them."""
+    with torch.inference_mode(False):
+        return torch.tensor([2 * up + 1, 2 * left + 1], device=device)
 
 
 @lru_cache(maxsize=16)

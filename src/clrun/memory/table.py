@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from clrun.device.rows import sent
 from clrun.errors import ConfigError
 
 
@@ -74,7 +75,7 @@ class Table:
 
     def to(self, device: torch.device) -> Table:
         """The same rows on a device, but for their keys: not every device has float64."""
-        moved = replace(self, key=self.y)._each(lambda c: c.to(device, non_blocking=True))
+        moved = replace(self, key=self.y)._each(lambda c: sent(c, device))
         return replace(moved, key=self.key)
 
     def without_rows(self) -> Table:

@@ -225,21 +225,24 @@ def replace_bn_with_brn(
     """Put a BatchRenorm2D with the same values in the place of every BatchNorm2d inside `model`."""
     options = {"momentum": momentum, "r_d_max_inc_step": r_d_max_inc_step}
     options |= {"r_max": r_max, "d_max": d_max, "max_r_max": max_r_max, "max_d_max": max_d_max}
+    beside = next(iter([*model.parameters(), *model.buffers()]), torch.empty(0))
     made: dict[nn.Module, BatchRenorm2D] = {}  # a layer used in two places stays one layer
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if isinstance(module, nn.BatchNorm2d):
             assert name, "the model is itself a normalisation layer"
-            made.setdefault(module, _renormalising(module, options))
+            made.setdefault(module, _renormalising(module, options, beside))
             model.set_submodule(name, made[module])
     return model
 
 
-def _renormalising(bn: nn.BatchNorm2d, options: dict[str, float]) -> BatchRenorm2D:
-    """A BatchRenorm2D that evaluates as `bn` does, on its device, trainable where it is."""
+def _renormalising(bn: nn.BatchNorm2d, options: dict[str, float], beside: Tensor) -> BatchRenorm2D:
+    """A BatchRenorm2D that evaluates as `bn` does, on its device, trainable where it is.
+
+    A `bn` without tensors has no device; it is that of `beside`, another tensor of the model.
+    """
     brn = BatchRenorm2D(bn.num_features, eps=bn.eps, **options)
     state = bn.state_dict()
-    for like in list(state.values())[:1]:
-        brn.to(like)
+    brn.to(next(iter(state.values()), beside))
     plain = {"weight": brn.gamma, "bias": brn.beta, "running_mean": brn.running_avg_mean}
     brn.load_state_dict({"running_var": torch.ones_like(brn.gamma), **plain, **state})
     brn.gamma.requires_grad_(bn.weight is not None and bn.weight.requires_grad)

@@ -62,8 +62,9 @@ LAYERS: WeakValueDictionary[int, SeededDropout] = WeakValueDictionary()
 """Layers that were ever reseeded, by number: a graph knows numbers and tensors only."""
 
 
-# one operation of the graph, since a compiled model cannot contain a generator
-@torch.library.custom_op("clrun::dropout_mask", mutates_args=())
+# one operation of the graph, since a compiled model cannot contain a generator; no CUDA graph may
+# hold it, which would draw the same mask for ever
+@torch.library.custom_op("clrun::dropout_mask", mutates_args=(), tags=(torch.Tag.cudagraph_unsafe,))
 def _mask_of(x: Tensor, number: int) -> Tensor:
     return LAYERS[number].mask(x)
 

@@ -96,7 +96,7 @@ class Evaluation:
             for experience, r in zip(scored, rows, strict=True)
         ]
         y = torch.cat([r.y for r in rows])
-        hits = torch.cat(guesses).cpu() == y  # the only time that anything waits for the device
+        hits = together(guesses).cpu() == y  # the only time that anything waits for the device
         shares = [
             int(right.sum()) / len(right) if len(right) else None
             for right in hits.split([len(r.y) for r in rows])
@@ -135,6 +135,11 @@ def guessed(strategy: Strategy, minibatches: Iterable[Rows]) -> Tensor:
     """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
     guesses = [strategy.predict(x).argmax(1) for x in minibatches if len(x)]
     return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)
+
+
+def together(guesses: Sequence[Tensor]) -> Tensor:
+    """All guesses in one tensor. Where there was nothing to guess, they lie on no device."""
+    return torch.cat([guess for guess in guesses if len(guess)] or list(guesses))
 
 
 def _shares(right: Tensor, total: Tensor) -> list[float | None]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Bytes, Natural, NonNegative, Positive
-from clrun.device.rows import Rows
+from clrun.device.rows import Rows, sent
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
@@ -200,7 +200,7 @@ class AR1(Strategy):
                 with span("latents"):
                     latents = torch.cat([latents, device.put(self.memory.latents(rows.memory))])
                 labels = torch.cat([labels, self.memory.rows.y[rows.memory]])
-        return latents, labels.to(device.torch, non_blocking=True)
+        return latents, sent(labels, device.torch)
 
     def _count(self, rows: Minibatch) -> None:
         """Add an update's multiply-accumulates to `train_macs`."""

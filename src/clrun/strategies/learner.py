@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.attributes import hooks
-from clrun.device.rows import Rows, rows_at_once
+from clrun.device.rows import Rows, rows_at_once, sent
 from clrun.fast.evaluating_form import evaluating_form
 from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
@@ -154,7 +154,7 @@ class Learner:
         self.enter(place)
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
-            x = x.to(device.torch, non_blocking=True)
+            x = sent(x, device.torch)
             if transform.augment == "none":  # a generator takes longer than the rest of this
                 return device.put(transform.training(x, None))
             if self._augmentation is None:

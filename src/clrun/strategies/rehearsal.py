@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from clrun.device.rows import sent
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.seeds import generator
@@ -109,7 +110,7 @@ class Rehearsal:
             rng = generator(self.parts.seed, "replayed rows", experience.index, epoch, iteration)
             rows = draw(groups[self.keys.balance], len(held), memory_share(self.keys), rng)
             x, y = held.x.index_select(0, rows), held.y.index_select(0, rows)
-            return Patterns(x.to(device, non_blocking=True), y.to(device, non_blocking=True))
+            return Patterns(sent(x, device), sent(y, device))
 
         return drawn
 
