@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -28,7 +27,7 @@ from clrun.config.bounds import Count, NonNegative
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
-from clrun.strategies.descent import DescentStrategy
+from clrun.strategies.descent import MemoryStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
@@ -39,10 +38,8 @@ from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
-class DER(DescentStrategy):
+class DER(MemoryStrategy):
     """Descent on current rows, on the logits of some past rows and on the labels of others."""
-
-    uses_memory: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
@@ -98,14 +95,3 @@ class DER(DescentStrategy):
         keys = torch.rand(len(rows.y), generator=rng, dtype=torch.float64)
         patterns, columns = Patterns(rows.x.cpu(), rows.y.cpu()), {"logits": logits}
         self.memory.offer(patterns, place.experience, self.learner.extract, keys, columns)
-
-    def memory_rows(self) -> dict[str, Any]:
-        """How much is stored; bytes count the logits."""
-        return self.memory.summary()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "memory": self.memory.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.memory.load_state_dict(state["memory"])
-        super().load_state_dict(state)

@@ -1,12 +1,13 @@
-"""A strategy with one learner: what it answers, saves and has cost is its learner's."""
+"""Strategies with one learner: what they answer, save and have cost is their learner's."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from clrun.device.rows import Rows
+from clrun.memory.replay_memory import ReplayMemory
 from clrun.strategies.learner import Learner
 from clrun.strategies.strategy import Strategy
 
@@ -30,3 +31,21 @@ class DescentStrategy(Strategy):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.learner.load_state_dict(state)
+
+
+class MemoryStrategy(DescentStrategy):
+    """What those of them share that hold past rows in a replay memory."""
+
+    uses_memory: ClassVar[bool] = True
+    memory: ReplayMemory
+
+    def memory_rows(self) -> dict[str, Any]:
+        """How much is stored; bytes count every column."""
+        return self.memory.summary()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "memory": self.memory.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.memory.load_state_dict(state["memory"])
+        super().load_state_dict(state)

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from clrun.strategies.descent import DescentStrategy
+from clrun.strategies.descent import MemoryStrategy
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
 from clrun.strategies.rehearsal import Rehearsal
@@ -25,10 +24,8 @@ from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience
 
 
-class Replay(DescentStrategy):
+class Replay(MemoryStrategy):
     """Minibatch descent on current and remembered rows together."""
-
-    uses_memory: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(ReplayKeys):
@@ -57,13 +54,3 @@ class Replay(DescentStrategy):
             yield step
         learner.end(experience)
         rehearsal.after_experience(experience)
-
-    def memory_rows(self) -> dict[str, Any]:
-        return self.memory.summary()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "memory": self.memory.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.memory.load_state_dict(state["memory"])
-        super().load_state_dict(state)
