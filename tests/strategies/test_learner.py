@@ -615,3 +615,34 @@ def test_a_state_saved_in_another_memory_order_goes_on_with_its_own_weights(
 
     for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("key", "kept"), [("keep", True), ("fresh", False)])
+def test_an_experience_begins_with_the_momentum_of_the_last_or_with_none(
+    learner, numbered, rows, key, kept
+):
+    made = learner(momentum=0.9, optimizer_state=key)
+    step(made, rows, HERE)
+    made.end(numbered(0))
+
+    made.begin(numbered(1))
+
+    assert bool(made.optimizer.state) == kept
+
+
+def test_a_fresh_optimizer_is_not_made_anew_where_an_experience_is_continued(
+    learner, numbered, rows
+):
+    keys = {"momentum": 0.9, "optimizer_state": "fresh"}
+    whole, resumed = learner(**keys), learner(**keys)
+    whole.end(numbered(0))
+    whole.begin(numbered(1))
+    step(whole, rows, HERE)
+
+    resumed.load_state_dict(deepcopy(whole.state_dict()))
+    resumed.begin(numbered(1))
+    step(whole, rows, HERE), step(resumed, rows, HERE)
+
+    assert resumed.optimizer.state
+    for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

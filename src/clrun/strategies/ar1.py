@@ -75,6 +75,7 @@ class AR1(Strategy):
         latent_cache: Literal["auto", "off"]
         ewc_lambda: NonNegative
         head: Literal["cwr_star", "plain"]
+        optimizer_state: Literal["fresh"] = "fresh"  # other layers learn in each experience
 
         def __post_init__(self) -> None:
             super().__post_init__()

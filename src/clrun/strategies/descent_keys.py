@@ -29,6 +29,7 @@ class DescentKeys(Keys):
     criterion: Literal["cross_entropy", "binary_cross_entropy"]
     plugins: list[dict[str, Any]]
     eval_every: Annotated[int, Field(ge=-1)]
+    optimizer_state: Literal["keep", "fresh"] = "keep"
 
     def __post_init__(self) -> None:
         """Check the schedule; a `Config` with a check of its own calls this first."""

@@ -48,7 +48,8 @@ RANDOM = (
 class Learner:
     """A model with its optimizer, gradient scaler and plugins.
 
-    One optimizer over all trainable parameters is kept for the whole stream. A strategy that gives
+    One optimizer over all trainable parameters is kept for the whole stream, or with
+    `optimizer_state=fresh` for an experience. A strategy that gives
     only the upper part of `parts.model` as `model` calls `start` itself, and says as `evaluation`
     what turns uint8 rows into inputs of that part; plugins and the state dict see the whole model.
 
@@ -88,6 +89,8 @@ class Learner:
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
         self._experience: Experience | None = None
+        self._begun: int | None = None  # the experience in progress
+        self._is_whole = model is None
         self._lrs: list[float] = []  # step sizes of the optimizer's groups before the schedule
         self._augmentation: torch.Generator | None = None
         if model is None:
@@ -120,6 +123,9 @@ class Learner:
         The model is in training mode afterwards; a part keeps the modes that its owner chose.
         """
         self._experience = experience
+        is_fresh, self._begun = experience.index != self._begun, experience.index
+        if is_fresh and self._is_whole and self.keys.optimizer_state == "fresh":
+            self.start(self.model.parameters(), self.keys.lr)
         self.seed_draws("begin", experience.index)
         if self.part is self.model:
             self.model.train()
@@ -136,6 +142,7 @@ class Learner:
         with span("plugins"), evaluating(self.model):
             for plugin in self.plugins:
                 plugin.after_experience(learnt)
+        self._begun = None
 
     def enter(self, place: Place) -> None:
         """Draw what is random in an update from its place alone, once for all its passes.
@@ -305,6 +312,7 @@ class Learner:
             "plugins": [plugin.state_dict() for plugin in self.plugins],
             "previous": None if self.previous is None else self.previous.model.state_dict(),
             "train_macs": self.train_macs,
+            "begun": self._begun,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -320,7 +328,7 @@ class Learner:
         if state["previous"] is not None:
             self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
             self.previous.model.load_state_dict(state["previous"])
-        self.train_macs = state["train_macs"]
+        self.train_macs, self._begun = state["train_macs"], state["begun"]
         self._place, self._passes = None, []
 
     def _logits(self, inputs: Tensor) -> Tensor:
