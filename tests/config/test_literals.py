@@ -18,6 +18,7 @@ SELECTIONS = sorted(path.stem for path in (conf_root() / "selection").glob("*.ya
 
 MODULE = """
 from typing import ClassVar
+from clrun.memory import storage_policy
 from clrun.memory.storage_policy import ExperienceBalancedStoragePolicy as Balanced
 
 class Plain:
@@ -28,6 +29,14 @@ class Child(Plain):
     number = 4
 
 class Elsewhere(Balanced):
+    pass
+
+class Attribute(storage_policy.ExperienceBalancedStoragePolicy):
+    pass
+
+Renamed = Balanced
+
+class Assigned(Renamed):
     pass
 
 class Computed:
@@ -50,6 +59,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ("Child", "number", 4),
         ("Child", "flag", True),
         ("Elsewhere", "uses_selection", True),
+        ("Attribute", "uses_selection", True),
+        ("Assigned", "uses_selection", True),
         ("Computed", "flag", 2),
         ("Plain", "nothing", MISSING),
     ],

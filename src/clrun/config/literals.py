@@ -20,7 +20,8 @@ MISSING: Final = object()
 def literal(target: str, member: str) -> Any:
     """The value of a member of the class "package.module:Class", or MISSING.
 
-    Ancestors are asked in turn. A module without source, or a member that is computed, is imported.
+    Ancestors are asked in turn. A module without source is imported, and so is a class whose member
+    or ancestor is computed.
 
     Raises:
         ConfigError: there is no such module or class.
@@ -34,7 +35,10 @@ def literal(target: str, member: str) -> Any:
     given = dict(_assigned(cls)).get(member)
     if given is not None:
         return given.value if isinstance(given, ast.Constant) else _imported(target, member)
-    inherited = (_of_base(base, module_name, tree, member) for base in cls.bases)
+    bases = [_target(base, module_name, tree) for base in cls.bases]
+    if None in bases:
+        return _imported(target, member)
+    inherited = (literal(base, member) for base in bases if base is not None)
     return next((value for value in inherited if value is not MISSING), MISSING)
 
 
@@ -43,18 +47,19 @@ def _imported(target: str, member: str) -> Any:
     return next((names[member] for names in ancestors if member in names), MISSING)
 
 
-def _of_base(base: ast.expr, module_name: str, tree: ast.Module, member: str) -> Any:
-    """What an ancestor declares, written in the same module or imported from another."""
-    if not isinstance(base, ast.Name):  # package.Class, or one that is computed
-        return MISSING
+def _target(base: ast.expr, module_name: str, tree: ast.Module) -> str | None:
+    """The "package.module:Class" of an ancestor that is written in the same module or imported from
+    another; None for any other, such as `package.Class` or one that is computed."""
+    if not isinstance(base, ast.Name):
+        return None
     if any(cls.name == base.id for cls in _classes(tree)):
-        return literal(f"{module_name}:{base.id}", member)
+        return f"{module_name}:{base.id}"
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 if (alias.asname or alias.name) == base.id:
-                    return literal(f"{node.module}:{alias.name}", member)
-    return MISSING
+                    return f"{node.module}:{alias.name}"
+    return None
 
 
 def _classes(tree: ast.Module) -> Iterator[ast.ClassDef]:
