@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from clrun.errors import NonFiniteLoss
 from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
 from clrun.models.dropout import SeededDropout
@@ -262,6 +263,18 @@ def test_an_update_whose_fp16_gradients_overflow_is_skipped(learner, parts_of, r
     assert math.isfinite(made.loss)
     assert all(torch.equal(w, before[k]) for k, w in parameters(trained).items())
     assert trained.scaler.get_scale() == scale / 2
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_no_weight_follows_a_loss_that_is_not_finite(bad, learner, rows):
+    trained = learner()
+    before = parameters(trained)
+    logits = trained.forward(trained.inputs(rows.x, HERE), HERE)
+
+    with pytest.raises(NonFiniteLoss, match="experience 0, epoch 0, iteration 0"):
+        trained.update(trained.loss(logits, rows.y) * bad, logits, rows.y, HERE)
+
+    assert all(torch.equal(w, before[k]) for k, w in parameters(trained).items())
 
 
 def two_gradients(trained: Learner, rows: Patterns, factor: float) -> list[Tensor]:
