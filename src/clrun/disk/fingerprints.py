@@ -62,5 +62,5 @@ def contents_of(files: Sequence[Path | str], threads: int) -> str:
 
 
 def joined_contents(contents: Iterable[bytes]) -> str:
-    """Of what `content_of` gave for each file, what `contents_of` gives for all."""
+    """What `contents_of` gives for all files, from what `content_of` gave for each."""
     return hashlib.sha256(b"".join(contents)).hexdigest()

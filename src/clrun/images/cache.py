@@ -114,8 +114,8 @@ def cached_rows(
 
 def _manifest(key: str, seen: Fingerprint, names: str, count: int, shape: Shape) -> Manifest:
     assert re.fullmatch(r"[A-Za-z0-9_-]+", key), key
-    told = f"{VERSION} {key} {shape} {count} {seen.usual}{names}"
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    identity = f"{VERSION} {key} {shape} {count} {seen.usual}{names}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()
     return Manifest(VERSION, key, digest, seen.exact, None, count, list(shape))
 
 

@@ -26,7 +26,7 @@ class Results:
     finished."""
     config_hash: str
     class_names: list[str]
-    """Of classes 0, 1, 2, ..., as every number of a class here and in metrics.jsonl means them."""
+    """The names of classes 0, 1, 2, ...: what a class's number means here and in metrics.jsonl."""
     experiences: list[dict[str, Any]]
     """For each: its classes, training rows and test rows."""
     accuracy_matrix: list[list[float | None]]

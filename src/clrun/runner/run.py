@@ -224,7 +224,7 @@ def _strategy(prepared: Prepared) -> Strategy:
 def _kept_if_interrupted(
     prepared: Prepared, experiences: int, state: RunState, folder: Path
 ) -> Iterator[None]:
-    """Of an interrupted run, write the results of the experiences that it finished."""
+    """Write the results of the experiences that an interrupted run has finished."""
     try:
         yield
     except Interrupted as interrupted:

@@ -173,17 +173,17 @@ class _Members:
         return [self.names[kind, side] for side in ORDER if (kind, side) in self.names]
 
     def labels(self) -> list[list[str]]:
-        """Of each side, as text."""
+        """The class of each image as text, by side."""
         return [_labels(read_array(self.archive, name), name) for name in self.of("labels")]
 
     def tasks(self, sizes: Sequence[int]) -> list[Tensor]:
         """The experience of each image, by side; -1 for all of a side that does not say."""
         sides = [side for side in ORDER if ("images", side) in self.names]
-        told = [torch.full((size,), -1) for size in sizes]
+        found = [torch.full((size,), -1) for size in sizes]
         for k, side in enumerate(sides):
             if name := self.names.get(("task", side)):
-                told[k] = _tasks(read_array(self.archive, name), name)
-        return told
+                found[k] = _tasks(read_array(self.archive, name), name)
+        return found
 
 
 def _rows(
