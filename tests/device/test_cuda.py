@@ -11,6 +11,7 @@ import torch
 import clrun
 from clrun.device.device import Device
 from clrun.device.rows import hold
+from clrun.device.support import undetermined
 from clrun.fast.fastest import choose, memory_file
 from clrun.images.transforms import Transform
 from clrun.models.batch_renorm import replace_bn_with_brn
@@ -236,3 +237,19 @@ def test_a_normalisation_without_tensors_goes_where_the_others_are():
     replace_bn_with_brn(model)
 
     assert {tensor.device for tensor in model.state_dict().values()} == {GPU}
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_what_is_found_before_a_run_is_what_pytorch_refuses(size):
+    layer = torch.nn.AdaptiveAvgPool2d(size).to(GPU)
+    x = torch.ones(1, 1, 8, 8, device=GPU, requires_grad=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        layer(x).sum().backward()
+        works = True
+    except RuntimeError:
+        works = False
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+    assert (undetermined("cuda", layer) is None) == works

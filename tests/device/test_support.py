@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from clrun.device import processor
-from clrun.device.support import choose, obstacle, slowness
+from clrun.device.support import choose, obstacle, slowness, undetermined
 from clrun.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -64,3 +65,25 @@ def test_fp16_on_the_cpu_is_said_to_be_slower_and_fp32_needs_no_words():
         "device.precision=fp16: slower than fp32 on the CPU. Use bf16, or fp32."
     ]
     assert slowness(CPU, "fp32") == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "refused"),
+    [
+        (nn.AdaptiveAvgPool2d(6), True),
+        (nn.AdaptiveAvgPool2d((7, 7)), True),
+        (nn.AdaptiveAvgPool2d((1, 1)), False),
+        (nn.AdaptiveAvgPool2d(1), False),
+        (nn.AdaptiveMaxPool2d(1), True),
+        (nn.MaxPool2d(2), False),
+        (nn.ReflectionPad1d(1), True),
+    ],
+)
+def test_a_layer_without_a_deterministic_gradient_is_found_before_the_run(layer, refused):
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), layer)
+
+    reason = undetermined("cuda", model)
+
+    assert (reason is not None) == refused
+    assert not refused or f"device.deterministic=true: 1 ({type(layer).__name__})" in str(reason)
+    assert undetermined("cpu", model) is None

@@ -15,7 +15,7 @@ from clrun.config.bounds import Count, Natural, Switch
 from clrun.device import settings
 from clrun.device.compiling import compiled
 from clrun.device.rows import DeviceRows, Rows, hold, sent
-from clrun.device.support import choose, obstacle, slowness
+from clrun.device.support import choose, obstacle, slowness, undetermined
 from clrun.errors import ConfigError
 
 SMALL_UPDATE = 50_000_000
@@ -79,9 +79,13 @@ class Device:
         """
         precision, convolves = self.config.precision, _convolves(model)
         reasons = {d: obstacle(d.type, precision, convolves=convolves) for d in self.able}
+        if self.config.deterministic:
+            reasons = {d: reason or undetermined(d.type, model) for d, reason in reasons.items()}
         able = [device for device, reason in reasons.items() if reason is None]
         if not able:
             raise ConfigError(reasons[self.torch] or "")
+        if able[0] != self.torch:
+            self._reasons.append(f"device=auto: {able[0]}. {reasons[self.torch]}")
         self.able, self.torch = able, able[0]
 
     def take(self, device: torch.device, reason: str) -> None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import platform
 
 import torch
+from torch import nn
 
 from clrun.device.processor import computes_bf16, missing_compiler
 from clrun.errors import ConfigError
 
 PREFERENCE = ("cuda", "mps", "cpu")
 """Kinds that `auto` considers, the usually faster first."""
+NO_DETERMINISTIC_GRADIENT = (
+    *(nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool2d, nn.AvgPool3d),
+    *(nn.MaxPool3d, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d),
+    *(nn.ReflectionPad1d, nn.ReflectionPad3d),
+    *(nn.ReplicationPad1d, nn.ReplicationPad3d),
+)
+"""torch.use_deterministic_algorithms names them: in the first update they would raise."""
 SLOW_BF16 = "device.precision=bf16: {} has no bfloat16 arithmetic, which makes it {}. Use fp32."
 
 
@@ -50,6 +58,26 @@ def obstacle(kind: str, precision: str, *, convolves: bool = False) -> str | Non
     if kind == "mps" and precision == "bf16" and _macos() < 14:
         return "device.precision=bf16: mps needs macOS 14 for it. Use fp16, or fp32."
     return None
+
+
+def undetermined(kind: str, model: nn.Module) -> str | None:
+    """Why no run with this model is deterministic on such a device; None if one can be."""
+    if kind != "cuda":
+        return None
+    for name, layer in model.named_modules():
+        if isinstance(layer, NO_DETERMINISTIC_GRADIENT) and not _is_a_mean(layer):
+            return (
+                f"device.deterministic=true: {name} ({type(layer).__name__}) has no deterministic "
+                "backward pass on cuda. Use device.deterministic=false, or device=cpu."
+            )
+    return None
+
+
+def _is_a_mean(layer: nn.Module) -> bool:
+    """Whether it pools to one place, which PyTorch computes as a mean."""
+    size = getattr(layer, "output_size", None)
+    pools_by_mean = isinstance(layer, nn.AdaptiveAvgPool2d)
+    return pools_by_mean and (size == 1 or (isinstance(size, tuple) and set(size) == {1}))
 
 
 def slowness(device: torch.device, precision: str) -> list[str]:
