@@ -118,6 +118,16 @@ def test_what_lies_between_the_frozen_layers_and_the_cut_learns_in_every_experie
         torch.testing.assert_close(found, latents, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("layer", "idle"), [("features.relu1", "features.dropout0"), ("features.linear0", None)]
+)
+def test_dropout_that_never_acts_is_noted(on_digits, caplog, layer, idle):
+    on_digits(digits(), latent_layer=layer)
+
+    assert bool(caplog.messages) == bool(idle)
+    assert idle is None or f"dropout {idle} has no effect" in caplog.text
+
+
 def lower_latents(strategy: AR1, x: Tensor) -> Tensor:
     """What the lower part makes of images now, in evaluation mode."""
     lower = strategy.split.cut.lower

@@ -10,6 +10,7 @@ evaluation sees a consolidated head, in the middle of an experience too.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead, Parts, Strategy
 from clrun.strategies.synaptic_intelligence import SynapticIntelligence
 from clrun.streams.experience import Experience, StreamShape
+
+log = logging.getLogger("clrun.note")
 
 
 class PatternMacs(NamedTuple):
@@ -116,6 +119,12 @@ class AR1(Strategy):
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts
         self.split = SplitModel(parts.model, config)
+        if idle := self.split.idle_dropout():
+            log.warning(
+                "strategy=ar1: dropout %s has no effect, as it lies below the latent layer, which "
+                "evaluates while the rest learns. Name a layer before it in strategy.latent_layer.",
+                ", ".join(idle),
+            )
         self.cwr = CWRStar(self.split.head) if config.head == "cwr_star" else None
         self.memory = _memory(config, parts.seed)
         self.latents = LatentSource(

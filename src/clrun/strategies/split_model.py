@@ -10,11 +10,13 @@ from torch import nn
 from clrun.errors import ConfigError
 from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
 from clrun.models.cut import Cut, cut, cut_before_head, require_whole
+from clrun.models.dropout import SeededDropout
 from clrun.models.features import head
 from clrun.models.freezing import NORMS, freeze_below
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.strategies.split_model_keys import SplitModelKeys
 
+DROPOUT = (SeededDropout, nn.modules.dropout._DropoutNd)
 MOBILENET_LAYERS = {"latent_layer_num": 19, "freeze_below_layer": "lat_features.19.bn.beta"}
 """The keys' defaults, which mean layers of MobilenetV1. For other models they mean nothing: the
 cut is before the head, and everything below it is frozen."""
@@ -63,6 +65,11 @@ class SplitModel:
         """
         named = f"strategy.latent_layer={self.keys.latent_layer or 'null'}"
         require_whole(self.model, self.cut, image_shape, key=named)
+
+    def idle_dropout(self) -> list[str]:
+        """Names of dropout layers that never act, since the lower part always evaluates."""
+        layers = self.cut.lower.named_modules()
+        return [n for n, m in layers if isinstance(m, DROPOUT) and m.p > 0]
 
     def frozen(self, experience: int) -> bool:
         """Nothing in the lower part learns in this experience."""
