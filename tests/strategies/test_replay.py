@@ -394,3 +394,24 @@ def test_the_memory_owns_its_rows(replay, numbered):
 
     assert held(strategy) == before
     assert torch.equal(strategy.memory.exemplars.x[:, 0, 0, 1].long(), torch.tensor(before))
+
+
+@pytest.mark.parametrize("selection", ["closest_to_center", "random"])
+def test_classes_that_a_ranking_drops_are_noted(trial, selection, caplog):
+    words = (f"selection={selection}", "storage_policy=experience_balanced")
+    small = ("strategy.mem_size=8", "strategy.train_epochs=1", "benchmark.n_experiences=2")
+    strategy, stream, _ = trial("replay", *words, *small)
+
+    for _ in strategy.learn(stream[0]):
+        pass
+
+    held = set(strategy.memory.exemplars.y.tolist())
+    lost = sorted(set(stream[0].train.y.tolist()) - held)
+    if selection == "random":
+        assert not caplog.messages
+    else:
+        assert lost
+        assert (
+            f"no row of class {', '.join(map(str, lost))} in experience 0"
+            in caplog.text.replace("classes", "class")
+        )

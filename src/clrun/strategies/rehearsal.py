@@ -6,6 +6,7 @@ a line or two of their loop.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
+
+log = logging.getLogger("clrun.note")
 
 
 class Mixed(NamedTuple):
@@ -68,6 +71,22 @@ class Rehearsal:
         """Offer all rows of the experience, unless that was done row by row."""
         if not self.is_online:
             self.offer(experience, torch.arange(len(experience.train.y)))
+        self._note_lost_classes(experience)
+
+    def _note_lost_classes(self, experience: Experience) -> None:
+        """Say which classes a ranking left without a row, though there was room for each."""
+        held = self.memory.exemplars
+        kept = held.y[held.experience == experience.index]
+        lost = sorted(set(experience.train.y.tolist()) - set(kept.tolist()))
+        has_room = len(kept) >= len(set(experience.train.y.tolist()))
+        if lost and has_room and self.memory.selection.ranks_rows:
+            log.warning(
+                "the selection keeps no row of %s %s in experience %d. "
+                "storage_policy=class_balanced keeps rows of each class.",
+                "class" if len(lost) == 1 else "classes",
+                ", ".join(map(str, lost)),
+                experience.index,
+            )
 
     def offer(self, experience: Experience, rows: Tensor) -> None:
         """Offer rows of the experience to the memory, each with the one key it gets in this run."""
