@@ -10,12 +10,12 @@ from rich.console import Console
 
 from clrun.console import display as display_module
 from clrun.console.display import (
-    Clock,
     Display,
     LiveDisplay,
     Pace,
     PlainDisplay,
     SilentDisplay,
+    _Line,
     accuracies,
     clock_time,
     described,
@@ -23,6 +23,7 @@ from clrun.console.display import (
     make_console,
     make_display,
 )
+from clrun.profiling.activity import doing
 
 
 def pace(**changes) -> Pace:
@@ -35,6 +36,8 @@ def pace(**changes) -> Pace:
         "loss": 0.51234,
         "accuracy": 0.9,
         "images": 4000,
+        "images_per_second": 1234.5,
+        "seconds_left": 12.0,
     }
     return Pace(**{**usual, **changes})
 
@@ -129,7 +132,7 @@ def test_a_terminal_shows_where_the_run_is_and_keeps_a_line_for_each_experience(
 
     display.title("replay-digits-s0")
     display.step(pace())
-    display._progress.refresh()
+    display._live.refresh()
     while_running = shown(console)
     display.evaluated(0, 5, [0.5, None])
     display.close()
@@ -140,18 +143,94 @@ def test_a_terminal_shows_where_the_run_is_and_keeps_a_line_for_each_experience(
     assert "after experience 1/5: mean 0.500  [0.500   -  ]" in shown(console)
 
 
-def test_a_narrow_terminal_keeps_the_bar_on_one_line():
-    console = terminal(width=50)
+@pytest.fixture
+def at(monkeypatch):
+    """Sets the clock."""
+
+    def set_clock(seconds: float) -> None:
+        monkeypatch.setattr(time, "monotonic", lambda: seconds)
+
+    set_clock(100.0)
+    return set_clock
+
+
+def line(width: int, *events) -> str:
+    """The moving line of a terminal after these events, without its bar."""
+    console, moving = terminal(width), _Line()
+    for event in events:
+        event(moving)
+    console.print(moving)
+    (text,) = shown(console).splitlines()
+    assert len(text) <= width
+    return " ".join(text.replace("━", "").replace("╸", "").replace("╺", "").split())
+
+
+def stepped(**changes):
+    return lambda moving: moving.step(pace(**changes))
+
+
+def does(what: str | None):
+    return lambda moving: moving.does(what)
+
+
+@pytest.mark.parametrize(
+    ("width", "text"),
+    [
+        (140, "experience 2/5 25% 0:12 left epoch 3/20 loss 0.512 acc 0.900 1,234 img/s"),
+        (80, "experience 2/5 25% 0:12 left epoch 3/20 loss 0.512 acc 0.900"),
+        (60, "experience 2/5 25% 0:12 left epoch 3/20"),
+        (40, "experience 2/5 25% 0:12 left"),
+        (32, "experience 2/5 25%"),
+    ],
+)
+def test_a_narrow_terminal_leaves_out_what_matters_least(width, text, at):
+    assert line(width, stepped()) == text
+
+
+def test_the_time_left_of_a_long_run_fits_80_columns(at):
+    long = {"experience": 390, "experiences": 391, "epochs": 100, "seconds_left": 359_999.0}
+
+    assert "experience 391/391 25% 99:59:59 left" in line(80, stepped(**long))
+
+
+def test_before_anything_was_measured_there_is_no_time_left(at):
+    text = line(140, stepped(seconds_left=None, images_per_second=None))
+
+    assert text == "experience 2/5 25% epoch 3/20 loss 0.512 acc 0.900"
+
+
+def test_the_time_left_goes_down_between_two_updates(at):
+    def later(_: object) -> None:
+        at(105.0)
+
+    assert "0:07 left" in line(80, stepped(), later)
+    assert "0:00 left" in line(80, stepped(seconds_left=2.0), lambda _: at(120.0))
+
+
+def test_a_word_says_what_goes_on_once_it_takes_long_enough_to_read(at):
+    def later(_: object) -> None:
+        at(100.5)
+
+    assert line(80, does("evaluating"), later) == "starting 0% evaluating"
+    assert line(80, stepped(), does("evaluating")).endswith("acc 0.900")
+    at(100.0)
+    assert line(80, stepped(), does("evaluating"), later).endswith("left evaluating")
+    assert line(80, stepped(), does("evaluating"), does(None), later).endswith("acc 0.900")
+
+
+def test_a_live_display_shows_what_the_run_does_until_it_is_closed(at):
+    console = terminal()
     display = LiveDisplay(console)
 
-    display.step(pace())
-    display._progress.refresh()
-    lines = shown(console).splitlines()
-    display.close()
+    with doing("choosing exemplars"):
+        at(101.0)
+        display._live.refresh()
+        assert "choosing exemplars" in shown(console)
+        display.close()
+    with doing("evaluating"):
+        at(102.0)
 
-    assert all(len(line.replace("\r", "")) <= 80 for line in lines)
-    assert sum("experience 2/5" in line for line in lines) == 1
-    assert "…" in shown(console)
+    assert "evaluating" not in shown(console)
 
 
 def test_a_closed_display_gives_the_cursor_back():
@@ -184,20 +263,6 @@ def test_lines_for_a_pipe_are_never_broken(capsys):
     console.print("x" * 500)
 
     assert capsys.readouterr().out == "x" * 500 + "\n"
-
-
-def test_speed_and_time_left_follow_from_what_is_done(monkeypatch):
-    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", lambda: 110.0)
-
-    text = clock.speed(pace(done=0.25, images=12_340))
-
-    assert text == "1,234 img/s, 0:30 left"
-
-
-def test_before_anything_is_done_there_is_no_time_left_to_show():
-    assert Clock().speed(pace(done=0.0, images=0)) == "0 img/s, 0:00 left"
 
 
 def test_a_place_is_counted_from_one():

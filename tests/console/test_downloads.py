@@ -74,7 +74,7 @@ def test_a_terminal_shows_a_bar_for_each_file_and_gives_the_cursor_back():
 
     last_picture = shown(console).rpartition("train.gz")[2]
     assert "100%" in last_picture
-    assert "20.0/20.0 MB" in last_picture
+    assert "20.0 of 20.0 MB" in last_picture
     assert "test.gz" in last_picture
     assert shown(console).count("\x1b[?25l") == shown(console).count("\x1b[?25h") == 1
 
@@ -91,3 +91,16 @@ def test_the_cursor_is_given_back_after_a_failed_download_too():
         fail()
 
     assert shown(console).endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize(("width", "make"), [(80, terminal), (200, piped)])
+def test_a_cache_is_counted_in_images(width, make):
+    console = make()
+    console.width = width
+
+    with Downloads(console) as downloads:
+        downloads("building the image cache", 1200, 60000, unit="images")
+        downloads("building the image cache", 60000, 60000, unit="images")
+
+    assert "60,000 of 60,000 images" in shown(console)
+    assert "MB" not in shown(console)

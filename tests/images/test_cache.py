@@ -218,12 +218,15 @@ def test_what_is_not_whole_is_built_again(files, cache, damage):
     assert torch.equal(rows.read(), expected(files))
 
 
-def test_progress_is_told_in_bytes_up_to_the_end(files):
+def test_progress_is_counted_in_images_up_to_the_end(files):
     reported = []
 
-    cached_images("test", files, SHAPE, read, lambda *seen: reported.append(seen))
+    def note(name, done, total, /, *, unit="bytes"):
+        reported.append((name, done, total, unit))
 
-    assert reported[-1] == ("test images", 600, 600)
+    cached_images("test", files, SHAPE, read, note)
+
+    assert reported[-1] == ("building the image cache", 100, 100, "images")
 
 
 def test_a_failure_to_decode_comes_out_and_leaves_no_file(files, cache):

@@ -30,6 +30,7 @@ from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
 from clrun.config.sweep import points
+from clrun.console.waiting import waiting
 from clrun.errors import ConfigError
 from clrun.fast.garbage import no_search
 from clrun.records.run_folder import fresh_folder
@@ -80,7 +81,7 @@ def _shown(request: Request) -> int:
 
 def _single_run(request: Request, composed: Composed) -> None:
     named_folder(composed.tree, "hydra.run.dir")  # one that cannot be is refused at once
-    with no_search(tricks=composed.config.tricks):
+    with waiting("loading PyTorch"), no_search(tricks=composed.config.tricks):
         from clrun.cli.job import ready_run, run_in_folder  # torch: not before the input is right
 
     prepared = ready_run(composed.config)

@@ -20,6 +20,7 @@ from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
 from clrun.console.screen import print_error
 from clrun.console.tables import print_results
+from clrun.console.waiting import waiting
 from clrun.errors import ClrunError
 from clrun.records.run_folder import fresh_folder
 from clrun.runner.prepare import Prepared, notes, prepare, ready, weights_note
@@ -28,7 +29,7 @@ from clrun.runner.run import run
 
 def ready_run(config: RunConfig) -> Prepared:
     """A run with its data read; downloads are shown."""
-    with Downloads(make_console()) as downloads:
+    with waiting("reading the model and the data"), Downloads(make_console()) as downloads:
         return ready(config, downloads)
 
 

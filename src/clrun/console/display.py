@@ -6,15 +6,24 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from clrun.console.encoding import print_nearest
 from clrun.console.screen import Screen
+from clrun.profiling.activity import watch
 
 PLAIN_SECONDS = 5.0
 """Seconds between two lines about epochs of a piped run, at least."""
+
+NARROW = 100
+"""A terminal of fewer columns has a short bar: numbers need the room."""
+
+SHORT_SECONDS = 0.2
+"""What takes no longer is not shown as what goes on: the line would flicker."""
 
 
 class Pace(NamedTuple):
@@ -30,6 +39,9 @@ class Pace(NamedTuple):
     accuracy: float
     images: int
     """rows trained on since the run began"""
+    images_per_second: float | None = None
+    """those of the last updates; None before there is anything to tell from"""
+    seconds_left: float | None = None
 
 
 class Display(Protocol):
@@ -41,24 +53,11 @@ class Display(Protocol):
     def close(self) -> None: ...
 
 
-class Clock:
-    """Speed and time left, from when training began and how much of it is done."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    def speed(self, pace: Pace) -> str:
-        """The images of a second and the time left, e.g. "1,234 img/s, 0:12 left"."""
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        left = seconds * (1 - pace.done) / pace.done if pace.done > 0 else 0.0
-        return f"{pace.images / seconds:,.0f} img/s, {clock_time(left)} left"
-
-
 class PlainDisplay:
     """Lines for a file or a pipe: one an experience, and now and then one for an epoch."""
 
     def __init__(self, console: Console) -> None:
-        self._console, self._clock = console, Clock()
+        self._console = console
         self._last_line = (time.monotonic(), (0, 0))
         """when an epoch was last shown, and which (experience, epoch)"""
 
@@ -70,7 +69,7 @@ class PlainDisplay:
         here = (pace.experience, pace.epoch)
         if here != place and time.monotonic() - last > PLAIN_SECONDS:
             self._last_line = (time.monotonic(), here)
-            self._line(f"{described(pace)}, {self._clock.speed(pace)}")
+            self._line(", ".join([described(pace), *speed(pace)]))
 
     def evaluated(self, experience: int, experiences: int, row: Sequence[float | None]) -> None:
         self._line(f"after experience {experience + 1}/{experiences}: {accuracies(row)}")
@@ -83,45 +82,76 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A bar that moves, with a line left behind for each evaluated experience."""
+    """A line that moves, with a line left behind for each evaluated experience."""
 
     def __init__(self, console: Console) -> None:
-        self._console, self._clock = console, Clock()
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            _NumbersColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("starting", total=1.0, numbers="")
-        self._progress.start()
+        self._line = _Line()
+        self._live = Live(self._line, console=console, transient=True, refresh_per_second=10)
+        self._live.start()
+        watch(self._line.does)
 
     def title(self, text: str) -> None:
-        self._progress.console.print(text, style="bold", markup=False, highlight=False)
+        self._live.console.print(text, style="bold", markup=False, highlight=False)
 
     def step(self, pace: Pace) -> None:
-        where = f"experience {pace.experience + 1}/{pace.experiences}"
-        numbers = (
-            f"epoch {pace.epoch + 1}/{pace.epochs}  loss {pace.loss:.3f}  acc {pace.accuracy:.3f}"
-        )
-        numbers = f"{numbers}  {self._clock.speed(pace)}"
-        self._progress.update(self._task, description=where, completed=pace.done, numbers=numbers)
+        self._line.step(pace)
 
     def evaluated(self, experience: int, experiences: int, row: Sequence[float | None]) -> None:
         text = f"after experience {experience + 1}/{experiences}: {accuracies(row)}"
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        self._progress.stop()
+        watch(None)
+        self._live.stop()
 
 
-class _NumbersColumn(ProgressColumn):
-    """The numbers of the task, cut where the terminal ends."""
+class _Line:
+    """Where a run is, in one line of any terminal: what matters least goes first."""
 
-    def render(self, task: Task) -> Text:
-        return Text(str(task.fields["numbers"]), no_wrap=True, overflow="ellipsis")
+    def __init__(self) -> None:
+        self._pace: Pace | None = None
+        self._pace_at = 0.0
+        self._activity: str | None = None
+        self._activity_at = 0.0
+
+    def step(self, pace: Pace) -> None:
+        """Show this from now on."""
+        self._pace, self._pace_at = pace, time.monotonic()
+
+    def does(self, activity: str | None) -> None:
+        """Show what goes on instead of updates."""
+        self._activity, self._activity_at = activity, time.monotonic()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        pace, now = self._pace, time.monotonic()
+        where = "starting" if pace is None else _where(pace)
+        done = 0.0 if pace is None else pace.done
+        width = 24 if options.max_width >= NARROW else 8
+        left = options.max_width - len(f"{where} {width * ' '} 100%")
+        shown = ""
+        for item in self._items(now):
+            if len(f"{shown}  {item}") > left:
+                break
+            shown = f"{shown}  {item}"
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        for _ in range(4):
+            grid.add_column(no_wrap=True, overflow="ellipsis")
+        bar = ProgressBar(total=1.0, completed=done, width=width)
+        grid.add_row(Text(where, style="bold"), bar, f"{done:4.0%}", Text(shown[1:]))
+        yield grid
+
+    def _items(self, now: float) -> list[str]:
+        """What is said besides, the most important first."""
+        pace = self._pace
+        left = None if pace is None else pace.seconds_left
+        items = [] if left is None else [time_left(left - (now - self._pace_at))]
+        activity = self._activity
+        if activity is not None and now - self._activity_at >= SHORT_SECONDS:
+            return [*items, activity]
+        if pace is None:
+            return items
+        numbers = [f"loss {pace.loss:.3f}", f"acc {pace.accuracy:.3f}"]
+        return [*items, f"epoch {pace.epoch + 1}/{pace.epochs}", *numbers, *speed(pace)[:1]]
 
 
 class SilentDisplay:
@@ -152,12 +182,28 @@ def make_display(console: Console) -> Display:
     return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
 
 
+def speed(pace: Pace) -> list[str]:
+    """The images of a second and the time left, once they are known."""
+    if pace.images_per_second is None or pace.seconds_left is None:
+        return []
+    return [f"{pace.images_per_second:,.0f} img/s", time_left(pace.seconds_left)]
+
+
+def time_left(seconds: float) -> str:
+    """E.g. "0:12 left"."""
+    return f"{clock_time(max(seconds, 0.0))} left"
+
+
 def described(pace: Pace) -> str:
     """Where the run is and how it is doing, as one phrase."""
     return (
-        f"experience {pace.experience + 1}/{pace.experiences}, epoch {pace.epoch + 1}/{pace.epochs}"
+        f"{_where(pace)}, epoch {pace.epoch + 1}/{pace.epochs}"
         f": loss {pace.loss:.3f}, acc {pace.accuracy:.3f}"
     )
+
+
+def _where(pace: Pace) -> str:
+    return f"experience {pace.experience + 1}/{pace.experiences}"
 
 
 def accuracies(row: Sequence[float | None]) -> str:

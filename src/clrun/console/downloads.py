@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Literal
 
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from clrun.console.waiting import ERASE_LINE
 
 
 class Downloads:
-    """Called with (file name, bytes so far, bytes in all); shows nothing until it is."""
+    """Called with (file name, bytes so far, bytes in all), or with images; shows nothing until it
+    is."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            *Progress.get_default_columns(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            _AmountColumn(),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -34,21 +49,46 @@ class Downloads:
         if self._tasks:  # one that never started would leave an empty line
             self._progress.stop()
 
-    def __call__(self, name: str, done: int, total: int | None) -> None:
+    def __call__(
+        self,
+        name: str,
+        done: int,
+        total: int | None,
+        /,
+        *,
+        unit: Literal["bytes", "images"] = "bytes",
+    ) -> None:
         if self._console.is_terminal:
-            self._bar(name, done, total)
+            self._bar(name, done, total, unit)
         else:
-            self._line(name, done, total)
+            self._line(name, done, total, unit)
 
-    def _bar(self, name: str, done: int, total: int | None) -> None:
+    def _bar(self, name: str, done: int, total: int | None, unit: str) -> None:
         if name not in self._tasks:
+            if not self._tasks:
+                self._console.file.write(ERASE_LINE)  # of what was waited for until now
             self._progress.start()
-            self._tasks[name] = self._progress.add_task(name, total=total)
+            self._tasks[name] = self._progress.add_task(name, total=total, unit=unit)
         self._progress.update(self._tasks[name], completed=done, total=total)
 
-    def _line(self, name: str, done: int, total: int | None) -> None:
+    def _line(self, name: str, done: int, total: int | None, unit: str) -> None:
         tenth = 10 * done // total if total else 0
         if self._tenths.get(name) != tenth:
             self._tenths[name] = tenth
-            size = f" of {total / 1e6:,.1f}" if total else ""
-            self._console.print(f"{name}: {done / 1e6:,.1f}{size} MB", highlight=False)
+            self._console.print(f"{name}: {amount(done, total, unit)}", highlight=False)
+
+
+class _AmountColumn(ProgressColumn):
+    """How much of how much."""
+
+    def render(self, task: Task) -> Text:
+        total = None if task.total is None else int(task.total)
+        return Text(amount(int(task.completed), total, task.fields["unit"]), no_wrap=True)
+
+
+def amount(done: int, total: int | None, unit: str) -> str:
+    """ "1.2 of 20.0 MB", or "1,200 of 5,000 images"."""
+    if unit == "images":
+        return f"{done:,} of {total:,} images" if total else f"{done:,} images"
+    size = f" of {total / 1e6:,.1f}" if total else ""
+    return f"{done / 1e6:,.1f}{size} MB"

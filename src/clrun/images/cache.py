@@ -175,7 +175,8 @@ class _Cache(Generic[Item]):
 
         def show_progress(done: int) -> None:
             if on_progress:
-                on_progress(f"{self.wanted.key} images", done, self.file.nbytes)
+                images, count = done * self.wanted.count // self.file.nbytes, self.wanted.count
+                on_progress("building the image cache", min(images, count), count, unit="images")
 
         with locked(_lock_of(self.folder), lambda: show_progress(_size_of(part))):
             if self.is_there():

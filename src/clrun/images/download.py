@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
@@ -22,8 +22,16 @@ from clrun.disk.locks import locked
 from clrun.disk.space import require_space
 from clrun.errors import ClrunError, StorageError
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes that have arrived, and the bytes in all if known."""
+
+class Progress(Protocol):
+    """Called with a file's name, the bytes that have arrived, and the bytes in all if known; or
+    with what is made, and numbers of another unit."""
+
+    def __call__(
+        self, name: str, done: int, total: int | None, /, *, unit: Literal["bytes", "images"] = ...
+    ) -> None: ...
+
+
 CHUNK_BYTES = 1 << 18
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

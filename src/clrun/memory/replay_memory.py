@@ -14,6 +14,7 @@ from clrun.memory.counts import summary
 from clrun.memory.selection import ClassExemplarsSelectionStrategy, Extract
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.memory.table import Measure, Table, empty, select_from_both, table
+from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 
@@ -74,7 +75,7 @@ class ReplayMemory:
             with span("selection"):
                 return self.selection.make_sorted_indices(pool, extract, k)
 
-        with span("store"):
+        with span("store"), doing("choosing exemplars"):
             held = self.exemplars if len(self) else new.without_rows()
             kept = self.policy.keep(held, new, self.mem_size, order)
             self.exemplars = self._kept(held, new, kept)

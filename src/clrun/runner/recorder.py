@@ -13,6 +13,7 @@ from clrun.profiling.spans import phase, span
 from clrun.records.raw_log import RawLog
 from clrun.runner.cost import Cost
 from clrun.runner.meter import Meter
+from clrun.runner.time_left import TimeLeft
 from clrun.strategies.step import Step
 
 log = logging.getLogger("clrun")
@@ -40,13 +41,15 @@ class Recorder:
         epochs: int,
         log_every: int,
         updates: int | None = None,
+        evaluations: int = 0,
         sinks: Sequence[Sink] = (),
     ) -> None:
-        """`updates`: how many the whole run will make, where that is known."""
+        """`updates` and `evaluations`: how many the whole run will make, where that is known."""
         self.raw_log, self.display, self.cost, self.sinks = raw_log, display, cost, sinks
         self.experiences, self.epochs, self.log_every = experiences, epochs, log_every
         self.updates = updates
         self.meter = Meter()
+        self.time_left = TimeLeft(evaluations)
         self._experience = 0  # of the updates in the meter
 
     def write(
@@ -54,6 +57,8 @@ class Recorder:
     ) -> None:
         """Write one line; `experience` is None before training begins."""
         iteration = self.cost.train_steps
+        if kind == "eval":
+            self.time_left.evaluated()
         line = self.raw_log.write(
             kind, experience=experience, epoch=epoch, iteration=iteration, **values
         )
@@ -103,15 +108,19 @@ class Recorder:
                 raise NonFiniteLoss(update.loss, self._experience, step.epoch, step.iteration)
 
     def _pace(self, experience: int, step: Step, loss: float, accuracy: float) -> Pace:
+        done = self._share_done(experience, step)
+        seconds_left, speed = self.time_left.now(self.cost, done)
         return Pace(
             experience=experience,
             experiences=self.experiences,
             epoch=step.epoch,
             epochs=self.epochs,
-            done=self._share_done(experience, step),
+            done=done,
             loss=loss,
             accuracy=accuracy,
             images=self.cost.patterns_seen,
+            images_per_second=speed,
+            seconds_left=seconds_left,
         )
 
     def _share_done(self, experience: int, step: Step) -> float:

@@ -13,6 +13,7 @@ from clrun.console.display import Display, SilentDisplay
 from clrun.errors import ConfigError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
+from clrun.profiling.activity import doing
 from clrun.profiling.peaks import peak_bytes
 from clrun.profiling.spans import updates
 from clrun.records.raw_log import RawLog
@@ -115,8 +116,17 @@ def _begun(
         epochs=prepared.keys.train_epochs,
         log_every=prepared.config.root.log_every,
         updates=None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream)),
+        evaluations=_evaluations(prepared.keys, len(stream)),
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
+
+
+def _evaluations(keys: RunKeys, experiences: int) -> int:
+    """How many evaluations there will be, the one before training left out."""
+    if keys.eval_every < 0:
+        return 1
+    inside = sum(_is_scored_after(epoch, keys) for epoch in range(keys.train_epochs))
+    return experiences * (inside + 1)
 
 
 def _updates(prepared: Prepared, experiences: int) -> int | None:
@@ -182,7 +192,7 @@ def _evaluated(
     """Score the strategy as it is now, and record it; `experience` None is before training."""
     benchmark, evaluation, strategy = prepared.data, prepared.evaluation, state.strategy
     seen = len(benchmark) if strategy.whole_stream else (experience or 0) + 1
-    with state.cost.phase("eval"):
+    with state.cost.phase("eval"), doing("evaluating"):
         scores = evaluation.scores(
             strategy,
             benchmark,

@@ -27,6 +27,7 @@ from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.memory.table import Table
 from clrun.models.macs import forward_macs, training_macs
+from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
@@ -233,7 +234,7 @@ class AR1(Strategy):
         (x, y), index = experience.train, experience.index
         shape = self.split.cut.latent_shape(x.shape[1:])
         self.learner.seed_draws("store", index)
-        with span("store"):
+        with span("store"), doing("storing latents"):
             self.memory.offer(y, index, partial(self.latents.unaugmented, x), shape)
 
     @torch.no_grad()

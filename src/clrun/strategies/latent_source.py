@@ -11,6 +11,7 @@ from clrun.fast.evaluating_form import evaluating_form
 from clrun.memory.row_order import take_rows
 from clrun.models.cut import evaluation_graph
 from clrun.models.features import evaluating
+from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
 from clrun.strategies.latent_cache import LatentCache
 from clrun.strategies.places import Place
@@ -39,7 +40,7 @@ class LatentSource:
         if not frozen:
             self.cache.clear()
         elif self.cached and self.parts.transform.augment == "none":
-            with span("latents"):
+            with span("latents"), doing("computing latents"):
                 self._current = self.cache.latents(x)
 
     def end(self, x: Rows) -> None:
