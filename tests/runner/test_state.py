@@ -33,6 +33,8 @@ RUNS = {
     "replay-online": ("strategy.memory_update=minibatch", "storage_policy=reservoir"),
     "cumulative": ("strategy=cumulative",),
     "joint": ("strategy=joint",),
+    "der": ("strategy=der", "strategy.mem_size=20", "strategy.memory_mb_size=8"),
+    "lwf": ("strategy=lwf",),
     "ar1": (
         *("strategy=ar1", "model=mlp", "strategy.latent_layer=features.relu0"),
         *("strategy.train_mb_size=24", "strategy.rm_sz=20", "strategy.ewc_lambda=0.5"),

@@ -87,8 +87,8 @@ class RunState:
 
     def load(self, plain: dict[str, Any]) -> None:
         """Go on from what `plain` gave; the raw log is cut where it ended then."""
+        self.strategy.load_state_dict(plain["strategy"])  # first: the log is cut for good
         self.experience, self.start = plain["experience"], Position(*plain["start"])
         self.cost.load_state_dict(plain["cost"])
         self.recorder.load_state_dict(plain["recorder"])
         self.scored.load_state_dict(plain["scored"])
-        self.strategy.load_state_dict(plain["strategy"])
