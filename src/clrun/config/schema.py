@@ -33,7 +33,10 @@ def config_class(target: str) -> type:
     path = source_of(module_name)
     config = _sliced(module_name, class_name, path) if path else _imported(module_name, class_name)
     if config is None:
-        raise ConfigError(f"target={target}: no class {class_name} with a Config in {module_name}.")
+        raise ConfigError(
+            f"target={target}: no class {class_name} with a Config in {module_name}. The fields of "
+            "Config are the option's keys; a class without keys has an empty one."
+        )
     if not is_dataclass(config):
         raise ConfigError(f"target={target}: {class_name}.Config is not a dataclass.")
     return config
