@@ -48,7 +48,11 @@ class NonFiniteLoss(ClrunError):
     exit_code = 6
 
     def __init__(self, loss: float, experience: int, epoch: int, iteration: int) -> None:
-        super().__init__(
+        super().__init__(loss, experience, epoch, iteration)
+
+    def __str__(self) -> str:
+        loss, experience, epoch, iteration = self.args
+        return (
             f"the loss is {loss} in experience {experience}, epoch {epoch}, "
             f"iteration {iteration}. A smaller strategy.lr may help."
         )

@@ -56,7 +56,6 @@ def test_a_package_is_shown(package: str, text: str, capsys: pytest.CaptureFixtu
         ("--cfg job -p strategi", "Did you mean 'strategy'?"),
         ("--cfg job -p strategy.lrr", "Did you mean 'lr'? Packages of strategy: "),
         ("--cfg job -p hydra.run", "--package=hydra.run: there is no such package."),
-        ("-m --cfg job seed=1,2", "Leave out -m."),
         ("--cfg job model=null", "takes one option."),
     ],
 )

@@ -125,32 +125,6 @@ def test_a_recipe_of_ones_own_is_found_through_config_dir(word: str, workplace: 
     assert saved["strategy"]["target"] == "clrun.strategies.naive:Naive"
 
 
-def test_a_sweep_runs_every_point_in_a_folder_that_names_it(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["-m", "strategy=naive,replay", "strategy.train_epochs=1", "seed=range(2)"]) == 0
-
-    [sweep] = (workplace / "outputs" / "multirun").glob("*/*")
-    jobs = sorted(path.parent.name.rpartition("-")[0] for path in sweep.glob("*/results.json"))
-    assert jobs == [f"{name}-digits-s{seed}" for name in ("naive", "replay") for seed in (0, 1)]
-    assert f"4 jobs. Results: {sweep}" in capsys.readouterr().out
-
-
-def test_a_bad_point_stops_a_sweep_before_the_first_job(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = main(["-m", "strategy.mem_size=100,0"])
-
-    assert code == 2
-    assert "strategy.mem_size=0: must be at least 1." in capsys.readouterr().err
-    assert not list(workplace.iterdir())
-
-
-def test_options_may_stand_between_overrides(workplace: Path) -> None:
-    assert main(["seed=1,2", "-m", *QUICK]) == 0
-    assert len(list((workplace / "outputs" / "multirun").glob("*/*/*/results.json"))) == 2
-
-
 def test_a_diverging_run_exits_with_6_and_says_so_in_run_json(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 import clrun
 from clrun.errors import FolderError, StorageError
-from clrun.records.run_folder import RunFolder, fresh_folder
+from clrun.records.run_folder import RunFolder, fresh_folder, point_latest
 
 HOLDER = """
 import sys
@@ -175,7 +175,7 @@ def test_a_disk_without_locks_is_reported(tmp_path, monkeypatch):
 def test_latest_leads_to_the_newest_run(tmp_path):
     for name in ("first", "second"):
         folder = RunFolder(tmp_path / "2030-01-01" / name)
-        folder.point_latest(tmp_path)
+        point_latest(folder.path, tmp_path)
         folder.close()
 
     link = tmp_path / "latest"
@@ -188,7 +188,7 @@ def test_latest_replaces_a_link_that_leads_nowhere(tmp_path):
     (tmp_path / "latest").symlink_to("gone")
     folder = RunFolder(tmp_path / "run")
 
-    folder.point_latest(tmp_path)
+    point_latest(folder.path, tmp_path)
 
     folder.close()
     assert (tmp_path / "latest").resolve() == tmp_path / "run"
@@ -198,7 +198,7 @@ def test_latest_never_replaces_a_folder_of_that_name(tmp_path):
     (tmp_path / "latest").mkdir()
     folder = RunFolder(tmp_path / "run")
 
-    folder.point_latest(tmp_path)
+    point_latest(folder.path, tmp_path)
 
     folder.close()
     assert not (tmp_path / "latest").is_symlink()
@@ -210,7 +210,7 @@ def test_latest_is_left_alone_by_a_run_that_is_not_inside_the_root(root, tmp_pat
     (tmp_path / "outputs").mkdir()
     folder = RunFolder(tmp_path / "run")
 
-    folder.point_latest(tmp_path / root)
+    point_latest(folder.path, tmp_path / root)
 
     folder.close()
     assert os.listdir(tmp_path / "outputs") == []

@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from clrun.errors import ClrunError
 from clrun.records.raw_log import read_raw_log
 from clrun.records.run_folder import RunFolder
-from clrun.runner.interrupt import SIGNALS, Interrupted, noted_signals
+from clrun.runner.interrupt import SIGNALS, Interrupted, noted_signals, stopped_by_signals
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run
 from clrun.runner.state import RunState
@@ -42,6 +43,45 @@ def test_a_second_signal_stops_at_once():
         twice()
 
     assert stopped.value.exit_code == 143
+
+
+def test_what_takes_longer_than_the_grace_is_stopped_too(monkeypatch):
+    monkeypatch.setattr("clrun.runner.interrupt.GRACE_SECONDS", 0.05)
+
+    def slow() -> None:
+        with noted_signals():
+            send(signal.SIGTERM)
+            time.sleep(10)
+
+    with pytest.raises(Interrupted, match=r"interrupted by SIGTERM\."):
+        slow()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_outside_of_a_run_a_signal_stops_at_once(number):
+    before = handlers()
+
+    def around() -> None:
+        with stopped_by_signals():
+            send(number)
+            time.sleep(10)
+
+    with pytest.raises(Interrupted) as stopped:
+        around()
+
+    assert stopped.value.number == number
+    assert handlers() == before
+
+
+def test_a_signal_that_came_too_late_for_a_run_stops_what_is_around_it():
+    def around_a_run() -> None:
+        with stopped_by_signals() as signals:
+            with noted_signals():
+                send(signal.SIGINT)
+            signals.raise_late()
+
+    with pytest.raises(Interrupted, match="SIGINT"):
+        around_a_run()
 
 
 def test_handlers_are_put_back():

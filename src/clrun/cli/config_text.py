@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,22 +11,37 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import Container, DictConfig, OmegaConf, open_dict, read_write
 
 from clrun.cli.request import Request
-from clrun.config.compose import compose_tree
+from clrun.config.compose import compose_tree, initialized
+from clrun.config.sweep import read_sweep
 from clrun.errors import ConfigError, did_you_mean
 
 WHOLE = (None, "_global_")
 """The packages that mean everything."""
 
 
-def config_text(request: Request) -> str:
-    """What Hydra would print; interpolations are resolved in the whole tree, or not at all.
+def config_texts(request: Request) -> Iterator[str]:
+    """What Hydra would print; with -m a YAML document for each job, one alone where a sweeper is to
+    propose them.
 
     Raises:
         ConfigError: there is no such package.
         HydraException, OmegaConfBaseException: it cannot be composed or resolved.
     """
-    asked = request.arguments
-    tree = compose_tree(request.overrides, **request.where())
+    if not request.arguments.multirun:
+        yield _text(compose_tree(request.overrides, **request.where()), request.arguments)
+        return
+    where = request.where()
+    name = where.pop("config_name")
+    with initialized(**where) as app:
+        sweep = read_sweep(app, name, request.overrides)
+        jobs = list(sweep.checked())[: None if sweep.is_listed else 1]
+        for number, job in enumerate(jobs, 1):
+            text = _text(sweep.composed(job).tree, request.arguments)
+            yield f"---\n# job {number} of {len(jobs)}: {' '.join(job)}\n{text}"
+
+
+def _text(tree: DictConfig, asked: Namespace) -> str:
+    """One tree; interpolations are resolved in the whole of it, or not at all."""
     with _as_hydras_own(tree), read_write(tree), open_dict(tree):
         if asked.resolve:
             OmegaConf.resolve(tree)

@@ -10,33 +10,34 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from clrun.cli.completion import candidates
-from clrun.cli.config_text import config_text
+from clrun.cli.config_text import config_texts
 from clrun.cli.help import help_text
 from clrun.cli.hydra_errors import explained_errors
 from clrun.cli.named_folder import named_folder
 from clrun.cli.request import Request, names, parse, parsed
 from clrun.config.choices import require_choices
-from clrun.config.compose import Composed, compose_checked, compose_tree, version_base
+from clrun.config.compose import (
+    Composed,
+    compose_checked,
+    compose_tree,
+    initialized,
+    version_base,
+)
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
-from clrun.config.sweep import points
+from clrun.config.sweep import PARAMS, as_parameters, is_a_sweep, read_sweep
 from clrun.console.waiting import waiting
 from clrun.errors import ConfigError
 from clrun.fast.garbage import no_search
-from clrun.records.run_folder import fresh_folder
-
-if TYPE_CHECKING:
-    from clrun.config.run_config import RunConfig
+from clrun.runner.interrupt import stopped_by_signals
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,6 +60,8 @@ def main(argv: Sequence[str]) -> int:
             return _shown(request)
         if request.arguments.multirun:
             return _sweep(request)
+        if _is_a_sweep(request):
+            return _sweep(request)
         composed = compose_checked(request.overrides, **request.where())
         if composed.tree.hydra.mode == RunMode.MULTIRUN:
             return _sweep(request)
@@ -74,9 +77,25 @@ def _shown(request: Request) -> int:
         print(("\n" if shell == "fish" else " ").join(words))
         return 0
     if request.arguments.cfg:
-        print(config_text(request), end="")
+        print("".join(config_texts(request)), end="")
         return 0
     return _hydra(request, _nothing_to_run)
+
+
+def _is_a_sweep(request: Request) -> bool:
+    """Whether words that only a sweep can have come with a configuration that says it is one."""
+    words = parsed(request.overrides)
+    params = [word for word in words if word.key_or_group.startswith(PARAMS)]
+    if not params and not any(word.is_sweep_override() for word in words):
+        return False
+    where = request.where()
+    name = where.pop("config_name")
+    with initialized(**where) as app:
+        if is_a_sweep(app, name, as_parameters(request.overrides)):
+            return True
+    if params:
+        raise ConfigError(f"{params[0].input_line}: only a sweep reads this. Add -m.")
+    return False
 
 
 def _single_run(request: Request, composed: Composed) -> None:
@@ -91,48 +110,21 @@ def _single_run(request: Request, composed: Composed) -> None:
 
 
 def _sweep(request: Request) -> int:
-    """A sweep through Hydra's launcher; every job is checked before the first one starts."""
-    jobs = [
-        compose_checked(overrides, **request.where()) for overrides in points(request.overrides)
-    ]
-    _refuse_twins([job.config for job in jobs])
-    with no_search(tricks=all(job.config.tricks for job in jobs)):
-        from clrun.cli.job import job_of_a_sweep
-        from clrun.runner.prepare import prepare
+    """A sweep; every job is checked before the first one starts."""
+    where = request.where()
+    name = where.pop("config_name")
+    with initialized(**where) as app, stopped_by_signals() as signals:
+        sweep = read_sweep(app, name, request.overrides)
+        if sweep.is_listed:
+            print(f"{len(sweep.jobs())} jobs, each checked before the first starts", flush=True)
+        checked = sweep.checked()
+        with (
+            waiting("loading PyTorch"),
+            no_search(tricks=all(config.tricks for config in checked.values())),
+        ):
+            from clrun.cli.sweep import RunningSweep  # torch: not before the input is right
 
-    for job in jobs:
-        prepare(job.config)
-    if names(request.overrides, "hydra.sweep.dir"):
-        folder = _sweep_folder(jobs[0].tree)
-    else:
-        folder = fresh_folder(Path(jobs[0].config.root.output_root), "multirun")
-    code = _hydra(request, job_of_a_sweep, f"hydra.sweep.dir={_quoted(folder)}")
-    print(f"{len(jobs)} jobs. Results: {folder.absolute()}")
-    return code
-
-
-def _refuse_twins(jobs: Sequence[RunConfig]) -> None:
-    seen: set[str] = set()
-    for config in jobs:
-        if config.hash() in seen:
-            raise ConfigError(f"{' '.join(config.overrides)}: the same job twice in one sweep.")
-        seen.add(config.hash())
-
-
-def _sweep_folder(tree: DictConfig) -> Path:
-    """The folder that the command line names, used exactly as given."""
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(tree)  # its value may contain ${hydra:...}
-    try:
-        return Path(str(OmegaConf.select(tree, "hydra.sweep.dir")))
-    finally:
-        HydraConfig.instance().cfg = before
-
-
-def _quoted(path: Path) -> str:
-    """A path as one value of Hydra's override grammar."""
-    escaped = str(path.absolute()).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+        return RunningSweep(sweep, checked).run(signals)
 
 
 def _hydra(request: Request, job: Callable[[DictConfig], Any], *extra: str) -> int:

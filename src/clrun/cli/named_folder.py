@@ -23,7 +23,7 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
     assert isinstance(given, dict)
     if given[name] in UNNAMED:
         return None
-    text = _resolved(tree, key)
+    text = resolved(tree, key)
     if not text or not text.strip():
         raise ConfigError(f"{key}={text or ''}: names no folder. Leave it out for a fresh one.")
     folder = os.path.expanduser(text)
@@ -31,7 +31,8 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
     return Path(folder)
 
 
-def _resolved(tree: DictConfig, key: str) -> str | None:
+def resolved(tree: DictConfig, key: str) -> str | None:
+    """The text of a key of Hydra's node, with what its interpolations mean there."""
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(tree)  # its value may contain ${hydra:...}
     try:

@@ -84,8 +84,6 @@ def _require_companions(arguments: argparse.Namespace) -> None:
     shows = arguments.cfg or arguments.help
     if arguments.resolve and not shows:
         raise ConfigError("--resolve: only --cfg and --help show anything to resolve.")
-    if arguments.cfg and arguments.multirun:
-        raise ConfigError("--cfg with -m: shows the configuration of one job. Leave out -m.")
     if arguments.package is not None and not arguments.cfg:
         raise ConfigError(f"--package={arguments.package}: only --cfg shows a package of keys.")
 

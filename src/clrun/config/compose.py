@@ -76,7 +76,7 @@ def compose_tree(
     """
     require_choices(OverridesParser.create().parse_overrides(list(overrides)))
     with initialized(config_dirs, config_path) as app:
-        words = _forced(overrides) if force else list(overrides)
+        words = forced(overrides) if force else list(overrides)
         # as hydra.compose calls it, which cannot announce
         return app.compose_config(
             config_name, words, RunMode.RUN, with_log_configuration=announce, from_shell=False
@@ -123,7 +123,7 @@ def _require_words(overrides: Sequence[str]) -> None:
             raise ConfigError(f'compose: {word!r} is no text. Write e.g. "strategy=naive".')
 
 
-def _forced(overrides: Sequence[str]) -> list[str]:
+def forced(overrides: Sequence[str]) -> list[str]:
     """Keys set even where there are none, so that `check` can name all unknown ones at once."""
     words = []
     for override in OverridesParser.create().parse_overrides(list(overrides)):

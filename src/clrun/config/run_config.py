@@ -82,7 +82,7 @@ class RunConfig:
         group, _, name = key.lstrip("+").rpartition(".")
         value = self._values_of(group).get(name)
         if isinstance(value, str) and (os.path.isabs(value) or "${" in typed):
-            return f"{key}={_quoted(value)}"
+            return f"{key}={quoted(value)}"
         if isinstance(value, int | float) and "${" in typed:
             return f"{key}={json.dumps(value)}"
         return override
@@ -98,7 +98,7 @@ class RunConfig:
         return f"{self.nodes['strategy'].option}-{self.nodes['benchmark'].option}-s{self.seed}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A text as one value of Hydra's override grammar."""
     if re.fullmatch(r"[A-Za-z_/][\w/.-]*", text) and text.lower() not in ("true", "false", "null"):
         return text

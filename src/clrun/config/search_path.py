@@ -39,6 +39,11 @@ class OptionFiles(FileConfigSource):
         return [name for name in names if not name.startswith("_")]
 
 
+# Hydra registers its own sources again in each process that a launcher starts, which finds this one
+# there, and takes what has the same name for the same class
+OptionFiles.__name__ = FileConfigSource.__name__
+
+
 def register() -> None:
     """Make Hydra use the search path and `OptionFiles`; doing it again changes nothing."""
     plugins = Plugins.instance()  # before the sources, which it registers

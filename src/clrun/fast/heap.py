@@ -11,6 +11,7 @@ it was but for fragmentation, and the end of the run gives all back.
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,13 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """The names of glibc's options, from its malloc.h."""
 USUAL = {TRIM_THRESHOLD: 128 * 1024, TOP_PAD: 128 * 1024, MMAP_MAX: 65536}
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * 2**20, MMAP_MAX: 0}
+
+
+def give_back() -> None:
+    """Return to the system what nothing uses any more, garbage in cycles too."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import resource
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clrun.profiling.clocks import Clocks
@@ -60,9 +60,15 @@ def sampled_memory(clocks: Clocks) -> Iterator[Sampler]:
 
 
 def peak_bytes() -> int:
-    """Most resident memory of the process so far."""
+    """Most resident memory of the process so far, or since `forget_peak`."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forget_peak() -> None:
+    """Count the most resident memory from here on, where the system can; else do nothing."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux
 
 
 def rss_bytes() -> int | None:

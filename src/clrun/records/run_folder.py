@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 NOW = "${now:%Y-%m-%d}/${now:%H-%M-%S}"
-UNNAMED = (f"outputs/{NOW}", f"${{output_root}}/{NOW}-${{clrun.id:}}")
-"""What `hydra.run.dir` is where nobody names a folder: Hydra's own where a saved run is the whole
-configuration, else that of conf/config.yaml, which shows what `fresh_folder` makes."""
+UNNAMED = (f"multirun/{NOW}", f"outputs/{NOW}", f"${{output_root}}/{NOW}-${{clrun.id:}}")
+"""What `hydra.run.dir` and `hydra.sweep.dir` are where nobody names a folder: Hydra's own where a
+saved run is the whole configuration, else that of conf/config.yaml, which shows what `fresh_folder`
+makes."""
 
 
 NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -78,19 +79,16 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record: dict[str, Any] = {}
+        if run_status(path) != "running":  # locking would change the lock file of a finished run
+            require_unused(path)
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
-        self._refuse_used()
-
-    def _refuse_used(self) -> None:
-        record = self.path / "run.json"
-        if record.exists():
+        try:
+            require_unused(path)
+        except FolderError:
             self.close()
-            raise FolderError(
-                f"{self.path}: holds a run already (status {_status(record)}). "
-                "Choose another hydra.run.dir, or leave it out for a fresh folder."
-            )
+            raise
 
     def update(self, **values: Any) -> None:
         """Set keys of run.json."""
@@ -111,24 +109,55 @@ class RunFolder:
         if not (folder / "overrides.yaml").exists():  # from Python
             write_text(folder / "overrides.yaml", OmegaConf.to_yaml(list(config.overrides)))
 
-    def point_latest(self, output_root: Path) -> None:
-        """Let `<output_root>/latest` lead here, if this folder is inside it."""
-        try:
-            target = self.path.resolve().relative_to(output_root.resolve())
-        except ValueError:
-            return
-        if not target.parts:  # the root itself
-            return
-        link = output_root / "latest"
-        temporary = output_root / f".latest-{secrets.token_hex(4)}"
-        with storage_errors(link):
-            if link.is_symlink() or not link.exists():  # never replace somebody's real folder
-                temporary.symlink_to(target, target_is_directory=True)
-                os.replace(temporary, link)
-
     def close(self) -> None:
         """Give the lock back."""
         self._lock.release()
+
+
+def point_latest(folder: Path, output_root: Path) -> None:
+    """Let `<output_root>/latest` lead to this folder, if it is inside."""
+    try:
+        target = folder.resolve().relative_to(output_root.resolve())
+    except ValueError:
+        return
+    if not target.parts:  # the root itself
+        return
+    link = output_root / "latest"
+    temporary = output_root / f".latest-{secrets.token_hex(4)}"
+    with storage_errors(link):
+        if link.is_symlink() or not link.exists():  # never replace somebody's real folder
+            temporary.symlink_to(target, target_is_directory=True)
+            os.replace(temporary, link)
+
+
+def require_unused(path: Path) -> None:
+    """Refuse a folder that holds a run.
+
+    Raises:
+        FolderError: it does.
+    """
+    status = run_status(path)
+    if status is not None:
+        raise FolderError(
+            f"{path}: holds a run already (status {status}). "
+            "Name another folder, or none for a fresh one."
+        )
+
+
+def run_status(path: Path) -> str | None:
+    """What became of the run in this folder; "unknown" where its record is damaged, None where
+    there is none."""
+    record = path / "run.json"
+    return str(read_record(path).get("status", "unknown")) if record.exists() else None
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The run.json of a folder; empty where it is damaged or not there."""
+    try:
+        content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _locked(path: Path) -> BaseFileLock:
@@ -139,12 +168,3 @@ def _locked(path: Path) -> BaseFileLock:
         raise FolderError(f"{path}: another run is writing here{holder}.") from None
     except OSError as error:
         raise StorageError(f"{path}: cannot be locked: {error.strerror or error}.") from error
-
-
-def _status(record: Path) -> str:
-    """What a run.json says of its run; "unknown" where it is damaged."""
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "unknown"
-    return str(content.get("status", "unknown")) if isinstance(content, dict) else "unknown"

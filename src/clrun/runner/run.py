@@ -18,13 +18,13 @@ from clrun.profiling.peaks import peak_bytes
 from clrun.profiling.spans import updates
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
-from clrun.records.run_folder import RunFolder
+from clrun.records.run_folder import RunFolder, point_latest
 from clrun.records.run_record import ended, started
 from clrun.runner.ahead import updates_ahead
 from clrun.runner.building import build
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
-from clrun.runner.interrupt import Interrupted, noted_signals
+from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.state import RunState
@@ -47,14 +47,16 @@ Pause = Callable[[RunState], None]
 
 def run(
     prepared: Prepared,
-    folder: Path,
+    folder: Path | RunFolder,
     display: Display | None = None,
     *,
     resumed: dict[str, Any] | None = None,
+    is_latest: bool = True,
     at_pause: Pause | None = None,
 ) -> Results:
-    """Train one strategy over one stream and write everything to `folder`.
+    """Train one strategy over one stream and write everything to `folder`, opened or not.
 
+    `<output_root>/latest` leads there if `is_latest`.
     `resumed` is what `RunState.plain` gave earlier in the run; metrics.jsonl is cut back to there.
 
     Raises:
@@ -63,7 +65,9 @@ def run(
         Interrupted: SIGINT or SIGTERM arrived.
     """
     with (
-        _recorded_outcome(RunFolder(folder), prepared) as run_folder,
+        _recorded_outcome(
+            folder if isinstance(folder, RunFolder) else RunFolder(folder), prepared
+        ) as run_folder,
         closing(RawLog(run_folder.path / "metrics.jsonl")) as raw_log,
         prepared.device.applied(prepared.update_macs),
         quick_process(prepared.device),
@@ -74,9 +78,10 @@ def run(
         def pause(state: RunState) -> None:
             if at_pause is not None:
                 at_pause(state)
-            if signals:
-                raise Interrupted(signals[0])
+            raise_noted(signals)
 
+        if is_latest:
+            point_latest(run_folder.path, Path(prepared.config.root.output_root))
         stream, state = _begun(prepared, raw_log, display or SilentDisplay())
         run_folder.update(data=_data(prepared))
         if resumed is not None:
@@ -254,7 +259,6 @@ def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[Run
     try:
         run_folder.update(**started(config, run_folder.path, *prepared.hardware))
         run_folder.keep_config(config)
-        run_folder.point_latest(Path(config.root.output_root))
         yield run_folder
     except (Interrupted, KeyboardInterrupt) as error:
         reason = str(error) or "interrupted."

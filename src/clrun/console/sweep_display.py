@@ -1,0 +1,115 @@
+"""What a person sees while a sweep goes on: one line that moves, and a line for each job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+from clrun.console.display import Pace, SilentDisplay, clock_time
+from clrun.console.time_left import TimeLeft
+from clrun.records.outcome import COMPLETED, Outcome, job_name
+
+SEED = "seed"
+
+
+class SweepDisplay:
+    """Counts the jobs of a sweep, and shows each as it runs and when it ended."""
+
+    def __init__(self, console: Console, jobs: Sequence[Mapping[str, str]] | None) -> None:
+        """`jobs` are the swept values of each job, None where a sweeper proposes them."""
+        self.console = console
+        self._total = None if jobs is None else len(jobs)
+        self._time_left = TimeLeft([kind(job) for job in jobs or []])
+        self._ended = 0
+
+    def job(self, values: Mapping[str, str]) -> JobDisplay:
+        """What shows the run of the next job."""
+        return JobDisplay(self, values)
+
+    def ended(self, outcome: Outcome, seconds: float) -> None:
+        """Count a job that took so long."""
+        self._ended += 1
+        ran = outcome.status == COMPLETED and not outcome.is_kept
+        self._time_left.ended(kind(outcome.values), seconds if ran else None)
+
+    def line(self, outcome: Outcome, seconds: float) -> None:
+        """Leave a line about the job that was counted last."""
+        left = self._time_left.now()
+        is_last = self._ended == self._total
+        time_left = (
+            "" if left is None or is_last or not self._total else f", {clock_time(left)} left"
+        )
+        line = f"{self.count(self._ended)}{time_left}  {outcome_line(outcome, seconds)}"
+        style = "" if outcome.status == COMPLETED else "bold red"
+        if self.console.is_terminal:
+            self.console.print(Text(line, style=style), no_wrap=True, overflow="ellipsis")
+        else:
+            self.console.print(Text(line), soft_wrap=True)
+
+    def count(self, number: int) -> str:
+        """ "7 of 12", or "job 7" where nobody knows of how many."""
+        return f"job {number}" if self._total is None else f"{number} of {self._total}"
+
+    def described(self, values: Mapping[str, str], seconds: float, done: float) -> tuple[str, str]:
+        """Which job runs, and the time that is left for all."""
+        left = self._time_left.now(kind(values), seconds, done) if self._total else None
+        where = f"{self.count(self._ended + 1)}  {job_name(values)}"
+        return where, "" if left is None else f"{clock_time(left)} left"
+
+
+class JobDisplay(SilentDisplay):
+    """A bar for one job of a sweep; nothing when piped."""
+
+    def __init__(self, sweep: SweepDisplay, values: Mapping[str, str]) -> None:
+        self._sweep, self._values, self._start = sweep, values, time.monotonic()
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    def title(self, text: str) -> None:
+        if self._sweep.console.is_terminal:
+            name = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            self._progress = Progress(
+                TextColumn("[bold]{task.description}", table_column=name),
+                BarColumn(bar_width=16),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+                console=self._sweep.console,
+                transient=True,
+                expand=True,
+            )
+            where, left = self._sweep.described(self._values, 0.0, 0.0)
+            self._task = self._progress.add_task(escape(where), total=1.0, left=left)
+            self._progress.start()
+
+    def step(self, pace: Pace) -> None:
+        if self._progress is not None:
+            seconds = time.monotonic() - self._start
+            where, left = self._sweep.described(self._values, seconds, pace.done)
+            self._progress.update(
+                self._task, description=escape(where), completed=pace.done, left=left
+            )
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def kind(values: Mapping[str, str]) -> str:
+    """What jobs have in common that differ in their seed alone."""
+    return job_name({key: value for key, value in values.items() if key != SEED})
+
+
+def outcome_line(outcome: Outcome, seconds: float) -> str:
+    """How a job ended, in one line whose end may be cut."""
+    if outcome.status != COMPLETED:
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        return f"{outcome.status}  {outcome.name}{reason}"
+    accuracy = "-" if outcome.value is None else f"{outcome.value:.4f}"
+    how_long = "was there already" if outcome.is_kept else f"{seconds:.1f} s"
+    return f"accuracy {accuracy}, {how_long}  {outcome.name}"

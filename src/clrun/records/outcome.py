@@ -1,0 +1,74 @@
+"""What became of one job of a sweep, as its folder says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clrun.records.run_folder import read_record, run_status
+
+COMPLETED, FAILED, INTERRUPTED, NOT_STARTED = "completed", "failed", "interrupted", "not started"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended, or that it did not."""
+
+    values: Mapping[str, str]
+    """swept key -> the job's value of it"""
+    status: str
+    reason: str | None = None
+    """why it failed, in one line"""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+    is_kept: bool = False
+    """the run was there before, so that nothing was done"""
+
+    @property
+    def name(self) -> str:
+        """The swept keys and their values, as they would be typed."""
+        return job_name(self.values)
+
+    @property
+    def value(self) -> float | None:
+        """What a sweeper optimises: the final accuracy, over all test images where some experience
+        has none."""
+        final = self.metrics.get("acc_final")
+        return self.metrics.get("acc_pooled") if final is None else final
+
+
+def job_name(values: Mapping[str, str]) -> str:
+    """Keys and values, as they would be typed."""
+    return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+def outcome_in(folder: Path, values: Mapping[str, str]) -> Outcome:
+    """The outcome of the run in a folder."""
+    status, record = run_status(folder), read_record(folder)
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        results = {}
+    if status == COMPLETED and results:
+        return Outcome(
+            values=values,
+            status=COMPLETED,
+            metrics=results["metrics"],
+            seconds=sum(results["cost"]["wall_seconds"].values()),
+        )
+    if status is None:
+        return Outcome(values=values, status=NOT_STARTED)
+    if status in ("running", INTERRUPTED):
+        return Outcome(values=values, status=INTERRUPTED)
+    return Outcome(values=values, status=FAILED, reason=_one_line(record.get("error")))
+
+
+def holds_completed(folder: Path, config_hash: str) -> bool:
+    """Whether the folder holds the completed run of this configuration."""
+    return run_status(folder) == COMPLETED and read_record(folder).get("config_hash") == config_hash
+
+
+def _one_line(error: object) -> str:
+    return str(error or "unknown").splitlines()[0]
