@@ -25,17 +25,19 @@ make_environment() {
     local name=$1 python
     [ "$(cat "$venv/.$name" 2>/dev/null)" = "$(fingerprint "$name")" ] && return
     python=$(find_python) || return
-    echo "Making the environment in $venv (once; PyTorch is large) ..." >&2
+    echo "Making the environment in $venv, once." >&2
     if command -v uv >/dev/null; then
         [ -x "$venv/bin/python" ] || uv venv --quiet --python "$python" "$venv"
-        local install=(env "VIRTUAL_ENV=$venv" uv pip install --quiet --compile-bytecode)
+        local install=(env "VIRTUAL_ENV=$venv" uv pip install --compile-bytecode)
     else
         [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
         "$venv/bin/python" -c 'import pip' 2>/dev/null || "$venv/bin/python" -m ensurepip >/dev/null
-        local install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+        local install=("$venv/bin/python" -m pip install --disable-pip-version-check)
     fi
-    "${install[@]}" --require-hashes -r "$root/$name.txt"
-    "${install[@]}" --no-deps --no-build-isolation -e "$root"
+    echo "1 of 2: PyTorch and all else that clrun stands on, about 6 GB; this takes minutes ..." >&2
+    "${install[@]}" --require-hashes -r "$root/$name.txt" >&2
+    echo "2 of 2: clrun itself ..." >&2
+    "${install[@]}" --quiet --no-deps --no-build-isolation -e "$root" >&2
     fingerprint "$name" >"$venv/.$name"
     [ "$name" = requirements ] || fingerprint requirements >"$venv/.requirements"
 }

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from clrun.records.results import Results
     from clrun.streams.experience import Benchmark
 
-__all__ = ["RunConfig", "compose", "run"]
+__version__ = "0.1.0"
+__all__ = ["RunConfig", "__version__", "compose", "run"]
 
 
 def __getattr__(name: str) -> Any:

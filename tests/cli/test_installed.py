@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from email import message_from_string
 from pathlib import Path
 
 import pytest
 from installing import PACKAGES, ROOT, clrun_in, install
+
+import clrun
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +26,23 @@ def test_the_wheel_has_its_configs_inside(site: Path) -> None:
 
     assert shown.returncode == 0
     assert str(site / "clrun" / "conf") in shown.stdout
+
+
+def test_the_wheel_says_its_version_and_which_pythons_it_is_for(site: Path) -> None:
+    (about,) = site.glob("clrun-*.dist-info/METADATA")
+    metadata = message_from_string(about.read_text())
+    readme = (ROOT / "README.md").read_text()
+
+    assert metadata["Version"] == clrun.__version__
+    assert f"clrun {clrun.__version__}" in clrun_in(site, "version").stdout.splitlines()
+    bounds = re.fullmatch(r"<3\.([0-9]+),>=3\.([0-9]+)", metadata["Requires-Python"])
+    assert bounds is not None
+    spans = set(re.findall(r"Python (3\.[0-9]+ to 3\.[0-9]+)", readme))
+    assert spans == {f"3.{bounds[2]} to 3.{int(bounds[1]) - 1}"}
+    assert (
+        f"(3, {bounds[2]}) <= sys.version_info < (3, {bounds[1]})"
+        in (ROOT / "scripts" / "environment.sh").read_text()
+    )
 
 
 def test_the_wheel_runs_from_anywhere(site: Path, tmp_path: Path) -> None:
