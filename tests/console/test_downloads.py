@@ -104,3 +104,19 @@ def test_a_cache_is_counted_in_images(width, make):
 
     assert "60,000 of 60,000 images" in shown(console)
     assert "MB" not in shown(console)
+
+
+def test_the_time_left_is_shown_once_some_seconds_were_measured():
+    now, console = [0.0], terminal()
+    downloads = Downloads(console)
+    downloads._progress.get_time = lambda: now[0]
+
+    with downloads:
+        for second in range(11):
+            now[0] = float(second)
+            downloads("train.gz", 5 * MB * second, 100 * MB)
+            downloads._progress.refresh()
+            if second == 2:
+                assert "left" not in shown(console)
+
+    assert "0:10 left" in shown(console)

@@ -13,11 +13,14 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
+from clrun.console.display import clock_time
 from clrun.console.waiting import ERASE_LINE
+
+MEASURED_SECONDS = 3.0
+"""What took less tells nothing of the time left."""
 
 
 class Downloads:
@@ -30,7 +33,7 @@ class Downloads:
             TextColumn("{task.description}"),
             BarColumn(bar_width=16),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(),
+            _LeftColumn(),
             _AmountColumn(),
             console=console,
         )
@@ -76,6 +79,16 @@ class Downloads:
         if self._tenths.get(name) != tenth:
             self._tenths[name] = tenth
             self._console.print(f"{name}: {amount(done, total, unit)}", highlight=False)
+
+
+class _LeftColumn(ProgressColumn):
+    """The time left, once there is a speed to tell it from: what comes first is often quick."""
+
+    def render(self, task: Task) -> Text:
+        seconds, passed = task.time_remaining, task.elapsed or 0.0
+        if seconds is None or passed < MEASURED_SECONDS:
+            return Text()
+        return Text(f"{clock_time(seconds)} left", no_wrap=True)
 
 
 class _AmountColumn(ProgressColumn):
