@@ -338,6 +338,28 @@ def test_a_mistake_is_one_line_that_names_what_must_be(words: str, line: str, re
 
 
 @pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("class Mine(\n", "model.target={name}:Mine: SyntaxError: '(' was never closed ({name}.py"),
+        ("class Mine:\n    class Config:\n      x = y\n", "model.target={name}:Mine: NameError: "),
+    ],
+)
+def test_a_module_that_cannot_be_read_is_one_line(
+    source: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"unreadable{len(source)}"
+    (tmp_path / f"{name}.py").write_text(source)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text(f"# Mine.\ntarget: {name}:Mine\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(ConfigError) as refused:
+        clrun.compose(["model=mine"], config_dirs=[tmp_path / "conf"])
+
+    assert str(refused.value).startswith(line.format(name=name))
+
+
+@pytest.mark.parametrize(
     "words", ["model=base", "benchmark=mine", "benchmark=mine model=base strategy=naive"]
 )
 def test_right_parts_of_a_user_run(words: str, conf: Path, tmp_path: Path) -> None:

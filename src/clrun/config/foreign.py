@@ -65,6 +65,8 @@ def explained(node: Node, what: str) -> Iterator[None]:
 
 def in_a_line(error: Exception) -> str:
     """The error's kind, the first line of its text, and the place that raised it."""
+    if isinstance(error, SyntaxError):  # whose text has the place
+        return f"{type(error).__name__}: {error}."
     text = (str(error).splitlines() or [""])[0]
     frames = traceback.extract_tb(error.__traceback__)
     written = [frame for frame in frames if not _is_installed(Path(frame.filename))]

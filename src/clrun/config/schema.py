@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
@@ -19,7 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from clrun.errors import ConfigError
+from clrun.config.foreign import in_a_line
+from clrun.errors import ClrunError, ConfigError
 
 
 @cache
@@ -31,7 +33,10 @@ def config_class(target: str) -> type:
     """
     module_name, class_name = split_target(target)
     path = source_of(module_name)
-    config = _sliced(module_name, class_name, path) if path else _imported(module_name, class_name)
+    with _readable(target):
+        config = (
+            _sliced(module_name, class_name, path) if path else _imported(module_name, class_name)
+        )
     if config is None:
         raise ConfigError(
             f"target={target}: no class {class_name} with a Config in {module_name}. The fields of "
@@ -43,12 +48,30 @@ def config_class(target: str) -> type:
 
 
 def component_class(target: str) -> Any:
-    """The component class itself; imports its module, and with it torch."""
+    """The component class itself; imports its module, and with it torch.
+
+    Raises:
+        ConfigError: there is no such class, or its module cannot be imported.
+    """
     module_name, class_name = split_target(target)
     try:
-        return getattr(import_module(module_name), class_name)
+        with _readable(target):
+            return getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"target={target}: {error}.") from error
+
+
+@contextmanager
+def _readable(target: str) -> Iterator[None]:
+    """Report as one line what a module of a user raises while it is read."""
+    try:
+        yield
+    except (ClrunError, ImportError, AttributeError):
+        raise
+    except Exception as error:
+        if target.startswith("clrun."):
+            raise
+        raise ConfigError(f"target={target}: {in_a_line(error)}") from error
 
 
 def split_target(target: str) -> tuple[str, str]:
