@@ -102,7 +102,7 @@ class AR1(Strategy):
             size, held = config.train_mb_size, memory.rows
             plan = partial(planned_rows, size, y, held, ahead.seed, index)
             updates.append(num_updates(config, plan))
-            memory.offer(y, index, lambda rows: torch.empty(len(rows), 1), (1,))
+            memory.offer(y, index, lambda rows: torch.zeros(len(rows), 1), (1,))
         return updates
 
     @staticmethod
