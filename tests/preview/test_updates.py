@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import clrun
 from clrun.config.sources import conf_root, options
@@ -58,6 +59,23 @@ def test_a_run_makes_the_updates_that_were_expected(words: tuple[str, ...], tmp_
     assert expected.note is None
     assert expected.total == results.cost["train_steps"]
     assert expected.by_experience in (None, updates_by_experience(tmp_path / "run"))
+
+
+@pytest.fixture
+def new_memory_is_nan() -> Iterator[None]:
+    """PyTorch fills with NaN what nobody has written yet."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_counting_reads_nothing_that_nobody_wrote(name: str, new_memory_is_nan) -> None:
+    config = clrun.compose([*QUICK, *SHORT, f"strategy={name}", *OPTION_KEYS.get(name, ())])
+
+    expected = expected_updates(config, build(config.nodes["benchmark"]).load(config.seed))
+
+    assert expected.total is not None
 
 
 def updates_by_experience(folder: Path) -> list[int]:
