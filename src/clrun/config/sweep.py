@@ -18,7 +18,6 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from clrun.config.check import check
 from clrun.config.choices import require_choices
 from clrun.config.compose import Composed, forced
 from clrun.config.sources import GROUPS, RECIPES
@@ -101,6 +100,8 @@ class Sweep:
         Raises:
             ConfigError, HydraException: as for a single run.
         """
+        from clrun.config.check import check  # with pydantic, which a help text does without
+
         require_choices(OverridesParser.create().parse_overrides(list(job)))
         loader = self.app.config_loader
         try:
@@ -117,6 +118,8 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
     Raises:
         ConfigError, HydraException: they cannot be read, or what is not swept is wrong.
     """
+    from clrun.config.check import check
+
     parser = OverridesParser.create(config_loader=app.config_loader)
     given = parser.parse_overrides(as_parameters(overrides))
     require_choices(given)
