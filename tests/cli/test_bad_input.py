@@ -25,7 +25,7 @@ UNKNOWN = [
     ("device.cores=3", "device.cores=3", "Keys: kind,"),
     ("eval.every=3", "eval.every=3", "Keys: stream,"),
     ("storage_policy.adaptive=true", "storage_policy.adaptive=true", "'adaptive_size'"),
-    ("selection.layer=output", "selection.layer=output", "Keys: "),
+    ("selection.layer=output", "selection.layer=output", "It has no keys."),
     ("+plugin=si", "+plugin=si", "strategy.plugins="),
     ("hydra.run.dri=x", "hydra.run.dri", ""),
     ("strategy=repaly", "strategy=repaly", "Did you mean 'replay'?"),

@@ -54,7 +54,6 @@ def images(n: int) -> Tensor:
     return torch.arange(n * 12).remainder(251).to(torch.uint8).view(n, 3, 2, 2)
 
 
-@pytest.mark.parametrize("kind", [lambda x: x, Lazy])
 class Recorded:
     """Stands for a tensor, and keeps how it was asked to move."""
 
@@ -67,6 +66,7 @@ def test_only_cuda_is_sent_rows_without_waiting(device, waits):
     assert sent(Recorded(), torch.device(device)) == (device, not waits)
 
 
+@pytest.mark.parametrize("kind", [lambda x: x, Lazy])
 def test_rows_on_the_cpu_are_taken_where_they_are(kind):
     x = images(10)
     held = hold(kind(x), CPU)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from clrun.models.copies import copy_of
 from clrun.models.features import unwatched
 from clrun.models.shapes import SMALL
 
@@ -37,7 +37,7 @@ def _counted(model: nn.Module, input_shape: Sequence[int], *, backward: bool) ->
 
 
 def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward: bool) -> int:
-    twin = copy.deepcopy(model).to(device).eval()  # counts the same, and draws no dropout masks
+    twin = copy_of(model).to(device).eval()  # counts the same, and draws no dropout masks
     for module in twin.modules():
         module._forward_hooks.clear()  # whoever watches the model is not to see its twin
     x = torch.zeros(2, *input_shape, device=device)

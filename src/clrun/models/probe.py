@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.errors import ConfigError
+from clrun.models.copies import copy_of
 from clrun.models.dropout import SeededDropout
 from clrun.models.shapes import SMALL
 
@@ -33,7 +33,7 @@ def outputs(model: nn.Module, image_shape: Sequence[int], *, training: bool) -> 
 
     A copy computes, so that the model stays as it is. Hooks on its layers are called.
     """
-    twin = copy.deepcopy(model).train(training)
+    twin = copy_of(model).train(training)
     for layer in twin.modules():
         if isinstance(layer, SeededDropout):
             layer.eval()  # it changes no shape, and has masks only in an update

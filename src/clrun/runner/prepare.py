@@ -146,8 +146,7 @@ def prepare(
     benchmark = _benchmark(nodes["benchmark"], own_benchmark)
     device = build(nodes["device"])
     require_images_fit(config, benchmark.shape())
-    model = _model(config, own_model, benchmark.shape())
-    set_products(model, tricks=device.tricks)
+    model = _model(config, own_model, benchmark.shape(), tricks=device.tricks)
     shape = benchmark.shape()
     with explained(nodes["selection"], ".check(...)"):
         component(nodes["selection"]).check(nodes["selection"].config, model)
@@ -182,12 +181,15 @@ def _benchmark(node: Node, own: Benchmark | None) -> BenchmarkSource:
     return benchmark_source(node) if own is None else OwnBenchmark(own)
 
 
-def _model(config: RunConfig, own: nn.Module | None, shape: StreamShape) -> nn.Module:
+def _model(
+    config: RunConfig, own: nn.Module | None, shape: StreamShape, *, tricks: bool
+) -> nn.Module:
     node = config.nodes["model"]
     if own is None:
         name, model = called(node), model_of(node, shape, config.seed)
     else:
         name, model = "model", own
+    set_products(model, tricks=tricks)
     look_at_model(model, node, shape, name, config.seed)
     require_learnable(model, name, config.nodes["strategy"])
     return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from clrun.device.device import Device
 from clrun.fast.evaluating_form import evaluating_form
+from clrun.models.copies import copy_of
 from clrun.models.cut import evaluation_graph
 from clrun.profiling.spans import span
 
@@ -22,7 +22,7 @@ class Snapshot:
 
     def __init__(self, model: nn.Module, device: Device, on_pass: Callable[[Tensor], None]) -> None:
         self._on_pass = on_pass
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model = copy_of(model).eval().requires_grad_(False)
         for parameter in self.model.parameters():
             parameter.grad = None
         self._device = device

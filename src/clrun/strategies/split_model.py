@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 from torch import nn
 
 from clrun.errors import ConfigError
 from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
+from clrun.models.copies import copy_of
 from clrun.models.cut import Cut, cut, cut_before_head, require_whole
 from clrun.models.dropout import SeededDropout
 from clrun.models.features import head
@@ -104,7 +104,7 @@ class SplitModel:
 
 def copied(model: nn.Module, keys: SplitModelKeys) -> SplitModel:
     """The split of a copy, to see whether `keys` suit a model that must stay as it is."""
-    return SplitModel(copy.deepcopy(model), keys)
+    return SplitModel(copy_of(model), keys)
 
 
 def _move_mobilenet_cut(model: nn.Module, keys: SplitModelKeys) -> None:
