@@ -40,7 +40,7 @@ def offered(
         ("clrun profile --st", ["--stacks", "--steps"]),
         ("clrun device=", ["device=auto", "device=cpu", "device=cuda", "device=mps"]),
         ("clrun strategy=na", ["strategy=naive"]),
-        ("clrun strategy=naive strategy.opti", ["strategy.optimizer="]),
+        ("clrun strategy=naive strategy.crit", ["strategy.criterion="]),
         ("clrun strategy=ar1 strategy.norm=b", ["strategy.norm=bn", "strategy.norm=brn"]),
         ("clrun strategy.optimizer=ad", ["strategy.optimizer=adam", "strategy.optimizer=adamw"]),
         ("clrun +strategy.optimizer=s", ["+strategy.optimizer=sgd"]),

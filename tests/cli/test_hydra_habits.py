@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,6 @@ from clrun.cli.main import main
 from clrun.config.sources import conf_root
 
 QUICK = ("strategy=naive", "strategy.train_epochs=1", "device=cpu", "device.threads=1")
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    for handler in set(root.handlers) - set(before):
-        handler.close()
-    root.handlers, root.level = before, level
 
 
 def saved(folder: Path, name: str) -> Any:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import glob
 import importlib
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +21,6 @@ from clrun.cli.main import main
 
 QUICK = ("strategy=naive", "strategy.train_epochs=1", "device=cpu", "device.threads=1")
 PACKAGE = Path(__file__).parents[1] / "packages" / "clrun_sampler"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    for handler in set(root.handlers) - set(before):
-        handler.close()
-    root.handlers, root.level = before, level
 
 
 @pytest.fixture
