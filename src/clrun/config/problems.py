@@ -14,7 +14,7 @@ from clrun.config.usual_names import usual_value
 from clrun.errors import did_you_mean
 
 MANY = 4
-"""So many keys without a value are told in one line."""
+"""So many keys without a value share one line."""
 
 
 def unknown_keys(

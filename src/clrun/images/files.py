@@ -46,7 +46,7 @@ class DamagedFiles(DamagedFile):
 
 
 MOST_NAMED = 10
-"""Of things that share a fault."""
+"""Things with one fault that a message names."""
 
 
 def some(things: Sequence[str], between: str = ", ") -> str:

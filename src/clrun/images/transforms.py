@@ -19,7 +19,7 @@ from clrun.images.color import jittered
 PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, pixels in [0, 1]."""
 IMAGENET: PixelStatistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of ImageNet's training images, as its published weights want images normalised."""
+"""Mean and deviation of ImageNet's training images, which its published weights want."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def _crop(x: Tensor, place: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _room(up: int, left: int, device: torch.device) -> Tensor:
-    """[2] int64, how many places there are; kept, since a GPU is waited for to be told of them."""
+    """[2] int64, how many places there are; kept, since copying them makes a GPU wait."""
     with torch.inference_mode(False):
         return torch.tensor([2 * up + 1, 2 * left + 1], device=device)
 

@@ -48,7 +48,7 @@ FROM_ELSEWHERE = (":zone.identifier", "@synoeastream", "@synoresource")
 RECORDS = (".hydra", "run.json", "multirun.yaml", "sweep.jsonl")
 """What a folder of runs holds, at some depth."""
 DEPTH = 4
-"""Of the deepest run below an output folder: multirun/DATE/TIME/JOB."""
+"""Folders down to the deepest run in an output folder: multirun/DATE/TIME/JOB."""
 
 
 def is_system(name: str) -> bool:
