@@ -44,6 +44,8 @@ def _text(tree: DictConfig, asked: Namespace) -> str:
     """One tree; interpolations are resolved in the whole of it, or not at all."""
     with _as_hydras_own(tree), read_write(tree), open_dict(tree):
         if asked.resolve:
+            if OmegaConf.is_missing(tree.hydra.runtime, "output_dir"):  # Hydra 1.4 insists on it
+                tree.hydra.runtime.output_dir = "${hydra.run.dir}"
             OmegaConf.resolve(tree)
         _leave_out(tree, asked.cfg)
         shown = _package(tree, asked.package)

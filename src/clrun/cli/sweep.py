@@ -122,7 +122,7 @@ class RunningSweep:
         else:
             tree = self._sweep.composed(job).tree
             with open_dict(tree):
-                tree.hydra.job.id = tree.hydra.job.num = number
+                tree.hydra.job.id, tree.hydra.job.num = str(number), number
             name = str(resolved(tree, "hydra.sweep.subdir"))
         return Trial(words, values, config.hash(), self.folder / name)
 

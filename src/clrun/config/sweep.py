@@ -142,7 +142,10 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
 
 def is_a_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> bool:
     """Whether these overrides are of a sweep although -m is not among them."""
-    return bool(app.get_mode(config_name, list(overrides)) == RunMode.MULTIRUN)
+    parser = OverridesParser.create(config_loader=app.config_loader)
+    words = list(_one_of_each(parser.parse_overrides(list(overrides))))
+    tree = app.compose_config(config_name, words, RunMode.RUN, from_shell=False)
+    return bool(tree.hydra.mode == RunMode.MULTIRUN)
 
 
 def as_parameters(overrides: Sequence[str]) -> list[str]:
