@@ -9,14 +9,14 @@ venv=${CLRUN_VENV:-$root/.venv}
 
 find_python() {
     local candidate
-    for candidate in "${CLRUN_PYTHON:-}" python3.12 python3.11 python3.13 python3.10 python3 python; do
+    for candidate in "${CLRUN_PYTHON:-}" python3.12 python3.11 python3.13 python3 python; do
         if [ -n "$candidate" ] && "$candidate" -c \
-            'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return
         fi
     done
-    echo "clrun needs Python 3.10 to 3.13 with venv; set CLRUN_PYTHON to one." >&2
+    echo "clrun needs Python 3.11 to 3.13 with venv; set CLRUN_PYTHON to one." >&2
     return 2
 }
 

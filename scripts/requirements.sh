@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pin() {
-    uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-annotate --no-header "$@"
 }
 build=$(mktemp)
@@ -12,5 +12,5 @@ printf 'hatchling\neditables\n' >"$build"  # the editable install builds with th
 pin pyproject.toml "$build" -o requirements.txt
 pin pyproject.toml "$build" --extra dev -o requirements-dev.txt
 printf 'avalanche-lib==0.6.0\ntorch==2.15.0\n' >"$build"  # what scripts/bench measures against
-pin "$build" --python-version 3.11 -o benchmarks/pinned/avalanche.txt
+pin "$build" -o benchmarks/pinned/avalanche.txt
 rm "$build"

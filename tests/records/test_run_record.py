@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import platform
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def test_a_run_that_ends_tells_why_and_when():
 def test_times_are_utc_to_the_second():
     told = datetime.fromisoformat(utc_now())
 
-    assert abs(datetime.now(timezone.utc) - told) < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)
     assert told.microsecond == 0
 
 

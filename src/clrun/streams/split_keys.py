@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
-from typing_extensions import Self
 
 from clrun.config.bounds import Count, FilePath, Fraction, NonNegative, Share
 from clrun.config.keys import Keys, Known
