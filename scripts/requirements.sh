@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Pin requirements.txt and requirements-dev.txt again from pyproject.toml, and the environment that
-# scripts/bench measures Avalanche in, with hashes and without index addresses. Needs uv.
+# Pin requirements.txt and requirements-dev.txt again from pyproject.toml, the oldest versions that it
+# declares, and the environment that scripts/bench measures Avalanche in, with hashes and without
+# index addresses. Needs uv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pin() {
@@ -8,9 +9,11 @@ pin() {
         --no-annotate --no-header "$@"
 }
 build=$(mktemp)
-printf 'hatchling\neditables\n' >"$build"  # the editable install builds with these
+printf 'hatchling>=1.27\neditables\n' >"$build"  # the editable install builds with these
 pin pyproject.toml "$build" -o requirements.txt
 pin pyproject.toml "$build" --extra dev -o requirements-dev.txt
+{ cat "$build"; grep -E '^(pytest|hypothesis)==' requirements-dev.txt | tr -d '\\'; } >"$build.oldest"
+pin pyproject.toml "$build.oldest" --resolution lowest-direct -o requirements-oldest.txt
 printf 'avalanche-lib==0.6.0\ntorch==2.15.0\n' >"$build"  # what scripts/bench measures against
 pin "$build" -o benchmarks/pinned/avalanche.txt
-rm "$build"
+rm "$build" "$build.oldest"
