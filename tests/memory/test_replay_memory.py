@@ -15,7 +15,9 @@ from clrun.memory.table import Table
 from clrun.seeds import generator
 
 RANDOM = RandomExemplarsSelectionStrategy(RandomExemplarsSelectionStrategy.Config())
-HERDING = HerdingSelectionStrategy(HerdingSelectionStrategy.Config(layer_name="fc", normalize=True))
+HERDING = HerdingSelectionStrategy(
+    HerdingSelectionStrategy.Config(layer_name="fc", normalize=True, model="current")
+)
 
 
 def memory(

@@ -28,7 +28,7 @@ def strategy(
     layer_name: str | None = None,
     normalize: bool = False,
 ) -> FeatureBasedExemplarsSelectionStrategy:
-    return cls(cls.Config(layer_name=layer_name, normalize=normalize))
+    return cls(cls.Config(layer_name=layer_name, normalize=normalize, model="current"))
 
 
 def features_are(rows: list[list[float]]) -> Extract:

@@ -287,24 +287,45 @@ def test_a_reservoir_holds_the_same_rows_online_or_not(replay, numbered):
 
 def test_herding_picks_by_the_features_of_the_model_when_the_experience_ends(replay, numbered):
     selection = HerdingSelectionStrategy(
-        HerdingSelectionStrategy.Config(layer_name=None, normalize=False)
+        HerdingSelectionStrategy.Config(layer_name=None, normalize=False, model="current")
     )
     strategy = replay({"storage_policy": class_balanced(), "selection": selection}, mem_size=20)
     experience = numbered(0)
 
     learn(strategy, experience)
 
+    assert held(strategy) == picked_by(strategy.learner.model, experience)
+
+
+def test_herding_picks_by_the_features_of_another_network_where_there_is_one(
+    replay, parts_of, numbered
+):
+    selection = HerdingSelectionStrategy(
+        HerdingSelectionStrategy.Config(layer_name=None, normalize=False, model="initial")
+    )
+    initial = parts_of().model
+    parts = {"storage_policy": class_balanced(), "selection": selection, "chooser": initial}
+    strategy, experience = replay(parts, mem_size=20), numbered(0)
+
+    learn(strategy, experience)
+
+    assert held(strategy) == picked_by(initial, experience)
+    assert held(strategy) != picked_by(strategy.learner.model, experience)
+
+
+def picked_by(model, experience) -> list[int]:
+    """The ten rows of each class that herding picks by what this model's head is given."""
     picked = []
     for k in (0, 1):
         rows = (experience.train.y == k).nonzero().flatten()
-        features = strategy.learner.model.features(experience.train.x[rows].float() / 255)
+        features = model.features(experience.train.x[rows].float() / 255)
         picked += rows[herding(features.detach(), 10)].tolist()
-    assert held(strategy) == picked
+    return picked
 
 
 def test_herding_and_class_balance_share_the_memory_equally_and_only_truncate(replay, numbered):
     selection = HerdingSelectionStrategy(
-        HerdingSelectionStrategy.Config(layer_name="features.1", normalize=True)
+        HerdingSelectionStrategy.Config(layer_name="features.1", normalize=True, model="current")
     )
     strategy = replay({"storage_policy": class_balanced(), "selection": selection}, mem_size=60)
     learn(strategy, numbered(0))

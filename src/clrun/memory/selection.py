@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.keys import Keys
+from clrun.memory.feature_keys import FeatureKeys
 from clrun.memory.herding import closest_to_center, herding
 from clrun.memory.table import Table
 from clrun.models.features import require_layer
@@ -61,12 +62,11 @@ class RandomExemplarsSelectionStrategy(ClassExemplarsSelectionStrategy):
 
 
 class FeatureBasedExemplarsSelectionStrategy(ClassExemplarsSelectionStrategy):
-    """A ranking by what a layer of the model computes for the rows."""
+    """A ranking by what a layer of a network computes for the rows."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Keys):
-        layer_name: str | None
-        normalize: bool
+    class Config(FeatureKeys):
+        pass
 
     @staticmethod
     def check(config: Any, model: nn.Module) -> None:

@@ -19,7 +19,9 @@ from clrun.fast import fastest
 from clrun.fast.pointwise import set_products
 from clrun.images.download import Progress
 from clrun.images.transforms import PixelStatistics
+from clrun.memory.feature_keys import FeatureKeys
 from clrun.metrics import all_metrics
+from clrun.models.copies import copy_of
 from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase
 from clrun.records.run_folder import require_writable
@@ -51,6 +53,8 @@ class Prepared:
     storage_policy: Any
     selection: Any
     plugins: tuple[Plugin, ...]
+    chooser: nn.Module | None = None
+    """the network whose features choose exemplars, where that is not the model in training"""
     normalized_for: PixelStatistics | None = None
     """mean and deviation that stand in for the benchmark's own (`benchmark.normalize=model`)"""
     on_progress: Progress | None = None
@@ -165,6 +169,7 @@ def prepare(
         evaluation=build(nodes["eval"]),
         storage_policy=build(nodes["storage_policy"]),
         selection=build(nodes["selection"]),
+        chooser=_chooser(nodes["selection"], model),
         normalized_for=_wanted_by_weights(config, model),
         plugins=tuple(build(node) for node in config.plugins),
         on_progress=on_progress,
@@ -193,6 +198,13 @@ def _model(
     look_at_model(model, node, shape, name, config.seed)
     require_learnable(model, name, config.nodes["strategy"])
     return model
+
+
+def _chooser(selection: Node, model: nn.Module) -> nn.Module | None:
+    """The network that `selection.model` names, unless it is the one in training."""
+    keys = selection.config
+    is_initial = isinstance(keys, FeatureKeys) and keys.model == "initial"
+    return copy_of(model).requires_grad_(False) if is_initial else None
 
 
 def _wanted_by_weights(config: RunConfig, model: nn.Module) -> PixelStatistics | None:

@@ -230,6 +230,7 @@ def _strategy(prepared: Prepared) -> Strategy:
         storage_policy=prepared.storage_policy,
         selection=prepared.selection,
         plugins=prepared.plugins,
+        chooser=None if prepared.chooser is None else device.place(prepared.chooser),
         pattern_macs=prepared.pattern_macs,
     )
     return build(prepared.config.nodes["strategy"], parts)

@@ -295,7 +295,7 @@ class Learner:
         self.seed_draws("features")
         with span("features"):
             return extract_features(
-                self.model,
+                self.model if self.parts.chooser is None else self.parts.chooser,
                 x,
                 self.parts.transform,
                 layer_name=layer_name,

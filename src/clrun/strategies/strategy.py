@@ -31,6 +31,8 @@ class Parts:
     storage_policy: StoragePolicy
     selection: ClassExemplarsSelectionStrategy
     plugins: tuple[Plugin, ...]
+    chooser: nn.Module | None = None
+    """On the device, the network whose features choose exemplars; None: the model in training."""
     pattern_macs: int | None = None
     """Multiply-accumulates of training the model on one pattern, where they were counted."""
 
