@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from clrun.disk.locks import LockedElsewhere, locked, take
+from clrun.disk.locks import LockedElsewhere, locked, require_free, take
 
 HOLD = """
 import sys, time
@@ -72,11 +72,25 @@ def test_processes_that_take_a_lock_in_turn_never_meet(tmp_path):
 def test_a_lock_that_is_held_is_refused_by_its_holders_name(tmp_path):
     lock = take(tmp_path / "lock")
 
-    with pytest.raises(LockedElsewhere, match=rf"^process {os.getpid()} on .+"):
+    with pytest.raises(LockedElsewhere, match=rf"^process {os.getpid()} on .+ since 2"):
         take(tmp_path / "lock")
 
     lock.release()
     take(tmp_path / "lock").release()
+
+
+def test_looking_at_a_lock_changes_nothing_of_it(tmp_path):
+    require_free(tmp_path / "lock")
+    assert not list(tmp_path.iterdir())
+
+    lock = take(tmp_path / "lock")
+    before = (tmp_path / "lock").read_bytes(), (tmp_path / "lock").stat().st_mtime_ns
+    with pytest.raises(LockedElsewhere, match=f"^process {os.getpid()} on"):
+        require_free(tmp_path / "lock")
+    lock.release()
+    require_free(tmp_path / "lock")
+
+    assert ((tmp_path / "lock").read_bytes(), (tmp_path / "lock").stat().st_mtime_ns) == before
 
 
 @pytest.mark.filterwarnings("ignore:flock not supported")

@@ -20,7 +20,7 @@ from clrun.cli.completion import candidates
 from clrun.cli.config_text import config_texts
 from clrun.cli.help import help_text
 from clrun.cli.hydra_errors import explained_errors
-from clrun.cli.named_folder import named_folder
+from clrun.cli.named_folder import RUN, named_folder
 from clrun.cli.request import Request, names, parse, parsed
 from clrun.config.choices import require_choices
 from clrun.config.compose import (
@@ -99,7 +99,7 @@ def _is_a_sweep(request: Request) -> bool:
 
 
 def _single_run(request: Request, composed: Composed) -> None:
-    named_folder(composed.tree, "hydra.run.dir")  # one that cannot be is refused at once
+    named_folder(composed.tree, RUN)  # one that cannot be is refused at once
     with waiting("loading PyTorch"), no_search(tricks=composed.config.tricks):
         from clrun.cli.job import ready_run, run_in_folder  # torch: not before the input is right
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from clrun.cli.hydra_job import call_as_job
-from clrun.cli.named_folder import named_folder
+from clrun.cli.named_folder import RUN, named_folder
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
@@ -36,7 +36,7 @@ def run_in_folder(prepared: Prepared, tree: DictConfig) -> Path:
     Raises:
         FolderError: that folder is in use or holds a run; nothing in it changed.
     """
-    named = named_folder(tree, "hydra.run.dir")
+    named = named_folder(tree, RUN)
     path = (named or fresh_folder(Path(prepared.config.root.output_root))).absolute()
     opened = RunFolder(path)  # before Hydra writes there
 

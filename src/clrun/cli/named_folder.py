@@ -9,7 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clrun.errors import ConfigError
-from clrun.records.run_folder import UNNAMED, require_writable
+from clrun.records.run_folder import UNNAMED, require_free, require_writable
+
+RUN = "hydra.run.dir"
+"""The key that names the folder of a run."""
 
 
 def named_folder(tree: DictConfig, key: str) -> Path | None:
@@ -17,6 +20,7 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
 
     Raises:
         ConfigError: it names nothing, or a folder that cannot be made.
+        FolderError: there is a run in the folder of a run; nothing of it changed.
     """
     node, _, name = key.rpartition(".")
     given = OmegaConf.to_container(OmegaConf.select(tree, node), resolve=False)
@@ -27,6 +31,8 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
     if not text or not text.strip():
         raise ConfigError(f"{key}={text or ''}: names no folder. Leave it out for a fresh one.")
     folder = os.path.expanduser(text)
+    if key == RUN:
+        require_free(Path(folder).absolute())
     require_writable(key, folder)
     return Path(folder)
 

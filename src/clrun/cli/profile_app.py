@@ -7,6 +7,7 @@ import argparse
 from hydra.types import RunMode
 
 from clrun.cli.hydra_errors import explained_errors
+from clrun.cli.named_folder import RUN, named_folder
 from clrun.cli.request import parse
 from clrun.config.compose import Composed, compose_checked
 from clrun.errors import ConfigError
@@ -23,6 +24,7 @@ def composed(arguments: argparse.Namespace) -> Composed:
         found = compose_checked(request.overrides, **request.where())
     if found.tree.hydra.mode == RunMode.MULTIRUN:
         raise ConfigError("hydra.mode=MULTIRUN: clrun profile measures one run. Leave it out.")
+    named_folder(found.tree, RUN)  # one that cannot be is refused at once
     return found
 
 

@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 """How often a waiting process is shown what the holder does."""
+
+GLANCE_SECONDS = 0.1
+"""How long a lock that is held may be held by one who only looks (`require_free`)."""
 
 
 class LockedElsewhere(Exception):
@@ -34,11 +38,28 @@ def take(path: Path) -> BaseFileLock:
     """
     holder = _holder(path)
     lock = _lock(path)
-    if not _acquired(lock, 0):
+    if not _acquired(lock, GLANCE_SECONDS):
         raise LockedElsewhere(holder)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(OSError):  # a courtesy to whoever is refused
-        path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        holds = f"process {os.getpid()} on {platform.node()} since {since}"
+        path.write_text(holds, encoding="utf-8")
     return lock
+
+
+def require_free(path: Path) -> None:
+    """Refuse a lock that somebody holds now, and change nothing, the file's times included.
+
+    Raises:
+        LockedElsewhere: another process holds it, or this one does.
+    """
+    if not path.exists():
+        return
+    holder, lock = _holder(path), _lock(path)
+    with suppress(OSError):  # who takes it hears of that
+        if not _acquired(lock, GLANCE_SECONDS):
+            raise LockedElsewhere(holder)
+        lock.release()
 
 
 @contextmanager
@@ -73,7 +94,7 @@ def _acquired(lock: BaseFileLock, seconds: float) -> bool:
     from filelock import SoftFileLock, Timeout
 
     try:
-        lock.acquire(timeout=seconds, poll_interval=POLL_SECONDS / 4)
+        lock.acquire(timeout=seconds, poll_interval=POLL_SECONDS / 8)
     except Timeout:
         return False
     if isinstance(lock, SoftFileLock):  # what filelock makes of a disk without locks

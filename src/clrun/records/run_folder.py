@@ -7,14 +7,17 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from clrun.disk import locks
 from clrun.disk.files import storage_errors, write_json, write_text
-from clrun.disk.locks import LockedElsewhere, take
+from clrun.disk.locks import LockedElsewhere
 from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
 
@@ -30,6 +33,9 @@ UNNAMED = (f"multirun/{NOW}", f"outputs/{NOW}", f"${{output_root}}/{NOW}-${{clru
 saved run is the whole configuration, else that of conf/config.yaml, which shows what `fresh_folder`
 makes."""
 
+
+LOCK = ".lock"
+"""The file whose lock is held by the process that writes to a run folder."""
 
 NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
@@ -79,8 +85,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record: dict[str, Any] = {}
-        if run_status(path) != "running":  # locking would change the lock file of a finished run
-            require_unused(path)
+        require_free(path)
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
@@ -130,6 +135,17 @@ def point_latest(folder: Path, output_root: Path) -> None:
             os.replace(temporary, link)
 
 
+def require_free(path: Path) -> None:
+    """Refuse a folder that holds a run or gets one just now, and change nothing of it.
+
+    Raises:
+        FolderError: it does.
+    """
+    with _locks_as_refusals(path):
+        locks.require_free(path / LOCK)
+    require_unused(path)
+
+
 def require_unused(path: Path) -> None:
     """Refuse a folder that holds a run.
 
@@ -137,11 +153,12 @@ def require_unused(path: Path) -> None:
         FolderError: it does.
     """
     status = run_status(path)
-    if status is not None:
-        raise FolderError(
-            f"{path}: holds a run already (status {status}). "
-            "Name another folder, or none for a fresh one."
-        )
+    if status is None:
+        return
+    done = f"{path}: holds a run already (status {status})."
+    if status == "completed":
+        raise FolderError(f"{done} Name another folder, or none for a fresh one.")
+    raise FolderError(f"{done} Continue it with clrun resume {path}, or name another folder.")
 
 
 def run_status(path: Path) -> str | None:
@@ -161,10 +178,18 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def _locked(path: Path) -> BaseFileLock:
+    with _locks_as_refusals(path):
+        try:
+            return locks.take(path / LOCK)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be locked: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _locks_as_refusals(path: Path) -> Iterator[None]:
+    """Say of a folder that another process writes there."""
     try:
-        return take(path / ".lock")
+        yield
     except LockedElsewhere as error:
         holder = f" ({error})" if str(error) else ""
         raise FolderError(f"{path}: another run is writing here{holder}.") from None
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be locked: {error.strerror or error}.") from error
