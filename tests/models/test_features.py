@@ -8,6 +8,7 @@ from clrun.models.features import (
     evaluating,
     extract_features,
     head,
+    head_inputs,
     layer_names,
     require_layer,
 )
@@ -126,6 +127,31 @@ def test_features_are_the_layer_s_output_in_evaluation_mode_flattened(layer_name
     assert (features.dtype, features.device.type) == (torch.float32, "cpu")
     assert not features.requires_grad
     torch.testing.assert_close(features, expected.detach())
+
+
+class Twice(nn.Module):
+    """Calls one activation twice, and its head on its own output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.relu, self.output = nn.Linear(36, 3), nn.ReLU(), nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.relu(self.hidden(x.flatten(1)))
+        return self.output(self.relu(self.output(y)))
+
+
+def test_of_a_layer_that_is_called_twice_the_last_call_counts():
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model, x = Twice(), images(10)
+    last = model.relu(model.output(model.relu(model.hidden(x.flatten(1) / 255)))).detach()
+
+    by_name, of_head = extract(model, x, "relu"), extract(model, x)
+
+    torch.testing.assert_close(by_name, last)
+    torch.testing.assert_close(of_head, last)
+    torch.testing.assert_close(head_inputs(model, x / 255), last)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 64])

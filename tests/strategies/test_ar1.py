@@ -630,6 +630,19 @@ def test_a_run_resumed_after_any_update_goes_on_as_if_nothing_had_happened(on_di
         assert differing(resumed.state_dict(), whole.state_dict()) == []
 
 
+def test_latents_looked_up_before_a_state_is_loaded_are_not_those_of_its_lower_part(on_digits):
+    benchmark = digits()
+    saved, resumed = on_digits(benchmark, seed=1), on_digits(benchmark, seed=2)
+    experience, x = benchmark.experiences[0], benchmark.experiences[0].test.x
+    learn(saved, experience)
+    learn(resumed, experience)
+    assert not torch.equal(resumed.predict(x), saved.predict(x))  # and both keep their latents
+
+    resumed.load_state_dict(deepcopy(saved.state_dict()))
+
+    assert torch.equal(resumed.predict(x), saved.predict(x))
+
+
 def test_mobilenet_resumes_inside_an_experience_bit_for_bit(on_mobilenet, numbered):
     whole = on_mobilenet(ewc_lambda=1.0)
     learn(whole, numbered(0, rows=20))
