@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
 
 import clrun
 from clrun.device.device import Device
-from clrun.device.rows import hold
+from clrun.device.rows import has_room, hold
 from clrun.device.support import undetermined
 from clrun.fast.fastest import choose, memory_file
 from clrun.images.transforms import Transform
 from clrun.models.batch_renorm import replace_bn_with_brn
 from clrun.runner.prepare import build, prepare
+from clrun.strategies.latent_cache import LatentCache
 from clrun.strategies.strategy import Parts
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -118,6 +120,24 @@ def test_an_update_does_not_wait_for_the_device(experiment):
         step = next(learning)
 
     assert bool(step.loss.isfinite())
+
+
+@pytest.mark.parametrize("is_resident", [True, False])
+def test_latents_of_the_test_set_stay_where_there_is_room_for_them(is_resident, monkeypatch):
+    monkeypatch.setattr("clrun.device.rows.LEFT_FREE", 0.0 if is_resident else 2.0)
+    lower = torch.nn.Conv2d(3, 4, 3).to(GPU)
+    cache = LatentCache(
+        lambda x: lower(x.to(GPU).float()).detach(),
+        chunk=16,
+        has_room=partial(has_room, device=GPU),
+    )
+    held = hold(torch.arange(40 * 192).remainder(251).to(torch.uint8).view(40, 3, 8, 8), GPU)
+
+    before = [cache.latents(x) for x in held.in_order(20)]
+    after = [cache.latents(x) for x in held.in_order(20)]
+
+    assert [z.device for z in before] == [GPU if is_resident else torch.device("cpu")] * 2
+    assert all(z is again for z, again in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("is_resident", [True, False])

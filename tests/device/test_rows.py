@@ -40,6 +40,15 @@ class Lazy:
         return self._x.split(size)
 
 
+def test_rows_that_a_device_holds_come_in_order_as_views_of_them():
+    x = torch.empty(10, 3, device="meta")  # a device that every machine has
+
+    pieces = list(hold(x, torch.device("meta")).in_order(4))
+
+    assert [len(piece) for piece in pieces] == [4, 4, 2]
+    assert all(piece._base is x for piece in pieces)
+
+
 class Told:
     """In an event's place: notes when it was waited for."""
 

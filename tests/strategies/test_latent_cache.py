@@ -91,6 +91,40 @@ def test_no_room_for_the_file_is_told_with_a_way_out(images, tmp_path, monkeypat
         cache.latents(images)
 
 
+def test_latents_stay_on_the_device_that_computes_them_while_there_is_room(images):
+    asked, part = [], Counting()
+
+    def has_room(nbytes: int) -> bool:
+        asked.append(nbytes)
+        return len(asked) == 1
+
+    def on_device(x: torch.Tensor) -> torch.Tensor:
+        return part(x).to("meta")  # a device that every machine has
+
+    cache = LatentCache(on_device, chunk=8, in_memory=4 * 4 * 25 * 4, has_room=has_room)
+
+    held, again = cache.latents(images), cache.latents(images)
+
+    assert held.device.type == "meta"
+    assert held.shape == (21, 4, 5, 5)
+    assert again is held
+    assert part.rows == [8, 8, 8]
+    assert asked == [21 * 4 * 25 * 4]
+
+
+def test_what_the_device_has_no_room_for_goes_to_the_host_in_the_same_order(images):
+    channels_last = Counting()
+
+    def ordered(x: torch.Tensor) -> torch.Tensor:
+        return channels_last(x).contiguous(memory_format=torch.channels_last)
+
+    here = LatentCache(ordered, chunk=8, has_room=lambda _nbytes: True).latents(images)
+    there = LatentCache(ordered, chunk=8, has_room=lambda _nbytes: False).latents(images)
+
+    assert torch.equal(here, there)
+    assert here.stride() == there.stride()
+
+
 def test_space_is_given_back(images):
     part = Counting()
     cache = LatentCache(part, chunk=8)

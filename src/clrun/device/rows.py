@@ -80,17 +80,23 @@ def hold(rows: Rows, device: torch.device) -> DeviceRows:
     if device.type == "cpu":
         return DeviceRows(partial(rows.index_select, 0), cpu, partial(_split, rows))
     if isinstance(rows, Tensor) and rows.device == device:
-        return _taken(_Resident(rows), device, len(rows))
+        return _held(rows)
     if device.type != "cuda":
         return _taken(partial(_fetched, rows, device), cpu, len(rows))
-    if fits(size_in_bytes(rows), *_memory(device)):
-        return _taken(_Resident(resident(rows, device)), device, len(rows))
+    if has_room(size_in_bytes(rows), device):
+        return _held(resident(rows, device))
     return _taken(_Streamed(rows, device), cpu, len(rows))
 
 
 def _split(rows: Rows, size: int) -> Iterable[Rows]:
     """Rows on the CPU without a copy, fewer at once where they are large images."""
     return rows.split(rows_at_once(size, rows, torch.device("cpu")))
+
+
+def _held(rows: Tensor) -> DeviceRows:
+    """Rows in the device's memory; in order they are views, which are recognised when they come
+    again (`content_digest`)."""
+    return DeviceRows(_Resident(rows), rows.device, rows.split)
 
 
 def _taken(take: Callable[[Tensor], Tensor], indices_on: torch.device, count: int) -> DeviceRows:
@@ -112,6 +118,11 @@ def fits(size: int, free: int, total: int) -> bool:
     The rule looks at what would be left, so that holding many data sets stops in time.
     """
     return free - size >= LEFT_FREE * total
+
+
+def has_room(size: int, device: torch.device) -> bool:
+    """Whether rows of `size` bytes may stay in the memory of this device, which is a CUDA one."""
+    return device.type == "cuda" and fits(size, *_memory(device))
 
 
 def size_in_bytes(rows: Rows) -> int:

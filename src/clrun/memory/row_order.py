@@ -27,10 +27,16 @@ def put_rows(x: Tensor, index: Tensor, rows: Tensor) -> None:
         x.index_copy_(0, index, rows)
 
 
-def empty_rows(count: int, shape: Sequence[int], dtype: torch.dtype, like: Tensor) -> Tensor:
-    """Room for `count` rows of `shape` on the CPU, in the order of `like`'s rows."""
+def empty_rows(
+    count: int,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    like: Tensor,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Room for `count` rows of `shape` on a device, in the order of `like`'s rows."""
     order = torch.channels_last if is_channels_last(like) else torch.contiguous_format
-    return torch.empty(count, *shape, dtype=dtype, memory_format=order)
+    return torch.empty(count, *shape, dtype=dtype, memory_format=order, device=device)
 
 
 def is_channels_last(x: Tensor) -> bool:

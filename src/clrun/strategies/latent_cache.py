@@ -19,17 +19,31 @@ IN_MEMORY = 2**30
 """Bytes of latents kept in memory; more go to a file that is mapped into it."""
 
 
+def nowhere_else(_nbytes: int) -> bool:
+    """No latents stay where they were computed."""
+    return False
+
+
 class LatentCache:
     """Latents of the images it was asked for, found again by the images' identity.
 
     They are computed in chunks of one shape, the last one filled up, so that a row gives the same
     bits whatever rows were beside it. `compute` turns [chunk, C, H, W] uint8 into latents.
+
+    They stay on the device that computes them where `has_room` says so of their bytes: to read them
+    from the host in every evaluation can take longer than to compute them. Others go to the CPU.
     """
 
     def __init__(
-        self, compute: Callable[[Tensor], Tensor], *, chunk: int, in_memory: int = IN_MEMORY
+        self,
+        compute: Callable[[Tensor], Tensor],
+        *,
+        chunk: int,
+        in_memory: int = IN_MEMORY,
+        has_room: Callable[[int], bool] = nowhere_else,
     ) -> None:
         self._compute, self._chunk, self._in_memory = compute, chunk, in_memory
+        self._has_room = has_room
         self._held: dict[bytes, Tensor] = {}
 
     @property
@@ -37,7 +51,7 @@ class LatentCache:
         return sum(latents.nbytes for latents in self._held.values())
 
     def latents(self, x: Rows) -> Tensor:
-        """The latents of uint8 images on the CPU, looked up or computed. [N, C, H, W] -> [N, ...]
+        """The latents of uint8 images, looked up or computed. [N, C, H, W] -> [N, ...]
 
         Raises:
             StorageError: they go to a file, and there is no room for it.
@@ -56,7 +70,7 @@ class LatentCache:
         self._held.clear()
 
     def compute(self, x: Rows) -> Tensor:
-        """As `latents`, bit for bit, without keeping any."""
+        """As `latents`, bit for bit, without keeping any, on the CPU."""
         return torch.cat([self._chunked(rows).cpu() for rows in x.split(self._chunk)])
 
     def _computed(self, x: Rows) -> Tensor:
@@ -76,7 +90,11 @@ class LatentCache:
     def _space(self, count: int, like: Tensor) -> Tensor:
         """Room for `count` latents, in the memory order of these."""
         shape = like.shape[1:]
-        if self.nbytes + count * prod(shape) * like.itemsize <= self._in_memory:
+        size = count * prod(shape) * like.itemsize
+        if self._has_room(size):
+            return empty_rows(count, shape, like.dtype, like, like.device)
+        on_host = sum(held.nbytes for held in self._held.values() if held.device.type == "cpu")
+        if on_host + size <= self._in_memory:
             return empty_rows(count, shape, like.dtype, like)
         if not is_channels_last(like):
             return _mapped((count, *shape), like.dtype)

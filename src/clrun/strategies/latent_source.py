@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from clrun.device.rows import Rows
+from clrun.device.rows import Rows, has_room, sent
 from clrun.fast.chunks import frozen_rows, learning_rows
 from clrun.fast.evaluating_form import evaluating_form
 from clrun.memory.row_order import take_rows
@@ -31,7 +33,11 @@ class LatentSource:
         device = parts.device
         self._forward = evaluating_form(lower, device.runnable(lower), device, evaluation_graph)
         self._chunk = frozen_rows(device.torch, tricks=device.tricks)
-        self.cache = LatentCache(self._without_augmentation, chunk=self._chunk)
+        self.cache = LatentCache(
+            self._without_augmentation,
+            chunk=self._chunk,
+            has_room=partial(has_room, device=device.torch),
+        )
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
 
     def begin(self, x: Rows, *, frozen: bool) -> None:
@@ -63,7 +69,7 @@ class LatentSource:
         """Latents of a minibatch's rows of `x`, augmented, on the device."""
         with span("latents"):
             if self._current is not None:
-                return self.parts.device.put(take_rows(self._current, rows))
+                return self.parts.device.put(_taken(self._current, rows))
             return self._augmented(x, rows, place)
 
     def _augmented(self, x: Rows, rows: Tensor, place: Place) -> Tensor:
@@ -76,7 +82,7 @@ class LatentSource:
     def unaugmented(self, x: Rows, rows: Tensor) -> Tensor:
         """Latents of rows of `x` by the weights of now, without augmentation, on the CPU."""
         if self._current is not None:
-            return take_rows(self._current, rows)
+            return _taken(self._current, rows).cpu()
         return self.cache.compute(x.index_select(0, rows))
 
     def evaluation(self, x: Rows) -> Tensor:
@@ -105,3 +111,8 @@ class LatentSource:
         """Without gradients nothing is kept for later, so any number of rows can go at once."""
         chunks = self.parts.device.put(inputs).split(self._chunk)
         return torch.cat([self._forward(chunk) for chunk in chunks])
+
+
+def _taken(latents: Tensor, rows: Tensor) -> Tensor:
+    """The latents of these rows, where they are."""
+    return take_rows(latents, sent(rows, latents.device))
