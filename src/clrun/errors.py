@@ -3,6 +3,7 @@
 ClrunError            1   a run failed
 |- ConfigError        2   bad input: nothing started, nothing written
 |- FolderError        3   the run folder is in use or belongs to another run
+|- NoCheckpoint       4   no state that was saved is whole
 |- StorageError       5   the disk is full, read-only or broken
 |- NonFiniteLoss      6   the loss became NaN or infinite
 `- NonFiniteLatents   6   so did what was to be stored
@@ -34,6 +35,12 @@ class FolderError(ClrunError):
     """The run folder is in use, or holds another run."""
 
     exit_code = 3
+
+
+class NoCheckpoint(ClrunError):
+    """States were saved, and none of them is whole, so that there is nothing to go on from."""
+
+    exit_code = 4
 
 
 class StorageError(ClrunError):

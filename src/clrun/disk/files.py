@@ -1,13 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and stay when the power fails."""
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,9 @@ def whole_file(path: Path, part: Path | None = None) -> Iterator[Callable[[Conte
     ended well the file has a name of its own beside `path`: `part`, or one no other process has.
 
     Raises:
-        StorageError: the disk is full, read-only or broken; the old content is intact. What else
-            the block raises passes as it is.
+        StorageError: the disk is full, read-only or broken. The old content is intact, unless all
+            went well but the last step, telling the disk about the new name. What else the block
+            raises passes as it is.
     """
     with storage_errors(path):
         file, temporary = _opened(path, part)
@@ -47,8 +50,50 @@ def whole_file(path: Path, part: Path | None = None) -> Iterator[Callable[[Conte
         with storage_errors(path):
             os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first failure is the one to report
+            temporary.unlink(missing_ok=True)
         raise
+    with storage_errors(path):
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: a file's content alone is not enough."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What a file system answers that cannot be asked about folders, as some on networks."""
+
+
+def unfinished(folder: Path, name: str) -> list[Path]:
+    """What processes that were killed left of a file called like this, or by a pattern."""
+    return sorted(folder.glob(f".{name}.{'[a-z0-9_]' * 8}"))
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[io.FileIO]:
+    """Open a file to read, only if it is one: no link, device or pipe, which could lead anywhere,
+    never end or never begin.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    no_link, no_wait = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
+    binary = getattr(os, "O_BINARY", 0)
+    with io.FileIO(os.open(path, os.O_RDONLY | no_link | no_wait | binary), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        yield file
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -90,11 +135,11 @@ def _opened(path: Path, part: Path | None) -> tuple[io.FileIO, Path]:
 
 
 def _write_all(file: io.FileIO, path: Path, content: Content) -> None:
-    """Write every byte; one call of an unbuffered file may write fewer."""
+    """Write every byte; one call may write fewer."""
     left = memoryview(content)
     with storage_errors(path):
         while left:
-            left = left[file.write(left) :]
+            left = left[os.write(file.fileno(), left) :]
 
 
 def _umask() -> int:
