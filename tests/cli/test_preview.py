@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from clrun.cli.main import main
+from clrun.sources.core50_files import LISTS
+from clrun.sources.core50_lists import list_names
 
 
 def test_a_table_is_shown_and_nothing_is_written(
@@ -84,6 +88,69 @@ def test_mistakes_are_shown_as_a_run_shows_them(
     assert codes == [2, 2]
     assert by_preview == by_run
     assert not list(workplace.iterdir())
+
+
+def counted(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, int]]:
+    """The training rows of each class in each experience, as JSON has them."""
+    capsys.readouterr()
+    assert main(["preview", "--json", "strategy=naive", *words]) == 0
+    return [
+        experience["classes"] for experience in json.loads(capsys.readouterr().out)["experiences"]
+    ]
+
+
+@pytest.fixture
+def undecodable(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """photos/ with a table, and photos.npz: headers and labels are right, and no pixel is."""
+    monkeypatch.setenv("CLRUN_CACHE", str(workplace / "cache"))
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 40, 40), np.uint8)
+    rows = [(f"{name}/{k}.png", name) for name in ("ant", "bee") for k in range(10)]
+    for (path, _), image in zip(rows, pixels, strict=True):
+        (workplace / "photos" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(workplace / "photos" / path)
+        whole = (workplace / "photos" / path).read_bytes()
+        (workplace / "photos" / path).write_bytes(whole[: len(whole) // 2])
+    lines = [("path", "label"), *((f"photos/{path}", name) for path, name in rows)]
+    (workplace / "table.csv").write_text("".join(f"{','.join(line)}\n" for line in lines))
+    np.savez(workplace / "arrays.npz", x=pixels, y=np.repeat([0, 1], 10))
+    stored = (workplace / "arrays.npz").read_bytes()
+    (workplace / "arrays.npz").write_bytes(stored.replace(pixels[3].tobytes(), bytes(1600)))
+    return workplace
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["benchmark=folder", "benchmark.data_root=photos"],
+        ["benchmark=csv", "benchmark.data_root=table.csv"],
+        ["benchmark=npz", "benchmark.data_root=arrays.npz"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_needs_no_pixel_decodes_none(
+    words: list[str], undecodable: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert counted(words, capsys) == [{"0": 8}, {"1": 8}]
+
+    assert not (undecodable / "cache").exists()
+    assert main(["preview", *words, "--png", "stream.png"]) == 2  # a picture has pixels
+
+
+def test_core50_is_counted_by_its_lists_alone(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = [range(10), *(range(start, start + 5) for start in range(10, 50, 5))]
+    names = list_names(len(groups))
+    lists = [[f"s1/o{k + 1}/C_01_{k + 1:02}_000.png {k}" for k in group] for group in groups]
+    lists.append([f"s3/o{k + 1}/C_03_{k + 1:02}_000.png {k}" for k in range(50)])
+    for name, lines in zip(names, lists, strict=True):
+        (workplace / LISTS["nc"] / "run0").mkdir(parents=True, exist_ok=True)
+        (workplace / LISTS["nc"] / "run0" / name).write_text("\n".join(lines) + "\n")
+    words = ["benchmark=core50_nc", "benchmark.data_root=.", "benchmark.run=0"]
+
+    found = counted([*words, "benchmark.download=false"], capsys)
+
+    assert found == [dict.fromkeys(map(str, group), 1) for group in groups]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from PIL import Image
 
 import clrun
 from clrun.errors import ConfigError
+from clrun.preview.sizes import sizes
 from clrun.runner.prepare import build
 from clrun.streams.experience import Benchmark
 
@@ -292,3 +293,59 @@ def test_own_images_are_trained_on_from_start_to_end(photos, tmp_path, strategy)
     results = clrun.run(config, tmp_path / "run")
 
     assert results.metrics["acc_final"] >= 1 / 3
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """Three classes of ten grey images, and a test side of two of each."""
+    y, y_test = np.arange(3).repeat(10), np.arange(3).repeat(2)
+    x, x_test = (np.arange(len(of) * 16, dtype=np.uint8).reshape(-1, 4, 4) for of in (y, y_test))
+    np.savez(tmp_path / "arrays.npz", x=x, y=y, x_test=x_test, y_test=y_test)
+    return tmp_path / "arrays.npz"
+
+
+@pytest.mark.parametrize("source", ["folder", "csv", "npz"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("benchmark.scenario=ni", "benchmark.n_experiences=2"),
+        ("benchmark.scenario=permuted", "benchmark.n_experiences=2"),
+        ("benchmark.scenario=nc", "benchmark.limit_per_class=4"),
+        ("benchmark.scenario=nc", "benchmark.validation_fraction=0.25"),
+    ],
+    ids=" ".join,
+)
+def test_an_outline_is_the_stream_without_its_images(source, words, photos, table, arrays):
+    place = {"folder": photos, "csv": table, "npz": arrays}[source]
+    split = made(f"benchmark={source}", f"benchmark.data_root={place}", *words)
+    whole = split.load(seed=0)
+
+    outline = split.outline(seed=0)
+
+    for ours, theirs in zip(outline, whole, strict=True):
+        assert ours.classes == theirs.classes
+        for part in ("train", "test", "validation"):
+            mine, read = getattr(ours, part), getattr(theirs, part)
+            assert (mine is None) == (read is None)
+            if read is not None:
+                assert torch.equal(mine.y, read.y)
+                assert mine.x.shape == read.x.shape
+    assert (outline.class_names, outline.shape) == (whole.class_names, whole.shape)
+    assert sizes(outline) == sizes(whole)
+
+
+def test_what_was_found_in_the_pixels_before_is_told_with_an_outline(photos):
+    (photos / "ant" / "0.png").write_bytes((photos / "ant" / "1.png").read_bytes())
+    (photos / "cow" / "2.png").write_bytes((photos / "ant" / "1.png").read_bytes())
+    words = (f"benchmark.data_root={photos}", "benchmark.test_fraction=0.5")
+    notes = made("benchmark=folder", *words).load(seed=0).notes
+
+    outline = made("benchmark=folder", *words).outline(seed=0)
+
+    assert outline.notes == notes
+    assert "have the pixels of training rows" in notes[0]
+
+
+def test_a_source_that_reads_its_images_has_no_outline():
+    assert made("benchmark=digits").outline(seed=0) is None

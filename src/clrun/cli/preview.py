@@ -81,12 +81,11 @@ def _preview(config: RunConfig, *, needs_pixels: bool) -> Preview:
     from clrun.preview.facts import preview
     from clrun.runner.building import benchmark_source, build, stream_of
 
-    node = config.nodes["benchmark"]
-    outline = None if needs_pixels else getattr(build(node), "outline", None)
+    node, stream = config.nodes["benchmark"], None
     with Downloads(Console(stderr=True)) as downloads:
-        if outline is not None:
+        if not needs_pixels and (outline := getattr(build(node), "outline", None)):
             stream = outline(config.seed, downloads)
-        else:
+        if stream is None:
             stream = stream_of(node, benchmark_source(node), config.seed, downloads)
     return preview(config, stream)
 

@@ -9,11 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import Tensor
+
 from clrun.images.cache import cached_images
 from clrun.images.download import Progress
 from clrun.images.files import DamagedFile, DamagedFiles, some
 from clrun.images.image_files import Decoder, ImageShape, image_shape, named
+from clrun.images.lazy_rows import LazyRows
 from clrun.images.patterns import Patterns
+from clrun.images.unread_rows import UnreadRows
 from clrun.sources.class_names import BadRows
 from clrun.sources.copies import check_files_apart, in_full, notes_on_copies
 from clrun.sources.damage import damaged_files, without_damaged
@@ -110,26 +114,56 @@ class LabelledFiles:
         Raises:
             ConfigError: also where no image has a value that fits the files' type.
         """
-        files, rows, notes, damaged = self.found
+        files, _, notes, damaged = self.found
         with one_line_errors(self.root), self._way_out():
             if recall(self._facts_key) is None:
                 check_file_depths(files)
             x = cached_images(self._key, files, self._shape, Decoder(self._shape), on_progress)
-        numbers = [(rows.side == side).nonzero().flatten() for side in range(3)]
-        train, test, validation = (Patterns(x[of_side], rows.y[of_side]) for of_side in numbers)
+        train, test, validation = self._by_side(x)
         if recall(self._facts_key) is None:
             statistics = channel_statistics(train.x)
             with one_line_errors(self.root):
                 check_not_zeros_and_ones(x, statistics, "Save white as 255")
-            rows_of = dict(zip(("training", "test", "validation"), numbers, strict=True))
+            rows_of = dict(zip(("training", "test", "validation"), self._numbers, strict=True))
             copies = notes_on_copies(
                 train.x,
                 {"test": test.x, "validation": validation.x},
                 lambda side, k: in_full(files[int(rows_of[side][k])]),
             )
             remember(self._facts_key, Facts(*self._shape, *statistics, copies))
-        held_out = validation if rows.has_validation else None
-        return SourceData(train, test, held_out, notes + self._facts.notes, damaged)
+        return self._data(train, test, validation, notes + self._facts.notes, damaged)
+
+    def outline(self) -> SourceData:
+        """The rows without their images, of which only headers are read; what else was found in
+        them is told if it is remembered.
+
+        Raises:
+            ConfigError: see `check`.
+        """
+        files, _, notes, damaged = self.found
+        x = UnreadRows(len(files), tuple(self._shape), str(self.root))
+        facts = recall(self._facts_key)
+        return self._data(*self._by_side(x), notes + (facts.notes if facts else ()), damaged)
+
+    @cached_property
+    def _numbers(self) -> list[Tensor]:
+        """The numbers of the rows to train on, to test on and to validate on."""
+        return [(self.rows.side == side).nonzero().flatten() for side in range(3)]
+
+    def _by_side(self, x: LazyRows) -> tuple[Patterns, Patterns, Patterns]:
+        train, test, validation = (Patterns(x[rows], self.rows.y[rows]) for rows in self._numbers)
+        return train, test, validation
+
+    def _data(
+        self,
+        train: Patterns,
+        test: Patterns,
+        validation: Patterns,
+        notes: tuple[str, ...],
+        damaged: int,
+    ) -> SourceData:
+        held_out = validation if self.rows.has_validation else None
+        return SourceData(train, test, held_out, notes, damaged)
 
     @contextmanager
     def _way_out(self) -> Iterator[None]:

@@ -25,6 +25,7 @@ from clrun.config.bounds import FilePath, Fraction, Share
 from clrun.images.download import Progress
 from clrun.images.image_files import ImageShape
 from clrun.images.patterns import Patterns
+from clrun.images.unread_rows import UnreadRows
 from clrun.sources.class_names import BadRows
 from clrun.sources.copies import notes_on_copies
 from clrun.sources.labelled_rows import (
@@ -123,6 +124,18 @@ class NpzArrays:
             lambda side, k: places[int(sides[side].nonzero()[k])],
         )
         return SourceData(train, test, held if rows.has_validation else None, notes=notes)
+
+    def outline(self) -> SourceData:
+        """The rows without their images, of which only headers are read.
+
+        Raises:
+            ConfigError: see `check`.
+        """
+        rows = self.rows
+        x = UnreadRows(len(rows.y), tuple(self._shape), str(self.root), on_disk=False)
+        sides = [Patterns(x[side], rows.y[side]) for side in map(rows.side.eq, range(3))]
+        train, test, held = sides
+        return SourceData(train, test, held if rows.has_validation else None)
 
     @cached_property
     def rows(self) -> LabelledRows:

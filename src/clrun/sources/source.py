@@ -29,7 +29,8 @@ class Source(Protocol):
     `Class(config)`; a benchmark's YAML names it as `source: package.module:Class`, with its keys
     beside those of the benchmark. A key that both have has one value. A `Config` that knows the
     number of classes says so in `num_classes`; then what does not fit them is refused before
-    anything is imported.
+    anything is imported. One with `outline() -> SourceData` gives rows without their images
+    (`UnreadRows`), so that a preview need not read any; it is called after `check`.
     """
 
     @property

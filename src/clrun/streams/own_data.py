@@ -64,6 +64,10 @@ class OwnData:
         """The stream; see `Split.load`."""
         return self._split.load(seed, on_progress)
 
+    def outline(self, seed: int, on_progress: Progress | None = None) -> Benchmark | None:
+        """The stream without its images; see `Split.outline`."""
+        return self._split.outline(seed, on_progress)
+
 
 def as_given(keys: SplitKeys, rows: LabelledRows, labels: Labels, seed: int) -> Assignment:
     """Each row in the experience that the data say.

@@ -22,7 +22,7 @@ from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
 from clrun.seeds import generator
 from clrun.sources import SOURCES
-from clrun.sources.source import Source
+from clrun.sources.source import Source, SourceData
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 from clrun.streams.partition import ALTERED, Assignment, Labels, by_keys
@@ -112,8 +112,27 @@ class Split:
             ConfigError, DownloadError, StorageError: see `Source.load`; also ConfigError for an
                 experience that would have no rows.
         """
+        download = self.config.download
+        data = self.source.load(self.root, download=download, on_progress=on_progress)
+        return self._stream(data, seed, self._transform())
+
+    def outline(self, seed: int, on_progress: Progress | None = None) -> Benchmark | None:
+        """The same stream without its images, for counting; None where the source reads them.
+
+        Raises:
+            ConfigError: see `check`; also for an experience that would have no rows.
+        """
+        outline: Callable[[], SourceData] | None = getattr(self.source, "outline", None)
+        if outline is None:
+            return None
+        self.check()
+        channels = self.source.channels
+        return self._stream(
+            outline(), seed, Transform((0.0,) * channels, (1.0,) * channels, "none")
+        )
+
+    def _stream(self, data: SourceData, seed: int, transform: Transform) -> Benchmark:
         config = self.config
-        data = self.source.load(self.root, download=config.download, on_progress=on_progress)
         train, validation = data.train, data.validation
         if config.limit_per_class is not None:
             rows = scenarios.limit_per_class(train.y, config.limit_per_class)
@@ -126,7 +145,7 @@ class Split:
             shape=self.shape(),
             class_names=self.source.class_names,
             experiences=self._experiences(train, test, validation, seed),
-            transform=self._transform(),
+            transform=transform,
             notes=data.notes,
             damaged_files=data.damaged_files,
         )
