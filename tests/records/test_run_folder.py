@@ -91,7 +91,10 @@ def test_the_configuration_is_saved_as_it_was_understood_whatever_hydra_saved(tm
         for folder in (ours, hydras)
     ]
     overrides = yaml.safe_load((ours.path / ".hydra" / "overrides.yaml").read_text())
-    assert saved == [config.as_dict()] * 2
+    named = config.as_dict()
+    for group, node in config.nodes.items():
+        named[group]["option"] = node.option
+    assert saved == [named] * 2
     assert overrides == ["strategy=naive", "seed=3"]
     assert (hydras.path / ".hydra" / "overrides.yaml").read_text() == "- seed=${oc.env:SEED}"
 

@@ -38,6 +38,8 @@ def test_the_configuration_is_saved_so_that_the_run_can_be_repeated(config_of, f
     tree = yaml.safe_load((saved / "config.yaml").read_text())
 
     assert clrun.compose(overrides).hash() == config_of(*words).hash()
+    names = {group: node.option for group, node in config_of(*words).nodes.items()}
+    assert {group: tree[group].pop("option") for group in names} == names
     assert tree == config_of(*words).as_dict()
     assert (tree["seed"], tree["strategy"]["train_epochs"]) == (4, 2)
 

@@ -13,11 +13,15 @@ from clrun.config.keys import Known
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import read, shown, unknown_keys
-from clrun.config.run_config import Node, Root, RunConfig
+from clrun.config.run_config import Cadence, Node, Root, RunConfig
 from clrun.config.sources import GROUPS, RECIPES, conf_root, folders, make_importable, options
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
+CADENCE = "checkpoint"
+
+OPTION = "option"
+"""The key by which a saved node says which option it was."""
 
 OWN = {"command-line": "--config-dir", "main": "--config-path"}
 """Hydra's name for who adds a configuration folder -> the option by which a user does"""
@@ -36,6 +40,8 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     problems = _unknown_root_keys(tree)
     root, more = read("", {k: v for k, v in tree.items() if k in ROOT_KEYS}, Root)
     problems += more
+    cadence, more = read_cadence(tree.get(CADENCE))
+    problems += more
     nodes: dict[str, Node] = {}
     for group in GROUPS:
         node, more = _node(group, tree.get(group), choices.get(group))
@@ -49,11 +55,19 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(problems)
     return RunConfig(
         root=root,
+        checkpoint=cadence,
         nodes=nodes,
         plugins=tuple(plugins),
         overrides=tuple(overrides),
         where=tuple(_where(composed)),
     )
+
+
+def read_cadence(given: object) -> tuple[Any, list[str]]:
+    """When states are saved, or None, and every problem with it."""
+    if not isinstance(given, Mapping):
+        return None, [f"{CADENCE}={shown(given)}: has keys, e.g. {CADENCE}.every_seconds=60."]
+    return read(f"{CADENCE}.", given, Cadence)
 
 
 def _where(composed: DictConfig) -> Iterator[str]:
@@ -70,7 +84,7 @@ def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
     """Keys at the root that are none, with the group meant where a group has that key."""
     lines = []
     for key in tree:
-        if key in ROOT_KEYS or key in GROUPS:
+        if key in (*ROOT_KEYS, CADENCE, *GROUPS):
             continue
         if key == RECIPES:
             lines.append(
@@ -82,7 +96,7 @@ def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
             group for group in GROUPS if isinstance(tree.get(group), dict) and key in tree[group]
         ]
         guess = f" Did you mean '{homes[0]}.{key}'?" if homes else None
-        lines += unknown_keys("", {key: tree[key]}, (*ROOT_KEYS, *GROUPS), guess)
+        lines += unknown_keys("", {key: tree[key]}, (*ROOT_KEYS, CADENCE, *GROUPS), guess)
     return lines
 
 
@@ -129,4 +143,6 @@ def _node(group: str, given: Any, choice: str | None) -> tuple[Node | None, list
         return None, [f"{group}.target: the option's YAML must say target: package.module:Class."]
     target = str(given["target"])
     values = {str(key): value for key, value in given.items() if key != "target"}
-    return read_node(group, choice or target.rpartition(":")[2], target, values)
+    if choice is None:  # a saved run is the whole configuration, and has it beside the target
+        choice = values.pop(OPTION, None)
+    return read_node(group, str(choice or target.rpartition(":")[2]), target, values)

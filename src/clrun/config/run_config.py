@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clrun.config.bounds import Count, Natural, OutputPath
+from clrun.config.bounds import Count, Natural, OutputPath, Positive
+
+UNNAMED = ("run_name", "output_root", "checkpoint")
+"""Keys at the root that change nothing of what is computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +24,15 @@ class Root:
     run_name: str | None
     output_root: OutputPath
     log_every: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cadence:
+    """When the state of a run is saved: `checkpoint` in conf/config.yaml."""
+
+    every_steps: Count | None
+    every_seconds: Positive | None
+    keep: Count
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Node:
     """The values as the component's own `Config` dataclass, bounds checked."""
     parts: Mapping[str, Node] = field(default_factory=dict)
     """components that some of the keys name (`config.nodes.Part`), by that key"""
+    is_own: bool = False
+    """it stands for what was handed over from Python, and cannot be built again"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +56,7 @@ class RunConfig:
     """One run: the root keys, one node for each group, and the overrides that led here."""
 
     root: Root
+    checkpoint: Cadence
     nodes: Mapping[str, Node]
     plugins: tuple[Node, ...]
     """What `strategy.plugins` lists, each with all its keys."""
@@ -61,11 +76,33 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """The resolved configuration as it is saved: root keys, then one mapping for each group."""
         groups = {name: {"target": node.target, **node.values} for name, node in self.nodes.items()}
-        return {**vars(self.root), **groups}
+        return {**vars(self.root), "checkpoint": dict(vars(self.checkpoint)), **groups}
+
+    def plain(self) -> dict[str, Any]:
+        """The whole configuration in values of JSON, the names of its options included."""
+        return {
+            "root": dict(vars(self.root)),
+            "checkpoint": dict(vars(self.checkpoint)),
+            "nodes": {group: _plain(node) for group, node in self.nodes.items()},
+            "plugins": [_plain(node) for node in self.plugins],
+            "overrides": list(self.overrides),
+            "where": list(self.where),
+        }
+
+    @staticmethod
+    def of_plain(plain: object) -> RunConfig:
+        """The configuration that `plain` gave, checked again.
+
+        Raises:
+            ConfigError: it is none, or not one that could have been given on a command line.
+        """
+        from clrun.config.saved import read_plain  # reads what this module defines
+
+        return read_plain(plain)
 
     def hash(self) -> str:
         """Twelve hex digits that name the experiment: what is computed, not where it is written."""
-        named = {k: v for k, v in self.as_dict().items() if k not in ("run_name", "output_root")}
+        named = {key: value for key, value in self.as_dict().items() if key not in UNNAMED}
         # a plugin counts with all its keys, whichever of them were spelled out
         named["strategy"] = {k: v for k, v in named["strategy"].items() if k != "plugins"}
         named["plugins"] = [{"target": node.target, **node.values} for node in self.plugins]
@@ -91,11 +128,18 @@ class RunConfig:
         """The values of a group, or of the root; none where it is something else."""
         if not group:
             return vars(self.root)
+        if group == "checkpoint":
+            return vars(self.checkpoint)
         return self.nodes[group].values if group in self.nodes else {}
 
     def label(self) -> str:
         """A readable name: strategy, benchmark and seed."""
         return f"{self.nodes['strategy'].option}-{self.nodes['benchmark'].option}-s{self.seed}"
+
+
+def _plain(node: Node) -> dict[str, Any]:
+    own = {"own": True} if node.is_own else {}
+    return {"option": node.option, "target": node.target, "values": dict(node.values), **own}
 
 
 def quoted(text: str) -> str:

@@ -110,13 +110,23 @@ class RunFolder:
         folder = self.path / ".hydra"
         with storage_errors(folder):
             folder.mkdir(exist_ok=True)
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(config.as_dict()))
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(_named(config)))
         if not (folder / "overrides.yaml").exists():  # from Python
             write_text(folder / "overrides.yaml", OmegaConf.to_yaml(list(config.overrides)))
 
     def close(self) -> None:
         """Give the lock back."""
         self._lock.release()
+
+
+def _named(config: RunConfig) -> dict[str, Any]:
+    """The configuration with the name of each option beside its target."""
+    return {
+        key: {"target": value["target"], "option": config.nodes[key].option, **value}
+        if key in config.nodes
+        else value
+        for key, value in config.as_dict().items()
+    }
 
 
 def point_latest(folder: Path, output_root: Path) -> None:

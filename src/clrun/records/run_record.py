@@ -29,6 +29,7 @@ def started(config: RunConfig, folder: Path, device: str, threads: int) -> dict[
         "run_name": config.root.run_name,
         "label": config.label(),
         "config_hash": config.hash(),
+        "config": config.plain(),
         "status": "running",
         "error": None,
         "seeds": seeds,

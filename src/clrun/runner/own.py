@@ -74,7 +74,7 @@ def _node(group: str, name: str, kind: type, content: str) -> Node:
     """What stands in the records for what cannot be composed again."""
     values: dict[str, Any] = {"content": content}
     target = f"{kind.__module__}:{kind.__qualname__}"
-    return Node(group=group, option=name, target=target, values=values, config=Keys())
+    return Node(group=group, option=name, target=target, values=values, config=Keys(), is_own=True)
 
 
 def _weights(model: nn.Module) -> str:
