@@ -9,6 +9,7 @@ import pytest
 
 from clrun.disk.fingerprints import (
     AT_ONCE,
+    PIECE,
     content_of,
     contents_of,
     fingerprint,
@@ -108,3 +109,26 @@ def test_contents_tell_files_by_what_they_hold_and_their_order(files):
 def test_a_missing_file_is_an_error(files):
     with pytest.raises(FileNotFoundError):
         fingerprint([*files, Path("missing")])
+
+
+class Slow(os.PathLike):
+    """A file on a slow disk."""
+
+    opened = 0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        Slow.opened += 1
+        time.sleep(0.01)
+        return str(self.path)
+
+
+def test_after_a_failure_nobody_waits_for_what_is_being_read(files):
+    others = [Slow(files[0])] * (10 * PIECE)
+
+    with pytest.raises(FileNotFoundError):
+        contents_of([Path("missing"), *files * (PIECE // 3), *others], 2)
+
+    assert Slow.opened < PIECE // 2

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -44,3 +45,23 @@ def test_a_failure_comes_out_as_it_is():
 
     with pytest.raises(KeyError, match="image 65"):
         list(decoded(range(3 * CHUNK), decode, SHAPE))
+
+
+def test_who_goes_away_waits_for_an_image_and_for_no_piece():
+    begun, seen, lock = threading.Event(), [], threading.Lock()
+
+    def decode(item: int) -> np.ndarray:
+        with lock:
+            seen.append(item)
+        if item >= CHUNK:
+            begun.set()
+            time.sleep(0.05)
+        return number(item)
+
+    pieces = decoded(range((AHEAD + 4) * num_threads() * CHUNK), decode, SHAPE)
+    next(pieces)
+    begun.wait()
+    pieces.close()
+
+    slow = [item for item in seen if item >= CHUNK]
+    assert 0 < len(slow) < CHUNK

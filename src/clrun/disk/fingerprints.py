@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import NamedTuple
 
 AT_ONCE = 1 << 20
@@ -56,9 +57,17 @@ def content_of(file: Path | str) -> bytes:
 def contents_of(files: Sequence[Path | str], threads: int) -> str:
     """The contents of all files, in order; reads every byte."""
     pieces = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
+    is_over = Event()
+
+    def contents(piece: Sequence[Path | str]) -> list[bytes]:
+        return [content_of(file) for file in piece if not is_over.is_set()]
+
     with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(lambda piece: [content_of(file) for file in piece], pieces)
-        return joined_contents(chain.from_iterable(found))
+        try:
+            return joined_contents(chain.from_iterable(pool.map(contents, pieces)))
+        finally:
+            is_over.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def joined_contents(contents: Iterable[bytes]) -> str:

@@ -6,6 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import takewhile
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -31,13 +33,15 @@ def decoded(
         DamagedFiles: at the end, so that all are known at once; until then they are black.
         Exception: whatever else `decode` raises, as it is, and what was not started is not.
     """
-    threads = num_threads()
+    threads, is_over = num_threads(), Event()
     damaged: dict[int, DamagedFile] = {}
 
     def piece(start: int) -> NDArray[np.uint8]:
         chosen = items[start : start + CHUNK]
         images = np.empty((len(chosen), *shape), np.uint8)
-        for k, (image, item) in enumerate(zip(images, chosen, strict=True), start):
+        # a piece of photographs takes seconds, which nobody waits for who is interrupted
+        wanted = takewhile(lambda _: not is_over.is_set(), zip(images, chosen, strict=True))
+        for k, (image, item) in enumerate(wanted, start):
             try:
                 pixels = decode(item)
             except DamagedFile as error:
@@ -59,6 +63,7 @@ def decoded(
             while flying:
                 yield flying.popleft().result()
         finally:
+            is_over.set()
             pool.shutdown(cancel_futures=True)
     if damaged:
         raise DamagedFiles(damaged)
