@@ -2,6 +2,6 @@
 
 import sys
 
-from clrun.cli.main import main
+from clrun.cli.main import command
 
-sys.exit(main())
+sys.exit(command())

@@ -9,9 +9,17 @@ import time
 import pytest
 
 from clrun.errors import ClrunError
+from clrun.profiling.activity import doing
 from clrun.records.raw_log import read_raw_log
 from clrun.records.run_folder import RunFolder
-from clrun.runner.interrupt import SIGNALS, Interrupted, noted_signals, stopped_by_signals
+from clrun.runner.interrupt import (
+    LOOK_SECONDS,
+    SIGNALS,
+    Interrupted,
+    noted_signals,
+    stopped_by_signals,
+    unhurried,
+)
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run
 from clrun.runner.state import RunState
@@ -33,16 +41,138 @@ def test_a_signal_is_noted_and_kills_nothing(number):
     assert received == [number]
 
 
-def test_a_second_signal_stops_at_once():
+@pytest.mark.parametrize("first", SIGNALS)
+def test_a_second_ctrl_c_stops_at_once(first, monkeypatch):
+    monkeypatch.setattr("clrun.runner.interrupt.SAME_SECONDS", 0)
+
     def twice() -> None:
         with noted_signals():
+            send(first)
             send(signal.SIGINT)
-            send(signal.SIGTERM)
+            time.sleep(10)
 
-    with pytest.raises(Interrupted, match=r"interrupted by SIGTERM\.") as stopped:
+    with pytest.raises(Interrupted, match=r"interrupted by SIGINT\.") as stopped:
         twice()
 
-    assert stopped.value.exit_code == 143
+    assert stopped.value.exit_code == 130
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_echo_of_a_signal_is_the_same_signal(number):
+    with noted_signals() as received:
+        send(number)
+        send(number)
+
+    assert received == [number]
+
+
+@pytest.mark.parametrize("second", SIGNALS[1:])
+def test_what_comes_later_and_is_no_ctrl_c_hurries_nothing(second, monkeypatch):
+    monkeypatch.setattr("clrun.runner.interrupt.SAME_SECONDS", 0)
+
+    with noted_signals() as received:
+        send(signal.SIGTERM)
+        send(second)
+
+    assert received == [signal.SIGTERM]
+
+
+def test_what_is_stoppable_is_left_at_once():
+    def waiting() -> None:
+        with noted_signals(), doing("choosing exemplars"):
+            send(signal.SIGTERM)
+            time.sleep(10)
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        waiting()
+
+
+def test_what_becomes_stoppable_after_the_signal_is_left_soon():
+    def waiting() -> None:
+        with noted_signals():
+            send(signal.SIGTERM)
+            with doing("choosing exemplars"):
+                time.sleep(10)
+
+    start = time.monotonic()
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        waiting()
+
+    assert time.monotonic() - start < 5
+
+
+def test_what_is_not_stoppable_has_its_time():
+    with noted_signals() as received, doing("evaluating", stoppable=False):
+        send(signal.SIGTERM)
+        time.sleep(3 * LOOK_SECONDS)
+
+    assert received == [signal.SIGTERM]
+
+
+def test_a_state_that_is_saved_has_all_the_time_it_needs(monkeypatch):
+    monkeypatch.setattr("clrun.runner.interrupt.GRACE_SECONDS", 0)
+
+    with noted_signals() as received, unhurried(), doing("saving"):
+        send(signal.SIGTERM)
+        time.sleep(3 * LOOK_SECONDS)
+
+    assert received == [signal.SIGTERM]
+
+
+def test_only_a_second_ctrl_c_ends_the_saving_of_a_state(monkeypatch):
+    monkeypatch.setattr("clrun.runner.interrupt.SAME_SECONDS", 0)
+
+    def impatient() -> None:
+        with noted_signals(), unhurried():
+            send(signal.SIGINT)
+            send(signal.SIGINT)
+            time.sleep(10)
+
+    with pytest.raises(Interrupted, match="SIGINT"):
+        impatient()
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with noted_signals() as received, stopped_by_signals():
+            send(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert received == []
+
+
+def test_an_interrupt_that_a_shell_ignores_for_its_background_jobs_is_noted():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with noted_signals() as received:
+            send(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert received == [signal.SIGINT]
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_what_a_program_around_a_run_does_at_a_signal_it_goes_on_doing(name):
+    number, theirs = getattr(signal, name), []
+    before = signal.signal(number, lambda *_: theirs.append(name))
+    try:
+        with noted_signals() as received:
+            send(number)
+    finally:
+        signal.signal(number, before)
+
+    assert (received, theirs) == ([], [name])
+
+
+def test_within_noted_signals_they_are_noted_once():
+    with noted_signals() as outside, noted_signals() as inside:
+        send(signal.SIGTERM)
+
+    assert outside == inside == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_what_takes_longer_than_the_grace_is_stopped_too(monkeypatch):
@@ -131,7 +261,7 @@ class Signalling:
 
 @pytest.mark.parametrize(
     ("number", "name", "exit_code"),
-    [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143)],
+    [(number, number.name, 128 + number) for number in SIGNALS],
 )
 @pytest.mark.parametrize(("at", "finished"), [("step", 1), ("evaluation", 2)])
 def test_an_interrupted_run_stops_after_an_update_and_says_so(

@@ -20,6 +20,7 @@ from clrun.console.tables import print_results
 from clrun.console.waiting import waiting
 from clrun.errors import ClrunError
 from clrun.records.run_folder import RunFolder, fresh_folder
+from clrun.runner.interrupt import noted_signals
 from clrun.runner.prepare import Prepared, notes, ready, weights_note
 from clrun.runner.run import run
 
@@ -37,18 +38,19 @@ def run_in_folder(prepared: Prepared, tree: DictConfig) -> Path:
         FolderError: that folder is in use or holds a run; nothing in it changed.
     """
     named = named_folder(tree, RUN)
-    path = (named or fresh_folder(Path(prepared.config.root.output_root))).absolute()
-    opened = RunFolder(path)  # before Hydra writes there
+    with noted_signals():  # from here on there is a folder, which says how the run ended
+        path = (named or fresh_folder(Path(prepared.config.root.output_root))).absolute()
+        opened = RunFolder(path)  # before Hydra writes there
 
-    def work(folder: Path) -> Path:
-        with logged_traceback(folder / f"{tree.hydra.job.name}.log"):
-            _shown(prepared, opened)
-        return folder
+        def work(folder: Path) -> Path:
+            with logged_traceback(folder / f"{tree.hydra.job.name}.log"):
+                _shown(prepared, opened)
+            return folder
 
-    try:
-        return call_as_job(tree, named or path, work)
-    finally:
-        opened.close()
+        try:
+            return call_as_job(tree, named or path, work)
+        finally:
+            opened.close()
 
 
 @contextmanager

@@ -11,13 +11,33 @@ from importlib import import_module
 from clrun.cli.verbs import VERBS
 from clrun.console.encoding import print_nearest
 from clrun.errors import ClrunError
+from clrun.runner.interrupt import Interrupted, ignore_signals, stopped_by_signals
 
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
 """Hydra's options that have a value, as far as verbs take them too."""
 
+SIGNALLED = 128
+"""What an exit code is above where a signal ended the process."""
+
+
+def command() -> int:
+    """What the installed `clrun` runs: the command line of this process, which ends afterwards."""
+    code = main()
+    if code > SIGNALLED:
+        ignore_signals()
+    return code
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code (see clrun.errors)."""
+    try:
+        with stopped_by_signals():
+            return _code(argv)
+    except Interrupted as error:
+        return _failed(str(error), error.exit_code, debug=False)
+
+
+def _code(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
     words = [word for word in words if word != "--debug"]

@@ -9,19 +9,30 @@ Watcher = Callable[[str | None], None]
 """Called with what begins, e.g. "evaluating", and with None once only updates are made again."""
 
 _watcher: Watcher | None = None
-_current: str | None = None
+_current: tuple[str | None, bool] = (None, False)
 
 
 @contextmanager
-def doing(what: str) -> Iterator[None]:
-    """What runs inside is this; inside something else, that goes on afterwards."""
+def doing(what: str, *, stoppable: bool = True) -> Iterator[None]:
+    """What runs inside is this; inside something else, that goes on afterwards.
+
+    It is stoppable if a signal may end it anywhere: it takes long, and the run goes on from before
+    it. What leaves something that matters half done says that it is not.
+    """
     global _current
     before = _current
-    _say(what)
     try:
+        _current = (what, stoppable)
+        _show(what)
         yield
     finally:
-        _say(before)
+        _current = before  # no call before it, during which a signal could arrive
+        _show(before[0])
+
+
+def is_stoppable() -> bool:
+    """Whether a signal may end what goes on now, wherever it is."""
+    return _current[1]
 
 
 def watch(watcher: Watcher | None) -> None:
@@ -30,8 +41,6 @@ def watch(watcher: Watcher | None) -> None:
     _watcher = watcher
 
 
-def _say(what: str | None) -> None:
-    global _current
-    _current = what
+def _show(what: str | None) -> None:
     if _watcher is not None:
         _watcher(what)

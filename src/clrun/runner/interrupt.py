@@ -1,18 +1,39 @@
-"""Stopping when a signal asks for it: between two updates, or soon wherever the run is."""
+"""Stopping when a signal asks for it: between two updates, or at once where nothing is lost by it.
+
+The first signal is noted. An update in progress is waited for, so that a state can be saved after
+it; what says that it is stoppable (`activity.doing`) is left at once. A second Ctrl-C leaves
+whatever there is. Where Python is inside one long call of a library, each of these waits for its
+end: handlers run between two instructions.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from clrun.errors import ClrunError
+from clrun.profiling.activity import is_stoppable
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in NAMES
+    if hasattr(signal, name)  # Windows has two of them
+)
 
-GRACE_SECONDS = 1.0
-"""How long a run may go on until the end of its update; an evaluation can take minutes."""
+GRACE_SECONDS = 8.0
+"""How long a run may go on until the end of its update. Whoever sends signals expects a process to
+be gone after ten seconds: then the last checkpoint stands."""
+
+LOOK_SECONDS = 0.1
+"""How often it is looked whether what has begun since the signal is stoppable."""
+
+SAME_SECONDS = 0.3
+"""What comes within this time is the same wish: a shell that forwards what the terminal has sent
+to all of its group, `timeout`, which sends to a process and to its group."""
 
 
 Handler = Callable[[int, object], None]
@@ -39,35 +60,74 @@ class Stop(BaseException):
         self.number = number
 
 
+class _Hasty:
+    """Tells a second Ctrl-C from what is only the echo of a signal."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def is_second(self, number: int) -> bool:
+        """Whether this signal is a second Ctrl-C; it is noted."""
+        last, self._last = self._last, time.monotonic()
+        is_later = last is not None and self._last - last > SAME_SECONDS
+        return number == signal.SIGINT and is_later
+
+
+class _Noting:
+    """A handler that notes the first signal and ends what must not or need not be waited for."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self.is_saving = False
+        self._hasty = _Hasty()
+        self._latest = 0.0
+
+    def __call__(self, number: int, _frame: object) -> None:
+        if self._hasty.is_second(number) and self.received:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the third one is the system's
+            raise Interrupted(number)
+        if not self.received:
+            self.received.append(number)
+            self._latest = time.monotonic() + GRACE_SECONDS
+            _alarm(LOOK_SECONDS)
+            self.look(number, None)
+
+    def look(self, _number: int, _frame: object) -> None:
+        """Leave what is stoppable, or anything once the grace is over."""
+        if self.is_saving or not (is_stoppable() or time.monotonic() > self._latest):
+            return
+        self._latest = time.monotonic() + GRACE_SECONDS  # what cleans up has its time
+        raise Interrupted(self.received[0])
+
+
+_noting: _Noting | None = None
+"""the one in charge"""
+
+
 @contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying inside an update.
+    """Collect signals instead of dying inside an update. Within another such block it is the same.
 
-    A second one stops at once, as does the end of the grace.
+    A second Ctrl-C stops at once, as does the end of the grace.
     """
-    received: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        if received:
-            raise Interrupted(number)
-        received.append(number)
-        _alarm(GRACE_SECONDS)
-
-    def end_grace(_number: int, _frame: object) -> None:
-        raise Interrupted(received[0])
-
-    around = signal.getsignal(SIGNALS[0])
-    with _handled({**dict.fromkeys(SIGNALS, note), **_alarms(end_grace)}):
+    global _noting
+    if _noting is not None or threading.current_thread() is not threading.main_thread():
+        yield [] if _noting is None else _noting.received
+        return
+    noting, around = _Noting(), signal.getsignal(signal.SIGINT)
+    with _handled({**dict.fromkeys(SIGNALS, noting), **_alarms(noting.look)}):
         try:
-            yield received
+            _noting = noting
+            yield noting.received
         finally:
+            _noting = None
             _alarm(0)
-    if received and isinstance(around, RaisedSignals):  # too late to stop what was inside
-        around.late = received[0]
+    if noting.received and isinstance(around, RaisedSignals):  # too late to stop what was inside
+        around.late = noting.received[0]
 
 
 def raise_noted(received: list[int]) -> None:
-    """Raise `Interrupted` if a signal was collected; what is saved then has all the time it needs.
+    """Raise `Interrupted` if a signal was collected.
 
     Raises:
         Interrupted: there is one.
@@ -77,14 +137,34 @@ def raise_noted(received: list[int]) -> None:
         raise Interrupted(received[0])
 
 
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Let what is inside, a state that is saved, have all the time it needs: only a second Ctrl-C
+    ends it."""
+    noting = _noting
+    if noting is None:
+        yield
+        return
+    noting.is_saving = True
+    try:
+        yield
+    finally:
+        noting.is_saving = False
+
+
 class RaisedSignals:
     """A handler of signals that raises `Stop`."""
 
     late: int | None = None
     """what a run received when it was as good as over, and completed nevertheless"""
 
+    def __init__(self) -> None:
+        self._hasty, self._is_stopping = _Hasty(), False
+
     def __call__(self, number: int, _frame: object) -> None:
-        raise Stop(number)
+        if self._hasty.is_second(number) or not self._is_stopping:
+            self._is_stopping = True
+            raise Stop(number)
 
     def raise_late(self) -> None:
         """Raise `Stop` if a run left a signal behind."""
@@ -94,7 +174,7 @@ class RaisedSignals:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[RaisedSignals]:
-    """Raise `Stop` inside, and outside `Interrupted`, at once where SIGINT or SIGTERM arrives."""
+    """Raise `Stop` inside, and outside `Interrupted`, at once where a signal arrives."""
     handler = RaisedSignals()
     try:
         with _handled(dict.fromkeys(SIGNALS, handler)):
@@ -103,13 +183,24 @@ def stopped_by_signals() -> Iterator[RaisedSignals]:
         raise Interrupted(stop.number) from None
 
 
+def ignore_signals() -> None:
+    """Let an interrupted process end as it wants to; a Ctrl-C ends it at once, without a word."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def _handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
     """Handle signals so inside. Not in the main thread they are the caller's."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in handlers.items()
+        if not _is_kept(number)
+    }
     try:
         yield
     finally:
@@ -117,11 +208,24 @@ def _handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _is_kept(number: int) -> bool:
+    """Whether a signal is left as it is.
+
+    `nohup` ignores SIGHUP. What a program around a run does at SIGHUP, SIGUSR1 and SIGUSR2, a job
+    system's part for one, it goes on doing. SIGINT, which a shell without a terminal lets its
+    background jobs ignore, and SIGTERM always end a run.
+    """
+    if number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGALRM", None)):
+        return False
+    handler = signal.getsignal(number)
+    return handler is not signal.SIG_DFL and not isinstance(handler, (_Noting, RaisedSignals))
+
+
 def _alarms(handler: Handler) -> dict[int, Handler]:
     return {signal.SIGALRM: handler} if hasattr(signal, "SIGALRM") else {}  # Windows has none
 
 
 def _alarm(seconds: float) -> None:
-    """Let the system send SIGALRM after so many seconds; 0 is never."""
+    """Let the system send SIGALRM every so many seconds; 0 is never."""
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
