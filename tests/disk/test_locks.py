@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,42 @@ def test_a_disk_without_locks_is_refused_and_no_file_takes_the_place_of_a_lock(
 
     with pytest.raises(OSError, match="No locks available"):
         take(tmp_path / "lock")
+
+
+def by_hand(path: Path) -> None:
+    take(path).release()
+
+
+def in_a_block(path: Path) -> None:
+    with locked(path):
+        pass
+
+
+@pytest.mark.parametrize("lock", [by_hand, in_a_block])
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
+def test_a_link_in_a_lock_s_place_is_refused_and_what_it_leads_to_stays(lock, plant, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    plant(tmp_path / "victim", tmp_path / "lock")
+
+    with pytest.raises(OSError, match="link"):
+        lock(tmp_path / "lock")
+
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+@pytest.mark.parametrize("lock", [by_hand, in_a_block])
+def test_a_link_in_a_lock_s_place_makes_no_file(lock, tmp_path):
+    (tmp_path / "lock").symlink_to("made")
+
+    with pytest.raises(OSError, match="is a link, which is not followed"):
+        lock(tmp_path / "lock")
+
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("lock", [by_hand, in_a_block])
+def test_a_fifo_in_a_lock_s_place_is_refused_and_not_waited_for(lock, tmp_path):
+    os.mkfifo(tmp_path / "lock")
+
+    with pytest.raises(OSError, match="is a FIFO"):
+        lock(tmp_path / "lock")

@@ -1,12 +1,14 @@
 import hashlib
 import multiprocessing
+import os
 import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +44,16 @@ class Handler(BaseHTTPRequestHandler):
             "/to_file": partial(self.redirect, "file:///etc/passwd"),
             "/to_http": partial(self.redirect, "http://data.example.org/file"),
             "/to_self": partial(self.redirect, "/file"),
+            "/without_end": self.go_on,
+            "/slow": partial(self.trickle, b"HTTP/1.1 200 OK\r\n\r\n"),
+            "/slow_and_known": partial(
+                self.trickle, b"HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n"
+            ),
+            "/slow_chunks": partial(
+                self.trickle, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            ),
+            "/slow_headers": partial(self.trickle, b"HTTP/1.1 200 OK\r\nX: "),
+            "/slow_status": partial(self.trickle, b""),
         }
         answers.get(self.path, partial(self.send_error, 404))()
 
@@ -53,6 +65,20 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start:stop])
+
+    def go_on(self):
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):  # who asked has left
+            while not self.server.stopped.is_set():
+                self.wfile.write(CONTENT)
+
+    def trickle(self, begin):
+        """A byte now and then, of whatever the client waits for."""
+        with suppress(OSError):
+            self.wfile.write(begin)
+            while not self.server.stopped.wait(0.02):
+                self.wfile.write(b"1")
 
     def redirect(self, where):
         self.send_response(302)
@@ -66,12 +92,13 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests = Counter()
+    server.requests, server.stopped = Counter(), threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield server
     finally:
+        server.stopped.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -309,3 +336,59 @@ def test_a_disk_that_fills_up_is_told_in_one_line(server, tmp_path):
     assert done.returncode == 1
     assert done.stderr == f"{tmp_path}: cannot be written (File too large).\n"
     assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize(
+    "path", ["/slow", "/slow_and_known", "/slow_chunks", "/slow_headers", "/slow_status"]
+)
+def test_a_server_that_sends_a_byte_now_and_then_is_left(server, tmp_path, path):
+    start = time.monotonic()
+
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1 sends fewer than 1,000 bytes a second"):
+        quickly(url(server, path), tmp_path / "file", attempts=2, patience=0.3)
+
+    assert time.monotonic() - start < 20
+    assert not (tmp_path / "file").exists()
+    assert server.requests.total() == 2
+
+
+def test_a_body_without_end_is_left_at_the_size_that_no_such_file_has(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"sends more than 3,000,000 bytes, which no such file"):
+        quickly(url(server, "/without_end"), tmp_path / "file", most=3_000_000)
+
+    assert (tmp_path / "file.part").stat().st_size <= 3_000_000
+
+
+def test_a_length_that_no_such_file_has_is_refused_before_the_body(server, tmp_path):
+    with pytest.raises(DownloadError, match="sends more than 1,000,000 bytes"):
+        quickly(url(server, "/file"), tmp_path / "file", most=1_000_000)
+
+    assert left_in(tmp_path) == set()
+
+
+def test_a_disk_is_not_filled_up_by_a_body_of_unknown_length(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("clrun.images.download.LOOKED_AT", 1 << 20)
+    monkeypatch.setattr("clrun.images.download.RESERVE", 1 << 60)
+
+    with pytest.raises(StorageError, match="are to be downloaded and kept free"):
+        quickly(url(server, "/without_end"), tmp_path / "file")
+
+    assert (tmp_path / "file.part").stat().st_size < 3 << 20
+
+
+def test_the_first_digits_of_a_checksum_are_enough_where_no_more_are_published(server, tmp_path):
+    fetch(url(server, "/file"), tmp_path / "file", sha256=SHA256[:8])
+
+    with pytest.raises(DownloadError, match="not the published file"):
+        fetch(url(server, "/file"), tmp_path / "other", sha256="0" * 8)
+
+
+@pytest.mark.parametrize("plant", [os.symlink, os.link], ids=["a link", "a hard link"])
+def test_a_part_that_is_a_link_is_not_written_through(server, tmp_path, plant):
+    (tmp_path / "victim").write_bytes(b"mine")
+    plant(tmp_path / "victim", tmp_path / "file.part")
+
+    with pytest.raises(StorageError, match=r"file\.part: is a.* link.* Take it away\.$"):
+        quickly(url(server, "/file"), tmp_path / "file")
+
+    assert (tmp_path / "victim").read_bytes() == b"mine"

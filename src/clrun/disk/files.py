@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clrun.disk.opening import open_own
 from clrun.errors import StorageError
 
 Content = bytes | memoryview
@@ -122,7 +123,7 @@ def _opened(path: Path, part: Path | None) -> tuple[io.FileIO, Path]:
     It has no buffer: what that still held after a failure would fail once more at the end.
     """
     if part is not None:
-        return part.open("wb", buffering=0), part
+        return open_own(part, "wb"), part
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

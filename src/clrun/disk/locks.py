@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clrun.disk.opening import open_own, read_text, require_own
+
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
@@ -34,16 +36,16 @@ def take(path: Path) -> BaseFileLock:
 
     Raises:
         LockedElsewhere: another process holds it now.
-        OSError: the file cannot be made, or its disk has no locks.
+        OSError: the file cannot be made, is somebody else's link, or its disk has no locks.
     """
     holder = _holder(path)
     lock = _lock(path)
     if not _acquired(lock, GLANCE_SECONDS):
         raise LockedElsewhere(holder)
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    with suppress(OSError):  # a courtesy to whoever is refused
-        holds = f"process {os.getpid()} on {platform.node()} since {since}"
-        path.write_text(holds, encoding="utf-8")
+    holds = f"process {os.getpid()} on {platform.node()} since {since}"
+    with suppress(OSError), open_own(path, "wb") as file:  # a courtesy to whoever is refused
+        file.write(holds.encode())
     return lock
 
 
@@ -55,8 +57,9 @@ def require_free(path: Path) -> None:
     """
     if not path.exists():
         return
-    holder, lock = _holder(path), _lock(path)
+    holder = _holder(path)
     with suppress(OSError):  # who takes it hears of that
+        lock = _lock(path)
         if not _acquired(lock, GLANCE_SECONDS):
             raise LockedElsewhere(holder)
         lock.release()
@@ -69,7 +72,7 @@ def locked(path: Path, while_waiting: Callable[[], None] | None = None) -> Itera
     `while_waiting` is called again and again while another process holds it.
 
     Raises:
-        OSError: the file cannot be made, or its disk has no locks.
+        OSError: the file cannot be made, is somebody else's link, or its disk has no locks.
     """
     lock = _lock(path)
     while not _acquired(lock, POLL_SECONDS):
@@ -84,8 +87,10 @@ def locked(path: Path, while_waiting: Callable[[], None] | None = None) -> Itera
 
 
 def _lock(path: Path) -> BaseFileLock:
+    """The lock of this file, which is ours: what a link led to would be emptied or made."""
     from filelock import FileLock  # 60 ms, which a help text need not wait for
 
+    require_own(path)
     return FileLock(path, thread_local=False)
 
 
@@ -106,6 +111,6 @@ def _acquired(lock: BaseFileLock, seconds: float) -> bool:
 def _holder(path: Path) -> str:
     """The process that took the lock last, as it named itself; empty where it did not."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, most=4096)
     except (OSError, UnicodeDecodeError):
         return ""
