@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from PIL import Image
 
 from clrun.images.files import DamagedFile
-from clrun.images.image_files import Decoder, ImageShape, image_shape
+from clrun.images.image_files import SUFFIXES, Decoder, ImageShape, image_shape, verified
 
 SIZE = ImageShape(channels=3, height=4, width=6)
 
@@ -170,3 +171,53 @@ def test_every_byte_of_garbage_is_refused_in_the_same_way(tmp_path):
             refused += 1
 
     assert refused > 0
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 8
+%%EndComments
+%%EOF
+"""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_eps_under_another_name_starts_no_ghostscript(tmp_path, monkeypatch, suffix):
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.parent.mkdir()
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/canary\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ghostscript.parent}:{os.environ['PATH']}")
+    file = tmp_path / f"a{suffix}"
+    file.write_bytes(EPS)
+
+    for read in (image_shape, verified, Decoder(SIZE)):
+        with pytest.raises(DamagedFile, match="is no image that can be read"):
+            read(file)
+
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "SGI", "JPEG2000", "DDS", "PDF"])
+def test_no_other_of_pillow_s_readers_is_tried(tmp_path, kind):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (16, 16)).save(file, kind)
+
+    with pytest.raises(DamagedFile, match="is no image that can be read"):
+        verified(file)
+
+
+@pytest.mark.parametrize(
+    "kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "MPO"], ids=str.lower
+)
+def test_one_kind_of_image_under_another_s_name_is_read_as_what_it_is(tmp_path, kind):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (6, 4)).save(file, kind)
+
+    assert Decoder(SIZE)(file).shape == (3, 4, 6)
+
+
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+
+    with pytest.raises(DamagedFile, match=r"a\.png is a FIFO, no regular file"):
+        verified(tmp_path / "a.png")

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
+from clrun.disk.opening import open_regular
+
 AT_ONCE = 1 << 20
 """Bytes of a file that are read together."""
 PIECE = 256
@@ -48,7 +50,7 @@ def fingerprint(files: Iterable[Path | str]) -> Fingerprint:
 def content_of(file: Path | str) -> bytes:
     """Sixteen bytes that are the same for files of equal content."""
     digest = hashlib.blake2b(digest_size=16)
-    with open(file, "rb", buffering=0) as opened:
+    with open_regular(file) as opened:
         while piece := opened.read(AT_ONCE):
             digest.update(piece)
     return digest.digest()

@@ -24,6 +24,7 @@ from clrun.device import processor
 from clrun.device.device import Device, Kind, device_name
 from clrun.disk.files import write_json
 from clrun.disk.folders import user_cache
+from clrun.disk.opening import read_text
 from clrun.errors import StorageError
 from clrun.fast.heap import kept_heap
 
@@ -162,7 +163,7 @@ def _key(device: Device, model: nn.Module, images: tuple[int, ...]) -> dict[str,
 def _read(memory: Path) -> dict[str, dict[str, float]]:
     """The seconds that were measured before; none where the file is not there or not ours."""
     try:
-        content = json.loads(memory.read_text(encoding="utf-8"))
+        content = json.loads(read_text(memory))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from clrun.disk.locks import locked
+from clrun.disk.opening import open_regular
 from clrun.disk.space import require_space
 from clrun.errors import StorageError
 from clrun.images.download import Progress
@@ -90,12 +91,14 @@ def _opened(
     archive: Path, only: Mapping[str, str] | None
 ) -> Iterator[tuple[list[Member], Callable[[Member], IO[bytes]]]]:
     """The files in an archive, or those of them that are wanted, and how to read one."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
-            members = _wanted(archive, _zip_members(archive, file, only), only)
-            yield members, lambda member: file.open(member.handle)
-    else:
-        with tarfile.open(archive) as tar:
+    with open_regular(archive) as content:
+        if zipfile.is_zipfile(content):
+            with zipfile.ZipFile(content) as file:
+                members = _wanted(archive, _zip_members(archive, file, only), only)
+                yield members, lambda member: file.open(member.handle)
+            return
+        content.seek(0)
+        with tarfile.open(fileobj=content) as tar:
             members = _wanted(archive, _tar_members(archive, tar, only), only)
             yield members, partial(_content, tar)
 

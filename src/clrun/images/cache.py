@@ -35,6 +35,7 @@ from clrun.disk.fingerprints import (
 )
 from clrun.disk.folders import chosen_or_cached, make_folder
 from clrun.disk.locks import locked
+from clrun.disk.opening import UnusualFile, read_text
 from clrun.disk.space import require_space
 from clrun.errors import StorageError
 from clrun.images.decoding import decoded, num_threads
@@ -156,10 +157,9 @@ class _Cache(Generic[Item]):
     def _found(self) -> Manifest | None:
         """The manifest of whole rows that are those wanted by their files' sizes and times."""
         try:
-            text = self._manifest_file.read_text(encoding="utf-8")
-            found = Manifest(**json.loads(text))
+            found = Manifest(**json.loads(read_text(self._manifest_file)))
             size = self.file.path.stat().st_size
-        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, UnusualFile, ValueError, TypeError):
             return None
         is_whole = size == len(_npy_header(self.wanted)) + self.file.nbytes
         is_other = replace(found, exact=self.wanted.exact, contents=None) != self.wanted

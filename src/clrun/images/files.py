@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clrun.disk.folders import chosen_or_cached
+from clrun.disk.opening import UnusualFile, open_regular
 from clrun.errors import ConfigError
 from clrun.images.download import DownloadError, Progress, fetch, file_digest
 
@@ -101,11 +102,16 @@ def check_present(root: Path, folder: Path, missing: Sequence[str], *, download:
 
 def check_readable(path: Path) -> None:
     """Raise DamagedFile unless there are bytes to read at `path`."""
-    if not path.is_file():
-        raise DamagedFile(f"{path.name} is not a file")
-    if not os.access(path, os.R_OK):
-        raise DamagedFile(f"{path.name} may not be read (permissions)")
-    if path.stat().st_size == 0:
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+    except PermissionError:
+        raise DamagedFile(f"{path.name} may not be read (permissions)") from None
+    except UnusualFile as error:
+        raise DamagedFile(f"{path.name} {error.strerror}") from None
+    except OSError:
+        raise DamagedFile(f"{path.name} is not a file") from None
+    if size == 0:
         raise DamagedFile(f"{path.name} is empty")
 
 
@@ -125,6 +131,9 @@ def named_root(root: Path) -> Iterator[None]:
     except DamagedFile as error:
         way_out = "Delete it and run with benchmark.download=true, or name another folder"
         raise bad_root(root, str(error), way_out) from error
+    except UnusualFile as error:
+        reason = f"{Path(error.filename).name} {error.strerror}"
+        raise bad_root(root, reason, "Put a regular file there") from error
     except OSError as error:
         reason = f"{Path(error.filename or root).name} cannot be read ({error.strerror})"
         raise bad_root(root, reason, "Change its permissions, or copy the folder") from error

@@ -23,10 +23,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from clrun.disk.opening import UnusualFile, open_regular
 from clrun.images.files import DamagedFile
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""Files that are taken for images, in any case; a file's content decides its format."""
+FORMAT_OF = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+}
+"""Ends of the names of files that are taken for images, in any case, and Pillow's format for each.
+A file's content decides which of these it is. No other is tried: for an EPS Pillow starts
+Ghostscript, whatever the file is called, and its readers of rare formats had most of the holes."""
+SUFFIXES = tuple(FORMAT_OF)
+FORMATS = tuple(dict.fromkeys(FORMAT_OF.values()))
 
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -137,12 +153,14 @@ def _shallow(image: Image.Image) -> Image.Image:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The image with its header read; whatever is wrong, then or later, is a DamagedFile."""
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             _refuse_odd_kinds(image)
             yield image
     except UnidentifiedImageError:
         reason = "is empty" if path.stat().st_size == 0 else "is no image that can be read"
         raise DamagedFile(f"{named(path)} {reason}") from None
+    except UnusualFile as error:
+        raise DamagedFile(f"{named(path)} {error.strerror}") from None
     except FileNotFoundError:
         raise DamagedFile(f"{named(path)} is missing") from None
     except PermissionError:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clrun.disk.opening import regular_descriptor
 from clrun.errors import StorageError
 from clrun.images.lazy_rows import LazyRows, Store
 
@@ -76,7 +77,7 @@ class _Reader:
 
     def __init__(self, file: RowFile) -> None:
         self.file = file
-        self._descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = regular_descriptor(file.path)
         self._start = os.fstat(self._descriptor).st_size - file.nbytes
         assert self._start >= 0, f"{file.path} is shorter than its manifest says"
         self._mapped = self._map() if file.nbytes <= MAPPED_BYTES else None

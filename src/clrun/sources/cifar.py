@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from clrun.disk.opening import open_regular
 from clrun.images.archives import unpack
 from clrun.images.download import Progress
 from clrun.images.files import (
@@ -98,7 +99,7 @@ def _read_batch(path: Path, md5: str, label_key: bytes) -> tuple[np.ndarray, np.
     check_readable(path)
     check_published(path, md5=md5)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             batch = _ArraysOnly(file, encoding="bytes").load()
     except pickle.UnpicklingError as error:
         raise DamagedFile(f"{path.name} is no batch of images ({error})") from error

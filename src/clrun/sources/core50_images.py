@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from clrun.disk.opening import open_regular
 from clrun.images.files import DamagedFile, Remote, check_published
 
 
@@ -25,7 +26,7 @@ class FromFolder:
 
     def __call__(self, path: str) -> NDArray[np.uint8]:
         """[3, side, side] uint8"""
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return decode_png(file, path.removeprefix(f"{self.folder}/"), self.side)
 
 
@@ -54,7 +55,7 @@ class FromArchive:
         with self._opening:
             if self._file is None:
                 check_published(self.archive, md5=self.remote.md5)
-                self._file = zipfile.ZipFile(self.archive)
+                self._file = zipfile.ZipFile(open_regular(self.archive))
             return self._file
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clrun.disk.opening import read_bytes
 from clrun.images.files import DamagedFile, check_readable
 
 OBJECTS_PER_CATEGORY = 5
@@ -74,7 +75,7 @@ def read_lists(folder: Path, num_experiences: int) -> FileLists:
 def _read(path: Path) -> tuple[list[str], Tensor]:
     """The paths and labels of one list."""
     check_readable(path)
-    words = path.read_text(encoding="utf-8", errors="replace").split()
+    words = read_bytes(path).decode(errors="replace").split()
     names, labels = words[::2], words[1::2]
     if len(names) != len(labels) or not all(map(str.isdecimal, labels)):
         raise DamagedFile(f"{path.name} is not a list of images and labels")

@@ -11,6 +11,7 @@ import torch
 
 from clrun.disk.files import storage_errors, write_json
 from clrun.disk.fingerprints import fingerprint
+from clrun.disk.opening import read_text
 from clrun.images.cache import cache_folder
 from clrun.images.decoding import decoded
 from clrun.images.files import DamagedFile, DamagedFiles, some
@@ -55,7 +56,7 @@ def _remembered(files: Sequence[Path]) -> dict[int, str]:
     ).hexdigest()
     place = cache_folder() / "damaged" / f"{key}.json"
     try:
-        return {int(k): str(reason) for k, reason in json.loads(place.read_text()).items()}
+        return {int(k): str(reason) for k, reason in json.loads(read_text(place)).items()}
     except (OSError, ValueError, AttributeError):
         found = {k: str(error) for k, error in damaged_files(files).items()}
     with storage_errors(place):

@@ -18,7 +18,11 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from clrun.disk.opening import open_regular
 from clrun.images.files import DamagedFile, check_readable
+
+MOST_BYTES = 1 << 30
+"""More than any set of this kind has: a gzip file may unpack to a thousand times its size."""
 
 
 def idx_shape(path: Path, dimensions: int) -> tuple[int, ...]:
@@ -42,7 +46,7 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     """
     with _opened(path) as file:
         shape = _header(file, path, dimensions)
-        content = bytearray(file.read())
+        content = bytearray(file.read(min(math.prod(shape), MOST_BYTES) + 1))
     _check_size(path, len(content), math.prod(shape))
     return torch.frombuffer(content, dtype=torch.uint8).view(shape)
 
@@ -51,8 +55,8 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
 def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     check_readable(path)
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield file
+        with open_regular(path) as file:
+            yield gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path.name} is no complete gzip file ({error})") from error
 

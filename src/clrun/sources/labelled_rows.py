@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from clrun.disk.opening import UnusualFile
 from clrun.errors import ConfigError
 from clrun.images.files import DamagedFile, bad_root, data_folder
 from clrun.images.patterns import occurrence
@@ -224,6 +225,9 @@ def one_line_errors(root: Path) -> Iterator[None]:
         raise ConfigError(f"benchmark.data_root={root}: {error}.") from error
     except DamagedFile as error:
         raise bad_root(root, str(error), "Repair the file, or take it out") from error
+    except UnusualFile as error:
+        reason = f"{error.filename} {error.strerror}"
+        raise bad_root(root, reason, "Take it out, or put a regular file there") from error
     except OSError as error:
         reason = f"{error.filename or root} cannot be read ({error.strerror})"
         raise bad_root(root, reason, "Change its permissions, or copy the data") from error

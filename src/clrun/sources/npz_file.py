@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from clrun.disk.opening import UnusualFile, open_regular
 from clrun.sources.class_names import BadRows
 
 
@@ -27,13 +28,15 @@ class Header(NamedTuple):
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The file; whatever its unpacking raises until it is closed is a BadRows."""
-    if not path.exists():
-        raise BadRows("there is no such file. Name an .npz file with arrays x and y")
     if path.is_dir():
         raise BadRows("is a folder. Name an .npz file, or use benchmark=folder")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             yield archive
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadRows("there is no such file. Name an .npz file with arrays x and y") from None
+    except UnusualFile as error:
+        raise BadRows(f"{error.strerror}. Name an .npz file with arrays x and y") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadRows(f"is no complete .npz file ({error}). Save it with numpy.savez") from error
     except (NotImplementedError, RuntimeError) as error:  # another compression; encrypted

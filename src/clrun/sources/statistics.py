@@ -14,6 +14,7 @@ import torch
 from clrun.device.rows import Rows
 from clrun.disk.files import storage_errors, write_json
 from clrun.disk.fingerprints import fingerprint
+from clrun.disk.opening import read_text
 from clrun.images.cache import cache_folder
 
 VERSION = 3
@@ -81,7 +82,7 @@ def facts_key(*parts: object, files: Sequence[Path]) -> FactsKey:
 def recall(key: FactsKey) -> Facts | None:
     """The facts remembered under this key; None if there are none, or they are broken."""
     try:
-        found: dict[str, Any] = json.loads(_place(key).read_text())
+        found: dict[str, Any] = json.loads(read_text(_place(key)))
         if found.pop("exact") != key.exact:
             return None
         lists = {name: tuple(found[name]) for name in ("mean", "std", "notes")}

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import torch
 
+from clrun.disk.opening import read_bytes
 from clrun.images.archives import unpack
 from clrun.images.download import Progress
 from clrun.images.files import (
@@ -101,7 +102,7 @@ class TinyImagenet(Keyless):
             raise DamagedFile(f"train/ holds {len(self._names)} of {self.num_classes} classes")
         train = [file for name in self._names for file in self._of_class(folder, name)]
         number = {name: k for k, name in enumerate(self._names)}
-        lines = (folder / ANNOTATIONS).read_text(encoding="ascii", errors="replace").splitlines()
+        lines = read_bytes(folder / ANNOTATIONS).decode("ascii", errors="replace").splitlines()
         cells = [line.split("\t") for line in lines]
         if len(cells) != self.num_test or any(len(c) < 2 or c[1] not in number for c in cells):
             raise DamagedFile(f"{ANNOTATIONS} does not name {self.num_test} images with a class")
