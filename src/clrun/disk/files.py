@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from clrun.disk.json_text import json_pieces
 from clrun.disk.opening import open_own
 from clrun.errors import StorageError
 
 Content = bytes | memoryview
+
+WRITTEN_AT_ONCE = 2**20
+"""Letters of a text that is made a piece at a time."""
 
 
 @contextmanager
@@ -114,7 +118,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all; NaN is our mistake, never a value."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    with whole_file(path) as write:
+        for text in _joined(chain(json_pieces(value), "\n")):
+            write(text.encode())
+
+
+def _joined(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces in a few large ones: each is a call to the system."""
+    held: list[str] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size > WRITTEN_AT_ONCE:
+            yield "".join(held)
+            held, size = [], 0
+    yield "".join(held)
 
 
 def _opened(path: Path, part: Path | None) -> tuple[io.FileIO, Path]:
