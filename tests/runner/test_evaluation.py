@@ -78,7 +78,7 @@ def test_accuracies_are_shares_of_the_rows_of_each_experience_and_class(minibatc
 def test_only_what_was_seen_is_scored_if_asked_for():
     scores = evaluation(experiences="seen").scores(Guesser(), THREE, seen=2, minibatch=10)
 
-    assert scores.experiences == [3 / 4, 1 / 2, None]
+    assert scores.experiences == [3 / 4, 1 / 2]
     assert scores.classes == [1.0, 1 / 2, None, 1 / 2, None, None]
 
 
@@ -173,6 +173,83 @@ def test_rows_are_brought_to_a_device_and_once_if_they_stay_there(place):
     assert fetched == ([0, 0] if place == "cpu" else [0])
 
 
+class Noting(Guesser):
+    """Keeps how many rows it was given at once."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        self.given.append(len(x))
+        return super().predict(x)
+
+
+@pytest.mark.parametrize(
+    ("rows", "minibatch", "expected"),
+    [
+        pytest.param([4, 2, 3], 100, [9], id="all in one"),
+        pytest.param([4, 2, 3], 6, [6, 3], id="as many as fit"),
+        pytest.param([4, 2, 3], 5, [4, 5], id="none is cut"),
+        pytest.param([1, 7, 1], 3, [1, 3, 3, 1, 1], id="a large one is alone"),
+        pytest.param([6, 3], 3, [3, 3, 3], id="whole minibatches"),
+        pytest.param([0, 7, 0, 2, 0], 3, [3, 3, 1, 2], id="some without rows"),
+    ],
+)
+def test_experiences_with_few_rows_share_minibatches(rows, minibatch, expected):
+    strategy = Noting()
+    stream = benchmark(*(experience(k, patterns([k] * n, [0] * n)) for k, n in enumerate(rows)))
+
+    scores = evaluation().scores(strategy, stream, seen=1, minibatch=minibatch)
+
+    assert strategy.given == expected
+    whole = [(1.0 if k == 0 else 0.0) if n else None for k, n in enumerate(rows)]
+    assert scores.experiences == whole
+
+
+@given(
+    rows=st.lists(st.lists(st.integers(0, 5), max_size=6), min_size=1, max_size=8),
+    minibatch=st.integers(1, 12),
+    seen=st.integers(1, 8),
+)
+@settings(deadline=None, max_examples=100)
+def test_who_shares_a_minibatch_changes_no_accuracy(rows, minibatch, seen):
+    seen = min(seen, len(rows))
+    parts = [patterns(guesses, sorted(guesses)) for guesses in rows]
+    stream = benchmark(*map(experience, range(len(parts)), parts))
+
+    scores = evaluation(experiences="seen").scores(
+        Guesser(), stream, seen=seen, minibatch=minibatch
+    )
+
+    right = [(p.x.flatten().long() == p.y).tolist() for p in parts[:seen]]
+    assert scores.experiences == [sum(r) / len(r) if r else None for r in right]
+    y = torch.cat([p.y for p in parts[:seen]]).tolist()
+    hits = [label for p in parts[:seen] for label in p.y[p.x.flatten() == p.y].tolist()]
+    assert scores.classes == [hits.count(c) / y.count(c) if c in y else None for c in range(6)]
+
+
+def test_who_shares_a_minibatch_does_not_depend_on_what_was_seen():
+    first, last = Noting(), Noting()
+    scored = evaluation(experiences="seen")
+
+    for strategy, seen in [(first, 1), (last, 2)]:
+        scored.scores(strategy, THREE, seen=seen, minibatch=6)
+
+    assert first.given == last.given == [6]
+
+
+def test_one_experience_alone_is_not_copied():
+    held = []
+
+    def hold(rows):
+        held.append(rows)
+        return hold_rows(rows, torch.device("cpu"))
+
+    evaluation().scores(Guesser(), THREE, seen=1, minibatch=4, hold=hold)
+
+    assert held[0] is THREE.experiences[0].test.x
+
+
 def test_held_rows_are_scored_like_those_they_were_taken_from():
     held = evaluation().scores(
         Guesser(), THREE, seen=1, minibatch=2, hold=partial(hold_rows, device=torch.device("cpu"))
@@ -228,8 +305,8 @@ def test_without_evaluations_in_between_what_needs_them_is_undefined(finished):
     run = finished("strategy.eval_every=-1", "strategy=naive")
     metrics, notes = run.results["metrics"], run.results["notes"]
 
-    assert run.results["accuracy_matrix"][:4] == [[None] * 5] * 4
-    assert run.results["class_accuracy"][:4] == [[None] * 10] * 4
+    assert run.results["accuracy_matrix"][:4] == [[]] * 4
+    assert run.results["class_accuracy"][:4] == [[]] * 4
     assert None not in run.results["accuracy_matrix"][4]
     defined = {name for name, value in metrics.items() if value is not None}
     assert defined == {"acc_final", "acc_pooled", "aaa"}
@@ -261,6 +338,13 @@ def test_a_run_can_be_scored_on_rows_held_out_of_the_training_data(finished):
     assert {line["stream"] for line in run.of_kind("eval")} == {"validation"}
     assert all(20 <= rows <= 30 for rows in tested)
     assert sum(e["train_rows"] for e in run.results["experiences"]) + sum(tested) == 1442
+
+
+def test_a_line_of_the_log_ends_with_the_last_experience_that_was_scored(finished):
+    lines = finished("strategy=naive", "eval=seen").of_kind("eval")
+
+    assert [len(line["accuracy"]) for line in lines] == [1, 2, 3, 4, 5]
+    assert [len(line["class_accuracy"]) for line in lines] == [10] * 5
 
 
 def test_a_limit_scores_as_many_rows_of_each_experience(finished):

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from clrun.config.bounds import Count
 from clrun.config.keys import Keys, Known
-from clrun.device.rows import DeviceRows, Rows, hold
+from clrun.device.rows import DeviceRows, Rows, hold, rows_at_once
+from clrun.images.altered_rows import joined
 from clrun.images.patterns import Patterns, occurrence
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience
@@ -20,9 +21,10 @@ from clrun.streams.experience import Benchmark, Experience
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Accuracies of one evaluation; None where nothing was evaluated."""
+    """Accuracies of one evaluation; None where there were no rows."""
 
     experiences: list[float | None]
+    """of those that were scored: all of the stream, or its first ones"""
     classes: list[float | None]
 
     def as_dict(self) -> dict[str, list[float | None]]:
@@ -38,7 +40,9 @@ ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
 class Evaluation:
     """Scores a strategy on held-out rows. Changes nothing of it.
 
-    Rows that fit on the device stay there from one evaluation to the next.
+    Rows that fit on the device stay there from one evaluation to the next. Neighbouring experiences
+    with few rows share minibatches, always the same ones, so that what a strategy remembers of them
+    is found again; those seen last may then be predicted beside some that are not scored yet.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,8 @@ class Evaluation:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._resident: dict[Experience, DeviceRows] = {}
+        self._resident: dict[Pack, DeviceRows] = {}
+        self._packs: tuple[Benchmark, int, list[Pack]] | None = None  # of a minibatch's size
 
     def rows(self, experience: Experience) -> Patterns:
         """The rows an experience is scored on, thinned to the limit class by class."""
@@ -89,32 +94,73 @@ class Evaluation:
         fewer than `minibatch` at once.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
-        scored = [experience for experience in benchmark.experiences if experience.index < last]
-        rows = [self.rows(experience) for experience in scored]
-        guesses = [
-            guessed(strategy, self._minibatches(experience, r, minibatch, hold))
-            for experience, r in zip(scored, rows, strict=True)
-        ]
-        y = torch.cat([r.y for r in rows])
-        hits = together(guesses).cpu() == y  # the only time that anything waits for the device
-        shares = [
-            int(right.sum()) / len(right) if len(right) else None
-            for right in hits.split([len(r.y) for r in rows])
-        ]
+        packs = [p for p in self._packed(benchmark, minibatch) if p.first < last]
+        guesses = [guessed(strategy, self._minibatches(pack, minibatch, hold)) for pack in packs]
+        sizes = torch.cat([pack.sizes for pack in packs])[:last]
+        rows = int(sizes.sum())
+        y = torch.cat([pack.y for pack in packs])[:rows]
+        hits = together(guesses).cpu()[:rows] == y  # the only time that anything waits for a device
+        ends = sizes.cumsum(0)
+        right = torch.cat([torch.zeros(1, dtype=torch.int64), hits.cumsum(0)])
         classes = benchmark.shape.num_classes
         return Scores(
-            experiences=shares + [None] * (len(benchmark) - len(scored)),
+            experiences=_shares(right[ends] - right[ends - sizes], sizes),
             classes=_shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
         )
 
-    def _minibatches(
-        self, experience: Experience, rows: Patterns, size: int, hold: Hold
-    ) -> Iterable[Rows]:
+    def _packed(self, benchmark: Benchmark, minibatch: int) -> list[Pack]:
+        """All experiences, those with few rows together; found once for a benchmark."""
+        if self._packs is None or self._packs[:2] != (benchmark, minibatch):
+            packs = list(packed(benchmark.experiences, self.rows, minibatch))
+            self._packs = benchmark, minibatch, packs
+        return self._packs[2]
+
+    def _minibatches(self, pack: Pack, size: int, hold: Hold) -> Iterable[Rows]:
         """The images, in order."""
-        held = self._resident.get(experience) or hold(rows.x)
+        held = self._resident.get(pack)
+        if held is None:
+            parts = [self.rows(experience).x for experience in pack.experiences]
+            held = hold(parts[0] if len(parts) == 1 else joined(parts))
         if held.indices_on.type != "cpu":
-            self._resident[experience] = held
+            self._resident[pack] = held
         return held.in_order(size)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pack:
+    """Neighbouring experiences whose rows are predicted together."""
+
+    first: int
+    """the place of the first in the stream"""
+    experiences: Sequence[Experience]
+    sizes: Tensor
+    """[experiences] int64: rows of each"""
+    y: Tensor
+    """[N] int64: the labels of all"""
+
+
+def packed(
+    experiences: Sequence[Experience], rows: Callable[[Experience], Patterns], minibatch: int
+) -> Iterator[Pack]:
+    """The experiences in order, as many in a pack as have no more rows than a minibatch together.
+
+    One with more rows than that is alone, and so cut into minibatches as if there were no other.
+    """
+    labels: list[Tensor] = []
+    first = held = 0
+    for place, experience in enumerate(experiences):
+        x, y = rows(experience)
+        if place > first and held + len(y) > rows_at_once(minibatch, x, torch.device("cpu")):
+            yield _pack(first, experiences[first:place], labels)
+            labels, first, held = [], place, 0
+        labels.append(y)
+        held += len(y)
+    yield _pack(first, experiences[first:], labels)
+
+
+def _pack(first: int, experiences: Sequence[Experience], labels: Sequence[Tensor]) -> Pack:
+    sizes = torch.tensor([len(y) for y in labels], dtype=torch.int64)
+    return Pack(first=first, experiences=experiences, sizes=sizes, y=torch.cat(list(labels)))
 
 
 def thinned(y: Tensor, limit: int) -> Tensor:
