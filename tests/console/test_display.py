@@ -19,9 +19,9 @@ from clrun.console.display import (
     accuracies,
     clock_time,
     described,
-    every_accuracy,
     make_console,
     make_display,
+    many_accuracies,
 )
 from clrun.profiling.activity import doing
 
@@ -274,8 +274,8 @@ def test_a_place_is_counted_from_one():
     [
         ([0.5, 1.0], "mean 0.750  [0.500 1.000]"),
         ([None, 1.0, None], "mean 1.000  [  -   1.000   -  ]"),
-        ([None], "not evaluated  [  -  ]"),
-        ([], "not evaluated  []"),
+        ([None], "not evaluated"),
+        ([], "not evaluated"),
         ([1.0] * 12, "mean 1.000  [" + " ".join(["1.000"] * 12) + "]"),
         ([1.0] * 12 + [0.0] * 12, "mean 0.500  [" + " ".join(["1.000"] * 12) + " ...]"),
     ],
@@ -284,8 +284,11 @@ def test_a_row_of_accuracies_is_shown_with_its_mean(row, text):
     assert accuracies(row) == text
 
 
-def test_a_log_has_every_accuracy_of_a_row():
-    assert every_accuracy([1.0] * 13) == f"mean 1.000  [{' '.join(['1.000'] * 13)}]"
+def test_a_log_has_a_hundred_accuracies_of_a_row():
+    hundred = " ".join(["1.000"] * 100)
+
+    assert many_accuracies([1.0] * 100) == f"mean 1.000  [{hundred}]"
+    assert many_accuracies([1.0] * 101) == f"mean 1.000  [{hundred} ...]"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,12 @@ def test_the_matrix_of_joint_training_has_one_row():
     assert cells(text_of(matrix_table([[0.5, 0.25, 1.0]]))) == [["1", "0.500", "0.250", "1.000"]]
 
 
+def test_a_row_that_was_not_evaluated_has_no_accuracies():
+    text = text_of(matrix_table([[], [0.25, 1.0]]))
+
+    assert cells(text) == [["1", "-", "-"], ["2", "0.250", "1.000"]]
+
+
 def test_a_matrix_without_rows_is_an_empty_table():
     assert cells(text_of(matrix_table([]))) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clrun.metrics import Measurements, computed
+from clrun.metrics import Measurements, computed, matrix_of_rows
 
 
 def places(lines) -> list[tuple]:
@@ -44,7 +44,7 @@ def test_the_metrics_can_be_recomputed_from_the_raw_log(overrides, finished):
 
     boundary = {x["experience"]: x["accuracy"] for x in lines if x["epoch"] is None}
     untrained = boundary.pop(None, None)
-    rows = [boundary.get(i, [None] * T) for i in range(1 if joint else T)]
+    rows = [boundary.get(i, []) for i in range(1 if joint else T)]
     points = [
         (T - 1 if joint else x["experience"], as_array(x["accuracy"]))
         for x in lines
@@ -52,15 +52,17 @@ def test_the_metrics_can_be_recomputed_from_the_raw_log(overrides, finished):
     ]
     metrics, notes = computed(
         Measurements(
-            accuracy=as_array(rows),
-            class_accuracy=as_array(results["class_accuracy"]),
+            accuracy=matrix_of_rows(rows, T),
+            class_accuracy=matrix_of_rows(results["class_accuracy"], 10),
             initial=None if untrained is None else as_array(untrained),
             test_rows=[e["test_rows"] for e in results["experiences"]],
             evaluations=points,
         )
     )
 
-    assert rows == results["accuracy_matrix"]
+    assert [row + [None] * (T - len(row)) if row else [] for row in rows] == results[
+        "accuracy_matrix"
+    ]
     assert (metrics, notes) == (results["metrics"], results["notes"])
     assert set(notes) == {name for name, value in metrics.items() if value is None}
 

@@ -137,7 +137,7 @@ def test_a_state_of_each_kind_of_place_was_taken(whole):
     assert {(0, 0), (0, 1), (1, 0), (2, 0)} <= places
     assert any(state["recorder"]["meter"]["updates"] for state in states)
     assert states[0]["scored"]["initial"] is not None
-    assert states[-1]["scored"]["points"]
+    assert len(states[-1]["scored"]["seen"])
 
 
 def test_seconds_go_on_from_those_of_the_interrupted_run(tmp_path):
@@ -179,7 +179,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "strategy": _other_weights,
     "meter": lambda state: state["recorder"]["meter"].update(epoch=[100.0, 1, 1]),
     "cost": lambda state: state["cost"].update(patterns_seen=0),
-    "scored": lambda state: state["scored"].update(points=[]),
+    "scored": lambda state: state["scored"]["experiences"]["values"].zero_(),
 }
 
 

@@ -208,12 +208,18 @@ def _where(pace: Pace) -> str:
 
 def accuracies(row: Sequence[float | None]) -> str:
     """A row of the accuracy matrix as text: its mean first, and not more than twelve columns."""
-    return f"{_mean(row)}  [{_values(row[:12])}{' ...' if len(row) > 12 else ''}]"
+    return _accuracies(row, 12)
 
 
-def every_accuracy(row: Sequence[float | None]) -> str:
-    """As `accuracies`, with all columns."""
-    return f"{_mean(row)}  [{_values(row)}]"
+def many_accuracies(row: Sequence[float | None]) -> str:
+    """As `accuracies`, with up to a hundred columns: metrics.jsonl has them all."""
+    return _accuracies(row, 100)
+
+
+def _accuracies(row: Sequence[float | None], most: int) -> str:
+    if not any(value is not None for value in row):
+        return _mean(row)
+    return f"{_mean(row)}  [{_values(row[:most])}{' ...' if len(row) > most else ''}]"
 
 
 def _mean(row: Sequence[float | None]) -> str:

@@ -32,7 +32,7 @@ def print_results(console: Console, results: Results, folder: Path, seconds: flo
 
 def matrix_table(matrix: Sequence[Row]) -> Table:
     """Row i: after training on experience i; column j: accuracy on experience j."""
-    columns = evenly_spaced(len(matrix[0]) if matrix else 0, WIDEST)
+    columns = evenly_spaced(max(map(len, matrix), default=0), WIDEST)
     table = Table(
         title="Test accuracy by experience", caption="row: after training on, column: tested on"
     )
@@ -41,7 +41,7 @@ def matrix_table(matrix: Sequence[Row]) -> Table:
         table.add_column(str(column + 1), justify="right")
     for index in evenly_spaced(len(matrix), WIDEST):
         row = matrix[index]
-        table.add_row(str(index + 1), *(cell(row[column]) for column in columns))
+        table.add_row(str(index + 1), *(cell(row[c] if c < len(row) else None) for c in columns))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from clrun.metrics.accuracy import acc_final, acc_pooled, aia, learning_accuracy
 from clrun.metrics.anytime import Evaluation, aaa, min_acc, wc_acc
+from clrun.metrics.matrix import matrix_of_rows
 from clrun.metrics.metric import Measurements, Metric
 from clrun.metrics.table import METRICS, all_metrics, computed
 from clrun.metrics.transfer import bwt, forgetting_first, forgetting_max, fwt
@@ -24,6 +25,7 @@ __all__ = [
     "forgetting_max",
     "fwt",
     "learning_accuracy",
+    "matrix_of_rows",
     "min_acc",
     "wc_acc",
 ]

@@ -39,9 +39,11 @@ def min_acc(evaluations: Sequence[Evaluation]) -> float:
     current = evaluations[-1][0]
     if current < 1:
         raise Undefined("needs at least 2 experiences: there is 1")
-    points = [(index, _so_far(index, accuracies)) for index, accuracies in evaluations]
-    lowest = [min(float(a[j]) for index, a in points if index > j) for j in range(current)]
-    return float(np.mean(lowest))
+    lowest = np.full(current, np.inf)
+    for index, accuracies in evaluations:
+        earlier = min(index, current)
+        np.minimum(lowest[:earlier], _so_far(index, accuracies)[:earlier], out=lowest[:earlier])
+    return float(lowest.mean())
 
 
 def wc_acc(evaluations: Sequence[Evaluation]) -> float:

@@ -6,6 +6,8 @@ NaN (or None) means that it was not measured. Joint training has one row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,6 +15,18 @@ from clrun.metrics.undefined import Undefined
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+
+
+def matrix_of_rows(rows: Sequence[ArrayLike], columns: int) -> Floats:
+    """The matrix of rows as results.json and metrics.jsonl have them: NaN for what one leaves off.
+
+    `columns` is the number of experiences, or of classes.
+    """
+    matrix = np.full((len(rows), columns), np.nan)
+    for place, row in enumerate(rows):
+        values = np.asarray(row, dtype=np.float64)
+        matrix[place, : len(values)] = values
+    return matrix
 
 
 def accuracy_matrix(R: ArrayLike) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ class Results:
     experiences: list[dict[str, Any]]
     """For each: its classes, training rows and test rows."""
     accuracy_matrix: list[list[float | None]]
-    """Row i: after training on experience i; column j: test accuracy on experience j."""
+    """Row i: after training on experience i; column j: test accuracy on experience j. A row is
+    empty if not evaluated, and the last column is the last experience that ever was."""
     class_accuracy: list[list[float | None]]
-    """Row i: after training on experience i; column c: test accuracy on class c."""
+    """Row i: after training on experience i, empty if not evaluated; column c: on class c."""
     initial_accuracy: list[float | None] | None
-    """Accuracies of the untrained model on each experience; None where eval.initial is off."""
+    """Accuracies of the untrained model, up to the last experience that has one; None where
+    eval.initial is off."""
     metrics: dict[str, float | None]
     notes: dict[str, str] = field(default_factory=dict)
     """Why a metric or a cost is None; under `data`, what a user should know of the data."""
@@ -48,16 +50,16 @@ class Results:
     def save(self, folder: Path) -> None:
         """Write results.json and accuracy_matrix.csv."""
         with phase("write"):
-            content = {key: value for key, value in asdict(self).items() if key != "folder"}
+            content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
             write_json(folder / "results.json", content)
             write_text(folder / "accuracy_matrix.csv", matrix_csv(self.accuracy_matrix))
 
 
 def matrix_csv(matrix: Sequence[Row]) -> str:
-    """The accuracy matrix for a spreadsheet; an empty cell was not evaluated."""
+    """The accuracy matrix for a spreadsheet; an empty cell was not evaluated, nor one left out."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = len(matrix[0]) if matrix else 0
+    columns = max(map(len, matrix), default=0)
     writer.writerow(["after_experience", *(f"experience_{j}" for j in range(columns))])
     for index, row in enumerate(matrix):
         writer.writerow([index, *("" if value is None else f"{value:.6f}" for value in row)])

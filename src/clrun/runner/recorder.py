@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from clrun.console.display import Display, Pace, every_accuracy
+from clrun.console.display import Display, Pace, many_accuracies
 from clrun.errors import NonFiniteLoss
 from clrun.profiling.spans import phase, span
 from clrun.records.raw_log import RawLog
@@ -89,7 +89,7 @@ class Recorder:
         """Show and log the accuracy on each experience after this one was learnt."""
         seconds = sum(self.cost.experience_seconds().values())
         number = f"{experience + 1}/{self.experiences}"
-        log.info("after experience %s, %.1f s: %s", number, seconds, every_accuracy(accuracies))
+        log.info("after experience %s, %.1f s: %s", number, seconds, many_accuracies(accuracies))
         self.display.evaluated(experience, self.experiences, accuracies)
 
     def state_dict(self) -> dict[str, Any]:

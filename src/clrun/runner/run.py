@@ -27,8 +27,9 @@ from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
+from clrun.runner.scored import trimmed
 from clrun.runner.state import RunState
-from clrun.runner.summary import json_keys, nothing, partial_summary, summary
+from clrun.runner.summary import json_keys, partial_summary, summary
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
@@ -171,9 +172,9 @@ def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause
             wall_seconds=state.cost.experience_seconds(),
         )
         is_scored = keys.eval_every >= 0 or index == len(stream) - 1
-        scores = _evaluated(prepared, state, index) if is_scored else nothing(benchmark)
-        scored.matrix.append(scores)
-        recorder.evaluated(index, scores.experiences)
+        scores = _evaluated(prepared, state, index) if is_scored else None
+        scored.end_experience(evaluated=is_scored)
+        recorder.evaluated(index, [] if scores is None else scores.experiences)
         recorder.write("memory", index, **json_keys(strategy.memory_rows()))
         recorder.write(
             "resource",
@@ -206,13 +207,13 @@ def _evaluated(
             hold=prepared.device.hold,
         )
     if experience is not None:
-        state.scored.points.append((seen - 1, scores.experiences))
+        state.scored.add(seen - 1, scores)
     state.recorder.write(
         "eval",
         experience,
         epoch,
         stream=evaluation.config.stream,
-        accuracy=scores.experiences,
+        accuracy=trimmed(scores.experiences),
         class_accuracy=scores.classes,
     )
     return scores
@@ -244,7 +245,7 @@ def _kept_if_interrupted(
     try:
         yield
     except Interrupted as interrupted:
-        finished = len(state.scored.matrix)
+        finished = len(state.scored.ends)
         noun = "experience was" if experiences == 1 else "experiences were"
         done = f"{finished} of {experiences} {noun} finished"
         if not finished:

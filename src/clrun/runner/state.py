@@ -6,35 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clrun.runner.cost import Cost
-from clrun.runner.evaluation import Scores
 from clrun.runner.recorder import Recorder
+from clrun.runner.scored import Scored
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Strategy
-
-
-@dataclass(kw_only=True)
-class Scored:
-    """The evaluations of a run so far."""
-
-    initial: Scores | None = None
-    """those of the untrained model"""
-    matrix: list[Scores] = field(default_factory=list)
-    """one after each experience"""
-    points: list[tuple[int, list[float | None]]] = field(default_factory=list)
-    """every evaluation of a trained model: (last experience seen, accuracies)"""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "initial": None if self.initial is None else self.initial.as_dict(),
-            "matrix": [scores.as_dict() for scores in self.matrix],
-            "points": [[seen, list(accuracies)] for seen, accuracies in self.points],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        initial = state["initial"]
-        self.initial = None if initial is None else Scores(**initial)
-        self.matrix = [Scores(**scores) for scores in state["matrix"]]
-        self.points = [(seen, list(accuracies)) for seen, accuracies in state["points"]]
 
 
 @dataclass(kw_only=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from clrun.metrics import Measurements, computed
+from clrun.metrics import Evaluation, Measurements, computed, matrix_of_rows
 from clrun.records.results import Results
-from clrun.runner.evaluation import Scores
 from clrun.runner.prepare import Prepared
+from clrun.runner.scored import Floats, Point, floats, optional, padded, trimmed
 from clrun.runner.state import RunState
 from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark
+
+MOST_ENTRIES = 2**26
+"""Entries of a matrix, half a gigabyte: 8,192 experiences scored on all of them."""
 
 
 def summary(prepared: Prepared, state: RunState) -> Results:
@@ -21,14 +25,15 @@ def summary(prepared: Prepared, state: RunState) -> Results:
     cost, strategy, scored = state.cost, state.strategy, state.scored
     benchmark, evaluation = prepared.data, prepared.evaluation
     sizes = [len(evaluation.rows(experience).y) for experience in benchmark.experiences]
-    initial = None if scored.initial is None else scored.initial.experiences
+    at_ends, width = scored.at_ends(), len(benchmark)
+    initial = None if scored.initial is None else trimmed(scored.initial.experiences)
     metrics, notes = computed(
         Measurements(
-            accuracy=_array([scores.experiences for scores in scored.matrix]),
-            class_accuracy=_array([scores.classes for scores in scored.matrix]),
-            initial=None if initial is None else _array(initial),
+            accuracy=_matrix([p and p.experiences for p in at_ends], width),
+            class_accuracy=_matrix([p and p.classes for p in at_ends], benchmark.shape.num_classes),
+            initial=None if initial is None else padded(floats(initial), width),
             test_rows=np.asarray(sizes),
-            evaluations=[(seen, _array(row)) for seen, row in scored.points],
+            evaluations=_Evaluations(scored.points, width),
         )
     )
     memory = json_keys(strategy.memory_rows())
@@ -39,8 +44,8 @@ def summary(prepared: Prepared, state: RunState) -> Results:
             {"classes": list(e.classes), "train_rows": len(e.train.y), "test_rows": size}
             for e, size in zip(benchmark.experiences, sizes, strict=True)
         ],
-        accuracy_matrix=[scores.experiences for scores in scored.matrix],
-        class_accuracy=[scores.classes for scores in scored.matrix],
+        accuracy_matrix=table([p and p.experiences for p in at_ends]),
+        class_accuracy=table([p and p.classes for p in at_ends]),
         initial_accuracy=initial,
         metrics=metrics,
         notes=notes | _unknown_costs(strategy) | _on_data(benchmark),
@@ -73,11 +78,6 @@ def _on_data(benchmark: Benchmark) -> dict[str, str]:
     return {"data": " ".join(benchmark.notes)} if benchmark.notes else {}
 
 
-def nothing(benchmark: Benchmark) -> Scores:
-    """A row of the matrix that was not evaluated (strategy.eval_every=-1)."""
-    return Scores(experiences=[None] * len(benchmark), classes=[None] * benchmark.shape.num_classes)
-
-
 def json_keys(rows: dict[str, Any]) -> dict[str, Any]:
     """Maps keyed by id as JSON will have them."""
     return {
@@ -86,5 +86,38 @@ def json_keys(rows: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(values, dtype=np.float64)  # None becomes NaN
+def table(rows: Sequence[Floats | None]) -> list[list[float | None]]:
+    """The rows as results.json has them, all as long as the longest; one that was not evaluated is
+    empty."""
+    width = max((len(row) for row in rows if row is not None), default=0)
+    return [[] if row is None else optional(padded(row, width)) for row in rows]
+
+
+def _matrix(rows: Sequence[Floats | None], width: int) -> Floats:
+    """The rows as metrics read them: [rows, width], NaN where nothing was evaluated.
+
+    Where that would be huge, the rows that were not evaluated are left out.
+    """
+    if len(rows) * width > MOST_ENTRIES:
+        rows = [row for row in rows if row is not None]
+    return matrix_of_rows([[] if row is None else row for row in rows], width)
+
+
+class _Evaluations(Sequence[Evaluation]):
+    """All evaluations as metrics read them: with a place for every experience."""
+
+    def __init__(self, points: Sequence[Point], width: int) -> None:
+        self._points, self._width = points, width
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    @overload
+    def __getitem__(self, place: int) -> Evaluation: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Evaluation]: ...
+    def __getitem__(self, place: int | slice) -> Evaluation | Sequence[Evaluation]:
+        if isinstance(place, slice):
+            return _Evaluations(self._points[place], self._width)
+        point = self._points[place]
+        return point.seen, padded(point.experiences, self._width)

@@ -1,0 +1,108 @@
+"""The evaluations of a run so far, which take the space of what was evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clrun.runner.evaluation import Scores
+
+Floats = NDArray[np.float64]
+"""Accuracies; NaN was not measured."""
+
+
+class Point(NamedTuple):
+    """An evaluation of a trained model."""
+
+    seen: int
+    """the last experience that was seen then"""
+    experiences: Floats
+    """up to the last one that was evaluated"""
+    classes: Floats
+    """all of them"""
+
+
+@dataclass(kw_only=True)
+class Scored:
+    """All evaluations, in order of time."""
+
+    initial: Scores | None = None
+    """that of the untrained model"""
+    points: list[Point] = field(default_factory=list)
+    """those of the model as it was trained"""
+    ends: list[int | None] = field(default_factory=list)
+    """for each experience that was learnt, which of these came at its end, if any did"""
+
+    def add(self, seen: int, scores: Scores) -> None:
+        """Keep an evaluation."""
+        experiences, classes = floats(trimmed(scores.experiences)), floats(scores.classes)
+        self.points.append(Point(seen, experiences, classes))
+
+    def end_experience(self, *, evaluated: bool) -> None:
+        """An experience is over; `evaluated` if the evaluation that was kept last is of its end."""
+        self.ends.append(len(self.points) - 1 if evaluated else None)
+
+    def at_ends(self) -> list[Point | None]:
+        """The evaluation at the end of each experience."""
+        return [None if number is None else self.points[number] for number in self.ends]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "initial": None if self.initial is None else self.initial.as_dict(),
+            "seen": torch.tensor([point.seen for point in self.points], dtype=torch.int64),
+            "experiences": _flat([point.experiences for point in self.points]),
+            "classes": _flat([point.classes for point in self.points]),
+            "ends": list(self.ends),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        initial = state["initial"]
+        self.initial = None if initial is None else Scores(**initial)
+        parts = state["seen"].tolist(), _rows(state["experiences"]), _rows(state["classes"])
+        self.points = [Point(*point) for point in zip(*parts, strict=True)]
+        self.ends = list(state["ends"])
+
+
+def trimmed(values: Sequence[float | None]) -> list[float | None]:
+    """The values without those at the end that are None."""
+    count = next((n for n in range(len(values), 0, -1) if values[n - 1] is not None), 0)
+    return list(values[:count])
+
+
+def floats(values: Sequence[float | None]) -> Floats:
+    """Accuracies as an array."""
+    return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def padded(values: Floats, width: int) -> Floats:
+    """The accuracies with NaN for what was not measured, up to this many."""
+    if len(values) == width:
+        return values
+    return np.pad(values, (0, width - len(values)), constant_values=np.nan)
+
+
+def optional(values: Floats) -> list[float | None]:
+    """The accuracies as a list, with None for what was not measured."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return list(values.tolist())
+    return [None if m else v for m, v in zip(missing.tolist(), values.tolist(), strict=True)]
+
+
+def _flat(rows: Sequence[Floats]) -> dict[str, Tensor]:
+    """All rows one after another, and how long each is."""
+    return {
+        "values": torch.from_numpy(np.concatenate([np.zeros(0), *rows])),
+        "sizes": torch.tensor([len(row) for row in rows], dtype=torch.int64),
+    }
+
+
+def _rows(flat: dict[str, Tensor]) -> list[Floats]:
+    """What `_flat` was given; each row has memory of its own."""
+    return [row.numpy().copy() for row in flat["values"].split(flat["sizes"].tolist())]
