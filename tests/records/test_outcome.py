@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clrun.records.outcome import Outcome, holds_completed, outcome_in
+from clrun.records.run_folder import RunFolder
 
 VALUES = {"seed": "1"}
 
@@ -18,7 +19,7 @@ def record(folder: Path, **values: object) -> None:
     ("written", "status", "reason"),
     [
         (None, "not started", None),
-        ({"status": "running"}, "interrupted", None),
+        ({"status": "running"}, "died", None),
         ({"status": "interrupted", "error": "interrupted by SIGTERM."}, "interrupted", None),
         ({"status": "failed", "error": "ValueError: x\nmore"}, "failed", "ValueError: x"),
         ({}, "failed", "unknown"),
@@ -33,6 +34,16 @@ def test_a_folder_says_what_became_of_its_run(
     outcome = outcome_in(tmp_path, VALUES)
 
     assert (outcome.status, outcome.reason, outcome.name) == (status, reason, "seed=1")
+
+
+def test_a_run_that_somebody_writes_is_running(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.update(status="running")
+
+    while_it_runs = outcome_in(tmp_path, VALUES).status
+    folder.close()
+
+    assert (while_it_runs, outcome_in(tmp_path, VALUES).status) == ("running", "died")
 
 
 def test_a_completed_run_has_its_metrics_and_seconds(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 import clrun
 from clrun.errors import FolderError, StorageError
-from clrun.records.run_folder import RunFolder, fresh_folder, point_latest
+from clrun.records.run_folder import RunFolder, fresh_folder, point_latest, run_status
 
 HOLDER = """
 import sys
@@ -119,6 +119,35 @@ def test_a_refused_folder_is_not_locked_by_the_one_refused(tmp_path):
     (tmp_path / "run.json").unlink()
 
     RunFolder(tmp_path).close()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from clrun.records.run_folder import RunFolder, run_status
+folder = RunFolder(Path(sys.argv[1]))
+folder.update(status="running")
+print(run_status(Path(sys.argv[1])), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_whose_process_was_killed_has_died_and_its_folder_stays_as_it_is(tmp_path):
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path], capture_output=True, text=True, check=False
+    )
+    before = {path: path.stat() for path in tmp_path.rglob("*")}
+
+    status = run_status(tmp_path)
+    with pytest.raises(FolderError, match=r"holds a run already \(status died\)"):
+        RunFolder(tmp_path)
+
+    assert killed.stdout == "running\n", killed.stderr
+    assert status == "died"
+    after = {path: path.stat() for path in tmp_path.rglob("*")}
+    assert [stat.st_mtime_ns for stat in after.values()] == [
+        stat.st_mtime_ns for stat in before.values()
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00\x00"])

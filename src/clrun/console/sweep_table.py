@@ -14,7 +14,7 @@ from rich.text import Text
 from clrun.console.display import clock_time
 from clrun.console.sweep_display import SEED, kind
 from clrun.metrics.spread import spread
-from clrun.records.outcome import COMPLETED, FAILED, INTERRUPTED, NOT_STARTED, Outcome
+from clrun.records.outcome import COMPLETED, FAILED, UNFINISHED, Outcome
 
 MOST_NAMED = 12
 """More jobs than this that are not started are counted, not named."""
@@ -29,7 +29,7 @@ def print_sweep(
         console.print(sweep_table(outcomes, ascii_only=console.options.ascii_only))
     for outcome in _with_status(outcomes, FAILED):
         _line(console, f"failed: {outcome.name or 'the job'}: {outcome.reason}", "bold red")
-    for status in (INTERRUPTED, NOT_STARTED):
+    for status in UNFINISHED:
         _name(console, status, _with_status(outcomes, status))
     _line(console, f"{counted(outcomes)} {clock_time(seconds)}. Results: {folder}")
 
@@ -38,7 +38,7 @@ def counted(outcomes: Sequence[Outcome]) -> str:
     """How many jobs ended in which way, as a sentence."""
     counts = [
         f"{len(found)} {status}"
-        for status in (COMPLETED, FAILED, INTERRUPTED, NOT_STARTED)
+        for status in (COMPLETED, FAILED, *UNFINISHED)
         if (found := _with_status(outcomes, status))
     ]
     return f"{len(outcomes)} job{'' if len(outcomes) == 1 else 's'}: {', '.join(counts)}."

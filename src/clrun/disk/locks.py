@@ -55,14 +55,25 @@ def require_free(path: Path) -> None:
     Raises:
         LockedElsewhere: another process holds it, or this one does.
     """
-    if not path.exists():
-        return
     holder = _holder(path)
     with suppress(OSError):  # who takes it hears of that
-        lock = _lock(path)
-        if not _acquired(lock, GLANCE_SECONDS):
+        if not is_free(path):
             raise LockedElsewhere(holder)
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock, neither another process nor this one; nothing changes.
+
+    Raises:
+        OSError: that cannot be seen from here.
+    """
+    if not path.exists():
+        return True
+    lock = _lock(path)
+    is_mine = _acquired(lock, GLANCE_SECONDS)
+    if is_mine:
         lock.release()
+    return is_mine
 
 
 @contextmanager

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clrun.records.run_folder import read_record, run_status
+from clrun.records.run_folder import DIED, RUNNING, read_record, run_status
 
 COMPLETED, FAILED, INTERRUPTED, NOT_STARTED = "completed", "failed", "interrupted", "not started"
+UNFINISHED = (INTERRUPTED, DIED, RUNNING, NOT_STARTED)
+"""How a job stands that neither completed nor failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,8 @@ def outcome_in(folder: Path, values: Mapping[str, str]) -> Outcome:
         )
     if status is None:
         return Outcome(values=values, status=NOT_STARTED)
-    if status in ("running", INTERRUPTED):
-        return Outcome(values=values, status=INTERRUPTED)
+    if status in (RUNNING, DIED, INTERRUPTED):
+        return Outcome(values=values, status=status)
     return Outcome(values=values, status=FAILED, reason=_one_line(record.get("error")))
 
 

@@ -34,6 +34,9 @@ saved run is the whole configuration, else that of conf/config.yaml, which shows
 makes."""
 
 
+RUNNING, DIED = "running", "died"
+"""What a record says of a run until it ends, and what it means where nobody runs it any more."""
+
 LOCK = ".lock"
 """The file whose lock is held by the process that writes to a run folder."""
 
@@ -172,10 +175,22 @@ def require_unused(path: Path) -> None:
 
 
 def run_status(path: Path) -> str | None:
-    """What became of the run in this folder; "unknown" where its record is damaged, None where
-    there is none."""
-    record = path / "run.json"
-    return str(read_record(path).get("status", "unknown")) if record.exists() else None
+    """What became of the run in this folder, or None where there is none.
+
+    "died" is one whose process ended without a word: its record says that it is running, and nobody
+    holds its lock. "unknown" is one whose record is damaged.
+    """
+    if not (path / "run.json").exists():
+        return None
+    status = str(read_record(path).get("status", "unknown"))
+    return DIED if status == RUNNING and _is_left(path) else status
+
+
+def _is_left(path: Path) -> bool:
+    try:
+        return locks.is_free(path / LOCK)
+    except OSError:  # not to be seen from here, such as on a disk that is read-only
+        return False
 
 
 def read_record(path: Path) -> dict[str, Any]:
