@@ -1,4 +1,3 @@
-import io
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,12 @@ from torchvision import models
 from torchvision.models import MobileNet_V2_Weights
 
 from clrun.errors import ConfigError
+from clrun.images.download import file_digest
 from clrun.images.transforms import IMAGENET
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import head
 from clrun.models.layers import BatchNorm2d
+from clrun.models.published import SHA256
 from clrun.models.torchvision_model import TorchvisionModel
 from clrun.seeds import isolated
 from clrun.streams.experience import StreamShape
@@ -162,6 +163,7 @@ def test_published_weights_are_found_where_torch_home_says(monkeypatch, tmp_path
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.save(theirs.state_dict(), folder / V1_FILE)
+    monkeypatch.setitem(SHA256, V1_FILE, file_digest(folder / V1_FILE, "sha256"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     model = build("mobilenet_v2", pretrained=pretrained)
@@ -178,10 +180,11 @@ def test_published_weights_are_found_where_torch_home_says(monkeypatch, tmp_path
 
 @pytest.fixture
 def no_network(monkeypatch):
-    def unreachable(*_: object, **__: object) -> io.BytesIO:
+    def unreachable(*_: object, **__: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr("torch.hub.urlopen", unreachable)
+    monkeypatch.setattr("socket.getaddrinfo", unreachable)
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between attempts
 
 
 @pytest.mark.parametrize("name", ["IMAGENET1K_V1", "IMAGENET1K_V2"])
@@ -195,7 +198,8 @@ def test_weights_out_of_reach_are_told_in_one_line(monkeypatch, tmp_path, name):
 
     assert str(refused.value) == (
         f"model.pretrained={name}: {file} is neither in {tmp_path}/hub/checkpoints nor to be had "
-        "(no route to host). Put it there, set TORCH_HOME, or use model.pretrained=false."
+        f"({MobileNet_V2_Weights[name].url}: download.pytorch.org cannot be reached (no route to "
+        "host)). Put it there, set TORCH_HOME, or use model.pretrained=false."
     )
 
 
@@ -206,7 +210,7 @@ def test_a_damaged_download_is_named(monkeypatch, tmp_path, content):
     (folder / V1_FILE).write_bytes(content)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
-    with pytest.raises(ConfigError, match=rf"{V1_FILE} is damaged\. Delete it") as refused:
+    with pytest.raises(ConfigError, match=rf"{V1_FILE} is damaged or not the .* Delete") as refused:
         build("mobilenet_v2", pretrained=True)
 
     assert "\n" not in str(refused.value)

@@ -5,12 +5,11 @@ Importing this module imports torchvision; a configuration is checked without ei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
@@ -23,8 +22,10 @@ from clrun.models.dropout import SeededDropout
 from clrun.models.features import head
 from clrun.models.layers import BatchNorm2d
 from clrun.models.pretrained import shown_in_grey
+from clrun.models.published import published_state
 from clrun.models.shapes import output_shape
-from clrun.models.weights import DAMAGED, load_pretrained
+from clrun.models.state_files import DAMAGED, KEY
+from clrun.models.weights import check_values, load_pretrained, origin, remember_origin
 from clrun.streams.experience import StreamShape
 
 
@@ -55,6 +56,7 @@ class TorchvisionModel(nn.Module):
                 f"{shape.channels}. Use another model."
             )
         self.network = _network(config.arch, weights)
+        self.weights_from = origin(self.network)
         name, old = head(self.network)
         new = nn.Linear(old.in_features, shape.num_classes, bias=old.bias is not None)
         self.network.set_submodule(name, new)
@@ -114,34 +116,40 @@ def _initialised(arch: str) -> nn.Module:
 
 
 def _pretrained(arch: str, weights: WeightsEnum) -> nn.Module:
-    path = _download(weights)
-    try:
-        network: nn.Module = models.get_model(arch, weights=weights, progress=False)
-    except (OSError, *DAMAGED) as error:
-        raise ConfigError(
-            f"model.pretrained={weights.name}: {path} is damaged. Delete it, and it is "
-            "downloaded again."
-        ) from error
+    """torchvision's network with its published weights.
+
+    torchvision's function renames some and chooses sizes by them, and would load them itself, by
+    unpickling; so it is given what we have read.
+    """
+    file = published_state(weights.url, weights.name)
+    with _read_already(weights, file.state):
+        try:
+            network: nn.Module = models.get_model(arch, weights=weights, progress=False)
+        except DAMAGED as error:
+            raise ConfigError(
+                f"{KEY}={weights.name}: {file.path} does not fit {arch} "
+                f"({str(error).splitlines()[0]}). Delete it, and it is downloaded again."
+            ) from error
+    check_values(network, network.state_dict(), f"{KEY}={weights.name}: {file.path}")
+    remember_origin(network, file)
     return network
 
 
-def _download(weights: WeightsEnum) -> Path:
-    """The file of weights in the folder that TORCH_HOME names, fetched if it is not there."""
-    name = Path(urlsplit(weights.url).path).name
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if path.exists():
-        return path
+@contextmanager
+def _read_already(weights: WeightsEnum, state: Mapping[str, Any]) -> Iterator[None]:
+    """Let `weights` give this state dict, and neither download nor load one."""
+    asked = []
+
+    def given(*_: Any, **__: Any) -> Mapping[str, Any]:
+        asked.append(True)
+        return state
+
+    weights.get_state_dict = given
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = path.stem.rpartition("-")[2]  # of its SHA-256
-        torch.hub.download_url_to_file(weights.url, str(path), prefix, progress=False)
-    except (OSError, RuntimeError) as error:
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
-        raise ConfigError(
-            f"model.pretrained={weights.name}: {name} is neither in {path.parent} nor to be had "
-            f"({reason}). Put it there, set TORCH_HOME, or use model.pretrained=false."
-        ) from error
-    return path
+        yield
+    finally:
+        del weights.get_state_dict
+    assert asked, "torchvision has another way to its weights"
 
 
 def _require_fit(model: TorchvisionModel, arch: str, shape: StreamShape) -> None:

@@ -2,62 +2,72 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from clrun.errors import ConfigError
 from clrun.models.features import head
-
-KEY = "model.pretrained"
-DAMAGED = (
-    pickle.UnpicklingError,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AssertionError,
-    AttributeError,
-    TypeError,
-)
-"""What torch.load(weights_only=True) raises on a file that is damaged or something else."""
+from clrun.models.state_files import KEY, StateFile, read_state
 
 
 def load_pretrained(model: nn.Module, pretrained: bool | str) -> None:
-    """Fill `model` with the state dict in the file `pretrained` (torch.save); False leaves it be.
+    """Fill `model` with the state dict in the file `pretrained` (of torch.save or safetensors);
+    False leaves it be.
 
-    Every parameter and buffer must be there with the model's shape, and nothing else.
+    Every parameter and buffer must be there with the model's shape and finite numbers of its kind,
+    and nothing else.
 
     Raises:
         ConfigError: the file cannot be read, holds something else, or does not fit the model.
     """
     if not isinstance(pretrained, str):
         return
-    weights = _read(pretrained)
-    _check_head(model, weights, pretrained)
-    _check_fit(model, weights, pretrained)
-    model.load_state_dict(weights)
+    file = read_state(Path(pretrained))
+    _check_head(model, file.state, pretrained)
+    _check_fit(model, file.state, pretrained)
+    check_values(model, file.state, f"{KEY}={pretrained}")
+    model.load_state_dict(file.state)
+    remember_origin(model, file)
 
 
-def _read(path: str) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ConfigError(f"{KEY}={path}: {error.strerror}. Give a file of weights.") from error
-    except DAMAGED as error:
-        raise ConfigError(
-            f"{KEY}={path}: not a file that torch.load(weights_only=True) can read. "
-            "Save one with torch.save(model.state_dict(), path)."
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ConfigError(
-            f"{KEY}={path}: holds no state dict (names to tensors). "
-            "Save one with torch.save(model.state_dict(), path)."
-        )
-    return state
+def remember_origin(model: nn.Module, file: StateFile) -> None:
+    """Note where the weights of a model are from, for the run's record."""
+    model.weights_from = {"file": str(file.path), "sha256": file.sha256}  # type: ignore[assignment]
+
+
+def origin(model: nn.Module) -> dict[str, str] | None:
+    """The file that a model's weights are from and its SHA-256; None where there is none."""
+    found = getattr(model, "weights_from", None)
+    return found if isinstance(found, dict) else None
+
+
+def check_values(model: nn.Module, weights: dict[str, Tensor], place: str) -> None:
+    """Refuse values that no such network can have, before anything is trained with them.
+
+    Raises:
+        ConfigError: numbers of another kind, NaN, infinite, or a negative variance.
+    """
+    for name, wanted in model.state_dict().items():
+        if name in weights and (reason := _unusable(name, weights[name], wanted)):
+            raise ConfigError(f"{place}: {name} {reason}. Use other weights, or false.")
+
+
+def _unusable(name: str, found: Tensor, wanted: Tensor) -> str | None:
+    kinds = [(t.is_floating_point(), t.is_complex()) for t in (found, wanted)]
+    if kinds[0] != kinds[1]:
+        return f"is {_dtype(found)} instead of {_dtype(wanted)}"
+    values = found.to(wanted.dtype)
+    if not torch.isfinite(values).all():
+        return f"holds NaN or infinite values as {_dtype(wanted)}"
+    if name.endswith("running_var") and (values < 0).any():
+        return "holds a negative variance"
+    return None
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _check_head(model: nn.Module, weights: dict[str, Tensor], path: str) -> None:
