@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
 from copy import deepcopy
@@ -189,3 +190,12 @@ def test_costs_count_new_and_replayed_rows(finished):
     assert replay["replayed_patterns"] > 1442
     macs = naive["train_macs"] // naive["patterns_seen"]
     assert replay["train_macs"] == macs * replay["patterns_seen"]
+
+
+def test_the_record_has_the_file_of_initial_weights_and_its_checksum(config_of, run, tmp_path):
+    torch.save(prepare(config_of()).model.state_dict(), tmp_path / "weights.pt")
+
+    record = run(f"model.pretrained={tmp_path}/weights.pt").record
+
+    sha256 = hashlib.sha256((tmp_path / "weights.pt").read_bytes()).hexdigest()
+    assert record["weights"] == {"file": str(tmp_path / "weights.pt"), "sha256": sha256}

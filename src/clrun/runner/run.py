@@ -13,6 +13,7 @@ from clrun.console.display import Display, SilentDisplay
 from clrun.errors import ConfigError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
+from clrun.models.weights import origin
 from clrun.profiling.activity import doing
 from clrun.profiling.peaks import peak_bytes
 from clrun.profiling.spans import updates
@@ -84,7 +85,7 @@ def run(
         if is_latest:
             point_latest(run_folder.path, Path(prepared.config.root.output_root))
         stream, state = _begun(prepared, raw_log, display or SilentDisplay())
-        run_folder.update(data=_data(prepared))
+        run_folder.update(data=_data(prepared), weights=origin(prepared.model))
         if resumed is not None:
             state.load(resumed)
         log.info("%s on %s", prepared.config.label(), prepared.device.name)
