@@ -11,7 +11,7 @@ from importlib import import_module
 from clrun.cli.verbs import VERBS
 from clrun.console.encoding import print_nearest
 from clrun.errors import ClrunError
-from clrun.runner.interrupt import Interrupted, ignore_signals, stopped_by_signals
+from clrun.runner.interrupt import Interrupted, leave, stopped_by_signals
 
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
 """Hydra's options that have a value, as far as verbs take them too."""
@@ -24,7 +24,7 @@ def command() -> int:
     """What the installed `clrun` runs: the command line of this process, which ends afterwards."""
     code = main()
     if code > SIGNALLED:
-        ignore_signals()
+        leave()
     return code
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import logging
 import re
 import time
@@ -77,7 +75,6 @@ class RunningSweep:
         except Stop as stop:
             outcomes = [*ledger.outcomes, *self._not_started(ledger.outcomes)]
             print_sweep(console, outcomes, self.folder, time.monotonic() - start)
-            atexit.register(gc.freeze)  # or Python searches for garbage, most of a second
             raise Interrupted(stop.number, counted(outcomes)) from None
         except Exception as error:
             if error not in ledger.errors:
