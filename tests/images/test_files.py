@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from clrun.images.files import data_folder
+from clrun.errors import ConfigError
+from clrun.images.files import check_root, data_folder
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,21 @@ def test_a_given_folder_wins_and_is_relative_to_the_working_folder(home, monkeyp
 
     assert data_folder("images") == Path.cwd() / "images"
     assert data_folder("~/images") == home / "images"
+
+
+@pytest.mark.parametrize(
+    ("download", "reason"), [(True, "no folder can be made in /proc"), (False, "no such folder")]
+)
+def test_a_folder_that_cannot_be_is_told_with_what_names_it(download, reason, monkeypatch):
+    with pytest.raises(ConfigError, match=rf"^benchmark\.data_root=/proc/nope: .*{reason}"):
+        check_root(data_folder("/proc/nope"), download=download)
+
+    monkeypatch.setenv("CLRUN_DATA", "/proc/nope")
+    with pytest.raises(ConfigError, match=rf"^CLRUN_DATA=/proc/nope: .*{reason}"):
+        check_root(data_folder(None), download=download)
+
+
+def test_a_folder_that_can_be_made_is_not_made_by_looking(home):
+    check_root(home / "new" / "data", download=True)
+
+    assert list(home.iterdir()) == []

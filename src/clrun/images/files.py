@@ -12,6 +12,7 @@ from clrun.disk.folders import chosen_or_cached
 from clrun.disk.opening import UnusualFile, open_regular
 from clrun.errors import ConfigError
 from clrun.images.download import DownloadError, Progress, fetch, file_digest
+from clrun.records.run_folder import require_writable
 
 
 class Remote(NamedTuple):
@@ -56,6 +57,10 @@ def some(things: Sequence[str], between: str = ", ") -> str:
     return between.join(things[:MOST_NAMED]) + (f"{between}and {more} more" if more > 0 else "")
 
 
+VARIABLE = "CLRUN_DATA"
+"""Names the folder of all data where `benchmark.data_root` is null."""
+
+
 def data_folder(data_root: str | None) -> Path:
     """The folder that `benchmark.data_root` means, absolute; null is a folder of the user's.
 
@@ -63,7 +68,7 @@ def data_folder(data_root: str | None) -> Path:
     """
     if data_root is not None:
         return Path(data_root).expanduser().absolute()
-    return chosen_or_cached("CLRUN_DATA", "data")
+    return chosen_or_cached(VARIABLE, "data")
 
 
 def folder_of(root: Path, layouts: Sequence[str], names: Sequence[str]) -> Path:
@@ -76,10 +81,16 @@ def folder_of(root: Path, layouts: Sequence[str], names: Sequence[str]) -> Path:
 
 
 def check_root(root: Path, *, download: bool) -> None:
-    """Raise ConfigError unless `root` is a folder to read from, or one that can be made."""
+    """Refuse what is no folder to read from, nor one that can be made.
+
+    Raises:
+        ConfigError, StorageError: with the key or the variable that names it.
+    """
     if not root.exists():
         if not download:
             raise bad_root(root, "there is no such folder", _GET_IT)
+        key, value = _named_by(root)
+        require_writable(key, value)
     elif not root.is_dir():
         raise bad_root(root, "is a file, not a folder", "Name the folder that the files are in")
     elif not os.access(root, os.R_OK | os.X_OK):
@@ -162,8 +173,16 @@ def fetch_missing(
 
 
 def bad_root(root: Path, reason: str, way_out: str) -> ConfigError:
-    """The one line for anything wrong below benchmark.data_root."""
-    return ConfigError(f"benchmark.data_root={root}: {reason}. {way_out}.")
+    """The one line for anything wrong below the folder of the data."""
+    return ConfigError(f"{'='.join(_named_by(root))}: {reason}. {way_out}.")
+
+
+def _named_by(root: Path) -> tuple[str, str]:
+    """The key, or the variable that stands in for it, and the folder that it names."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen and root == data_folder(None):
+        return VARIABLE, chosen
+    return "benchmark.data_root", str(root)
 
 
 _GET_IT = "Put the files there, or run with benchmark.download=true"
