@@ -30,6 +30,9 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
     text = re.sub(r"\s+", " ", str(error).strip())
+    unfit = re.match(r"Error merging override (.*)", text)
+    if unfit:
+        return _unfit(unfit[1], error.__cause__)
     ambiguous = re.match(r"Ambiguous value for argument '(.*?)' 1", text)
     if ambiguous:
         word = ambiguous[1]
@@ -44,6 +47,14 @@ def _unknown_option(error: MissingConfigException) -> str:
     words = usual_option(group, name) or (plugin_of(name) if group == "strategy" else None)
     guess = f" Write {words}." if words else did_you_mean(name, names)
     return f"{group}={name}: there is no such option.{guess} Options: {', '.join(names)}."
+
+
+def _unfit(override: str, cause: BaseException | None) -> str:
+    """The line for a key of Hydra's own that cannot have that value."""
+    reason = (str(cause).splitlines() or [""])[0]
+    if "is not Optional" in reason:
+        return f"{override}: must have a value. Leave it out for its default."
+    return f"{override}: {reason.rstrip('.') or 'cannot be set'}."
 
 
 def _unreadable(override: str) -> str:
