@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from clrun.cli.named_folder import RUN, named_folder
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
-from clrun.console.screen import print_error
 from clrun.console.tables import print_results
 from clrun.console.waiting import waiting
 from clrun.errors import ClrunError
@@ -90,7 +90,7 @@ def all_notes(prepared: Prepared) -> list[str]:
 
 def show_note(note: str) -> None:
     """Print a line that is no error."""
-    print_error(f"clrun: note: {note}")
+    print(f"clrun: note: {note}", file=sys.stderr, flush=True)
 
 
 class _NoteHandler(logging.Handler):

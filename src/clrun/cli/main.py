@@ -10,6 +10,7 @@ from importlib import import_module
 
 from clrun.cli.verbs import VERBS
 from clrun.console.encoding import print_nearest
+from clrun.console.screen import let_readers_leave
 from clrun.errors import ClrunError
 from clrun.runner.interrupt import Interrupted, leave, stopped_by_signals
 
@@ -22,6 +23,7 @@ SIGNALLED = 128
 
 def command() -> int:
     """What the installed `clrun` runs: the command line of this process, which ends afterwards."""
+    let_readers_leave()
     code = main()
     if code > SIGNALLED:
         leave()
@@ -53,9 +55,6 @@ def _code(argv: Sequence[str] | None) -> int:
         return _failed(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         return _failed("interrupted.", 130, debug)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left (clrun list | head): nobody to answer
-        return 1
     except Exception as error:
         hint = "" if debug else " (--debug shows the traceback)"
         return _failed(f"{type(error).__name__}: {error}{hint}", 1, debug)

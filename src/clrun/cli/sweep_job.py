@@ -14,6 +14,7 @@ from clrun.cli.job import all_notes, logged_traceback, ready_run, show_note
 from clrun.config.check import check
 from clrun.config.run_config import RunConfig
 from clrun.console.display import Display, SilentDisplay
+from clrun.console.screen import let_readers_leave
 from clrun.console.sweep_display import SweepDisplay, outcome_line
 from clrun.errors import ClrunError
 from clrun.fast.heap import give_back
@@ -54,6 +55,7 @@ class SweepJob:
         is_failed = isinstance(failure, ClrunError)
         outcome = failed(values, failure) if is_failed else outcome_in(folder, values)
         if self.display is None:
+            let_readers_leave()  # of a process that a launcher started
             print(outcome_line(outcome, time.monotonic() - start), flush=True)
         if failure is not None:
             raise failure

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import IO
-
-from rich.console import Console
+from typing import Any
 
 
-class Screen(Console):
-    """As rich's, which would end the program when its reader leaves."""
+def let_readers_leave() -> None:
+    """Let nothing fail in this process that prints after its reader has left.
 
-    def on_broken_pipe(self) -> None:
-        """Print nothing any more."""
-        self.quiet = True
-        _lead_nowhere(self.file)
-
-
-def print_error(line: str) -> None:
-    """Print a line on standard error, if anybody reads it."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        _lead_nowhere(sys.stderr)
+    That is true of any library, of what Python prints when it ends, and of every name but
+    `sys.__stdout__` and `sys.__stderr__`. Streams that somebody put in their place are left alone.
+    """
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = patient(sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = patient(sys.stderr)
 
 
-def _lead_nowhere(stream: IO[str]) -> None:
-    """Let nothing fail that writes there later, such as Python when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+def patient(stream: Any) -> Any:
+    """A text stream to where this one leads, on which writing goes nowhere once that is closed.
+
+    The stream itself is given back where it is none of a file or pipe.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # which it is for PYTHONUNBUFFERED=1
+    if not isinstance(raw, io.FileIO):
+        return stream
+    stream.flush()
+    file = _Patient(raw.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        file if raw is stream.buffer else io.BufferedWriter(file),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Patient(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return super().write(data)
