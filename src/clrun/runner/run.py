@@ -31,6 +31,7 @@ from clrun.runner.recorder import Recorder
 from clrun.runner.scored import trimmed
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, partial_summary, summary
+from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.strategy import Parts, Strategy
@@ -93,6 +94,7 @@ def run(
             learnt = _learnt(prepared, stream, state, pause)
         results = replace(learnt, folder=run_folder.path)
         results.save(run_folder.path)
+        save_trained(prepared, state.strategy, run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
 
