@@ -225,7 +225,7 @@ def test_where_a_run_has_it(path: Path, tmp_path: Path) -> None:
         (None, "is no run's folder (no run.json). Name e.g. outputs/latest."),
         ('{"status": "completed"}', "clrun.log says why, or it is a run of an earlier clrun"),
         ("{", "though the run is unknown."),
-        ('{"status": "interrupted", "error": null}', "the run is interrupted. clrun resume "),
+        ('{"status": "interrupted", "error": null}', "the run was interrupted. clrun resume "),
     ],
 )
 def test_a_folder_without_one_says_what_it_is(

@@ -16,11 +16,10 @@ import clrun
 from clrun.device.device import Device
 from clrun.errors import ConfigError
 from clrun.records.trained_model import PLACE, read_model
-from clrun.runner.loading import TrainedModel
+from clrun.runner.evaluating import scores_on
 from clrun.runner.prepare import ready
 from clrun.runner.run import run as run_prepared
 from clrun.runner.trained import saved_tensors
-from clrun.streams.experience import Benchmark
 
 SHORT = (
     "device=cpu",
@@ -30,16 +29,6 @@ SHORT = (
     "benchmark.n_experiences=2",
 )
 AR1 = ("strategy=ar1", "strategy.train_mb_size=32", "strategy.lr=0.05", "strategy.rm_sz=20")
-
-
-def accuracies(trained: TrainedModel, benchmark: Benchmark) -> list[float]:
-    """Of the loaded model on each experience."""
-    found = []
-    for experience in benchmark:
-        x, y = experience.test
-        guesses = trained.predict(x.to("cpu")).probabilities.argmax(1)
-        found.append(int((guesses == y).sum()) / len(y))
-    return found
 
 
 def last_row(folder: Path) -> list[float]:
@@ -75,7 +64,9 @@ def test_the_loaded_model_has_the_accuracies_of_the_run(name: str, tmp_path: Pat
 
     trained = clrun.load(tmp_path / "run")
 
-    assert accuracies(trained, prepared.data) == last_row(tmp_path / "run")
+    assert scores_on(trained, prepared.data, prepared.evaluation).experiences == last_row(
+        tmp_path / "run"
+    )
     assert trained.class_names == prepared.data.class_names
     assert trained.transform.mean == prepared.data.transform.mean
     assert not trained.model.training
@@ -91,7 +82,10 @@ def test_a_compiled_model_is_saved_under_the_names_of_its_layers(tmp_path: Path)
         *("features.linear0.weight", "features.linear0.bias"),
         *("output.weight", "output.bias"),
     }
-    assert accuracies(trained, ready(config).data) == results.accuracy_matrix[-1]
+    prepared = ready(config)
+    scores = scores_on(trained, prepared.data, prepared.evaluation)
+    assert scores.experiences == results.accuracy_matrix[-1]
+    assert scores.classes == results.class_accuracy[-1]
 
 
 class Tied(nn.Module):
@@ -144,7 +138,10 @@ def test_a_module_of_ones_own_gets_its_weights_back(
 
     trained = clrun.load(tmp_path, model=kind())
 
-    assert accuracies(trained, ready(config).data) == results.accuracy_matrix[-1]
+    prepared = ready(config)
+    scores = scores_on(trained, prepared.data, prepared.evaluation)
+    assert scores.experiences == results.accuracy_matrix[-1]
+    assert scores.classes == results.class_accuracy[-1]
     file = read_model(tmp_path / PLACE)
     assert file.facts.is_own_model
     assert file.facts.shared == ({"second.weight": "first.weight"} if kind is Tied else {})
@@ -162,7 +159,10 @@ def test_ones_own_module_is_cut_and_renormalised_by_ar1_again(tmp_path: Path) ->
 
     trained = clrun.load(tmp_path, model=net())
 
-    assert accuracies(trained, ready(config).data) == results.accuracy_matrix[-1]
+    prepared = ready(config)
+    scores = scores_on(trained, prepared.data, prepared.evaluation)
+    assert scores.experiences == results.accuracy_matrix[-1]
+    assert scores.classes == results.class_accuracy[-1]
 
 
 def test_a_module_of_ones_own_cannot_be_made_from_the_file(tmp_path: Path) -> None:
@@ -225,8 +225,13 @@ def test_what_no_file_can_hold_is_a_note_and_the_run_is_completed(
         clrun.load(tmp_path / "run", model=Extra())
 
 
-@pytest.mark.parametrize("status", ["interrupted", "failed", "running"])
-def test_a_run_that_did_not_end_says_so_and_how_to_go_on(status: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("interrupted", "was interrupted"), ("failed", "has failed"), ("running", "has died")],
+)
+def test_a_run_that_did_not_end_says_so_and_how_to_go_on(
+    status: str, said: str, tmp_path: Path
+) -> None:
     record = {"status": status, "error": "storage is full.\nmore"}
     (tmp_path / "run.json").write_text(json.dumps(record))
 
@@ -234,7 +239,7 @@ def test_a_run_that_did_not_end_says_so_and_how_to_go_on(status: str, tmp_path: 
         clrun.load(tmp_path)
 
     assert str(raised.value) == (
-        f"{tmp_path}: has no trained model: the run is {status} (storage is full). "
+        f"{tmp_path}: has no trained model: the run {said} (storage is full). "
         f"clrun resume {tmp_path} goes on with it."
     )
 

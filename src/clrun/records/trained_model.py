@@ -30,6 +30,8 @@ PLACE = Path("checkpoints", "model.safetensors")
 """Where a run folder has it."""
 ZEROS = "0" * 64
 SUM = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+ENDED = {"interrupted": "was interrupted", "died": "has died", "failed": "has failed"}
+"""What is said of a run that ended before its stream did."""
 HEADER_BYTES = 8
 """of the number, little-endian, that says how long the header is"""
 
@@ -126,12 +128,16 @@ def model_file(place: Path) -> Path:
     status = run_status(place)
     if status is None:
         raise ConfigError(f"{place}: is no run's folder (no run.json). Name e.g. outputs/latest.")
-    if status in ("interrupted", "running", "died", "failed"):
+    if status in ENDED:
         error = read_record(place).get("error")
         reason = f" ({str(error).splitlines()[0].rstrip('.')})" if error else ""
         raise ConfigError(
-            f"{place}: has no trained model: the run is {status}{reason}. "
+            f"{place}: has no trained model: the run {ENDED[status]}{reason}. "
             f"clrun resume {place} goes on with it."
+        )
+    if status == "running":
+        raise ConfigError(
+            f"{place}: has no trained model yet: the run is running. Wait for its end."
         )
     raise ConfigError(
         f"{place}: has no {PLACE}, though the run is {status}. clrun.log says why, or it is a run "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from clrun.config.keys import Keys, Known
 from clrun.device.rows import DeviceRows, Rows, hold, rows_at_once
 from clrun.images.altered_rows import joined
 from clrun.images.patterns import Patterns, occurrence
-from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience
 
 
@@ -30,6 +29,13 @@ class Scores:
     def as_dict(self) -> dict[str, list[float | None]]:
         """Both lists by name, copied."""
         return {"experiences": list(self.experiences), "classes": list(self.classes)}
+
+
+class Predicts(Protocol):
+    """What is scored: a strategy, or what one has left."""
+
+    def predict(self, x: Rows) -> Tensor:
+        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
 
 
 Hold = Callable[[Rows], DeviceRows]
@@ -81,7 +87,7 @@ class Evaluation:
 
     def scores(
         self,
-        strategy: Strategy,
+        strategy: Predicts,
         benchmark: Benchmark,
         *,
         seen: int,
@@ -177,7 +183,7 @@ def thinned(y: Tensor, limit: int) -> Tensor:
     return torch.cat([is_first.nonzero().flatten(), spaced]).sort().values
 
 
-def guessed(strategy: Strategy, minibatches: Iterable[Rows]) -> Tensor:
+def guessed(strategy: Predicts, minibatches: Iterable[Rows]) -> Tensor:
     """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
     guesses = [strategy.predict(x).argmax(1) for x in minibatches if len(x)]
     return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)

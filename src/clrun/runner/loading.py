@@ -50,11 +50,11 @@ class TrainedModel:
         self.class_names = tuple(file.facts.class_names)
         self.image_shape = file.facts.image_shape
         seed = file.facts.seed
-        self._answers = Answers(model, self.transform, device, seed, quick=device.tricks)
+        self.answers = Answers(model, self.transform, device, seed, quick=device.tricks)
 
     def logits(self, x: Rows) -> Tensor:
         """Logits of uint8 rows, as the strategy gave them. [B, C, H, W] -> [B, classes]"""
-        return self._answers.predict(x)
+        return self.answers.predict(x)
 
     def predict(self, images: Any) -> Predictions:
         """Classes and probabilities of uint8 images [N, C, H, W], or grey ones [N, H, W].
