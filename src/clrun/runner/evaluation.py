@@ -41,6 +41,12 @@ class Predicts(Protocol):
 Hold = Callable[[Rows], DeviceRows]
 """What brings rows to a device: `Device.hold`."""
 ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
+Look = Callable[[], None]
+"""What may end an evaluation between two minibatches: nothing is half done there."""
+
+
+def look_away() -> None:
+    """Look for nothing."""
 
 
 class Evaluation:
@@ -93,15 +99,19 @@ class Evaluation:
         seen: int,
         minibatch: int,
         hold: Hold = ON_CPU,
+        look: Look = look_away,
     ) -> Scores:
         """Accuracy on each experience (all, or the first `seen`) and on each class.
 
         `hold` brings the rows to where the strategy computes; of large images it may hand over
-        fewer than `minibatch` at once.
+        fewer than `minibatch` at once. `look` is called before each minibatch; by raising it ends
+        the evaluation.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
         packs = [p for p in self._packed(benchmark, minibatch) if p.first < last]
-        guesses = [guessed(strategy, self._minibatches(pack, minibatch, hold)) for pack in packs]
+        guesses = [
+            guessed(strategy, self._minibatches(pack, minibatch, hold), look) for pack in packs
+        ]
         sizes = torch.cat([pack.sizes for pack in packs])[:last]
         rows = int(sizes.sum())
         y = torch.cat([pack.y for pack in packs])[:rows]
@@ -183,9 +193,13 @@ def thinned(y: Tensor, limit: int) -> Tensor:
     return torch.cat([is_first.nonzero().flatten(), spaced]).sort().values
 
 
-def guessed(strategy: Predicts, minibatches: Iterable[Rows]) -> Tensor:
+def guessed(strategy: Predicts, minibatches: Iterable[Rows], look: Look = look_away) -> Tensor:
     """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
-    guesses = [strategy.predict(x).argmax(1) for x in minibatches if len(x)]
+    guesses = []
+    for x in minibatches:
+        look()
+        if len(x):
+            guesses.append(strategy.predict(x).argmax(1))
     return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)
 
 
