@@ -22,10 +22,10 @@ from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder, point_latest
 from clrun.records.run_record import ended, started
 from clrun.runner.ahead import updates_ahead
-from clrun.runner.building import build
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
+from clrun.runner.made_strategy import made_strategy
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.scored import trimmed
@@ -34,7 +34,6 @@ from clrun.runner.summary import json_keys, partial_summary, summary
 from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
-from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
 from clrun.streams.fingerprint import fingerprint
 
@@ -115,7 +114,7 @@ def _begun(
     """The experiences to learn, and the state of a run that has learnt none of them."""
     cost = Cost(setup_seconds=prepared.load_seconds)
     with cost.phase("setup"):
-        strategy, benchmark = _strategy(prepared), prepared.data
+        strategy, benchmark = made_strategy(prepared), prepared.data
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
     recorder = Recorder(
         raw_log,
@@ -220,24 +219,6 @@ def _evaluated(
         class_accuracy=scores.classes,
     )
     return scores
-
-
-def _strategy(prepared: Prepared) -> Strategy:
-    """The strategy with its parts, on the run's device."""
-    benchmark, device = prepared.data, prepared.device
-    parts = Parts(
-        model=device.place(prepared.model),
-        transform=benchmark.transform,
-        device=device,
-        seed=prepared.config.seed,
-        num_classes=benchmark.shape.num_classes,
-        storage_policy=prepared.storage_policy,
-        selection=prepared.selection,
-        plugins=prepared.plugins,
-        chooser=None if prepared.chooser is None else device.place(prepared.chooser),
-        pattern_macs=prepared.pattern_macs,
-    )
-    return build(prepared.config.nodes["strategy"], parts)
 
 
 @contextmanager
