@@ -125,6 +125,7 @@ def _begun(
         log_every=prepared.config.root.log_every,
         updates=None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream)),
         evaluations=_evaluations(prepared.keys, len(stream)),
+        skips=prepared.keys.on_nan == "skip",
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
 
