@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -150,3 +153,92 @@ def test_what_was_written_is_returned(raw_log):
     line = raw_log.write("eval", experience=None, epoch=None, iteration=3, accuracy=[0.5])
 
     assert [line] == read_raw_log(raw_log.path)
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def with_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def folder_renamed(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+def replaced(path: Path) -> None:
+    path.unlink()
+    path.write_text("")
+
+
+@pytest.mark.parametrize("gone", [removed, with_its_folder, folder_renamed, replaced])
+def test_a_log_that_is_gone_is_noticed_with_the_next_evaluation_and_the_next_state(tmp_path, gone):
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.parent.mkdir()
+    log = RawLog(path)
+    write(log, 0)
+
+    gone(path)
+
+    with pytest.raises(StorageError, match="was removed or renamed while the run was writing"):
+        log.write("eval", experience=0, epoch=1, iteration=1)
+    with pytest.raises(StorageError, match="was removed or renamed"):
+        log.state_dict()
+    log.close()
+
+
+def test_a_log_that_is_gone_is_noticed_by_updates_alone_too(raw_log, monkeypatch):
+    write(raw_log, 0)
+    raw_log.path.unlink()
+    write(raw_log, 1)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2)
+
+    with pytest.raises(StorageError, match="was removed or renamed"):
+        write(raw_log, 2)
+
+
+def test_a_line_that_does_not_fit_leaves_no_part_of_it(tmp_path):
+    program = """
+import resource, sys
+from pathlib import Path
+from clrun.errors import StorageError
+from clrun.records.raw_log import RawLog
+
+log = RawLog(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 2000))
+try:
+    for iteration in range(1000):
+        log.write("step", experience=0, epoch=0, iteration=iteration)
+except StorageError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    log.write("step", experience=0, epoch=0, iteration=iteration)
+"""
+    path = tmp_path / "metrics.jsonl"
+
+    subprocess.run([sys.executable, "-c", program, path], check=True)
+
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == list(range(len(lines)))
+    assert len(lines) > 5
+
+
+@pytest.mark.parametrize("tail", [b"\xff\xfe", b"\0" * 4096, '{"kind": "ü'.encode()[:-1]])
+def test_a_last_line_of_rubbish_after_a_crash_is_left_out(raw_log, tail):
+    write(raw_log, 0)
+    with raw_log.path.open("ab") as file:
+        file.write(tail)
+
+    assert [line["iteration"] for line in read_raw_log(raw_log.path)] == [0]
+
+
+def test_a_log_that_is_a_link_is_not_written_through(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    (tmp_path / "metrics.jsonl").symlink_to(elsewhere)
+
+    with pytest.raises(StorageError, match="is a link, which is not followed"):
+        RawLog(tmp_path / "metrics.jsonl")
+
+    assert elsewhere.read_text() == "mine"

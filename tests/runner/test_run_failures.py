@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 
 import pytest
 import torch
@@ -85,3 +86,40 @@ def test_a_folder_with_a_run_is_refused_and_left_as_it_is(config_of, finished):
         clrun.run(config_of("seed=1"), folder)
 
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("way", ["removed", "renamed", "log removed"])
+def test_a_folder_that_goes_while_training_is_noticed_with_the_next_evaluation(
+    way, config_of, tmp_path
+):
+    folder, places = tmp_path / "run", []
+
+    def go(state: RunState) -> None:
+        places.append(state.experience)
+        if len(places) == 3:
+            if way == "renamed":
+                folder.rename(tmp_path / "elsewhere")
+            elif way == "removed":
+                shutil.rmtree(folder)
+            else:
+                (folder / "metrics.jsonl").unlink()
+
+    with pytest.raises(StorageError, match=r"metrics\.jsonl: was removed or renamed"):
+        run(prepare(config_of("strategy.eval_every=1")), folder, at_pause=go)
+
+    assert set(places) == {0}
+    assert folder.exists() == (way == "log removed")
+
+
+def test_a_folder_put_in_the_place_of_the_run_s_is_left_alone(config_of, tmp_path):
+    folder = tmp_path / "run"
+
+    def replace(state: RunState) -> None:
+        if state.experience == 1 and not (tmp_path / "elsewhere").exists():
+            folder.rename(tmp_path / "elsewhere")
+            folder.mkdir()
+
+    with pytest.raises(StorageError):
+        run(prepare(config_of()), folder, at_pause=replace)
+
+    assert list(folder.iterdir()) == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import configure_log, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from clrun.disk.files import storage_error
+from clrun.errors import StorageError
 
 Result = TypeVar("Result")
 
@@ -37,11 +41,32 @@ def call_as_job(tree: DictConfig, folder: Path, work: Callable[[Path], Result]) 
     callbacks = Callbacks(tree)
     callbacks.on_run_start(config=tree, config_name=name)
     context = HydraContext(config_loader=cast(Any, None), callbacks=callbacks)  # only sweeps load
-    returned = run_job(task, tree, "hydra.run.dir", None, context)
+    try:
+        with hydra_storage_errors(folder):
+            returned = run_job(task, tree, "hydra.run.dir", None, context)
+    except StorageError:
+        if failures:  # the first one of a full disk
+            raise failures[0] from None
+        raise
     callbacks.on_run_end(config=tree, config_name=name, job_return=returned)
     if failures:  # asking Hydra for the value would print its own words first
         raise failures[0]
     return cast(Result, returned.return_value)
+
+
+@contextmanager
+def hydra_storage_errors(folder: Path) -> Iterator[None]:
+    """Report in one line what Hydra cannot write to a folder.
+
+    Python's logging hides the reason behind a ValueError.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(reason, OSError):
+            raise
+        raise storage_error(reason, reason.filename or folder) from error
 
 
 def _set(tree: DictConfig, folder: Path) -> None:

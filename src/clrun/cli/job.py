@@ -18,6 +18,7 @@ from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
 from clrun.console.tables import print_results
 from clrun.console.waiting import waiting
+from clrun.disk.files import NO_STORAGE
 from clrun.errors import ClrunError
 from clrun.records.run_folder import RunFolder, fresh_folder
 from clrun.runner.interrupt import noted_signals
@@ -27,8 +28,7 @@ from clrun.runner.run import run
 
 def ready_run(config: RunConfig) -> Prepared:
     """A run with its data read; downloads are shown."""
-    words = "reading the model and the data"
-    with notes_shown(), waiting(words), Downloads(make_console()) as downloads:
+    with waiting("reading the model and the data"), Downloads(make_console()) as downloads:
         return ready(config, downloads)
 
 
@@ -62,6 +62,8 @@ def logged_traceback(log: Path) -> Iterator[None]:
     except ClrunError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_STORAGE:
+            raise  # clrun.cli.main finds out what could not be written
         hint = f" (the traceback is in {log})" if log.is_file() else ""
         raise ClrunError(f"{type(error).__name__}: {error}{hint}") from error
 

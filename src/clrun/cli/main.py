@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -43,6 +44,7 @@ def _code(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
     words = [word for word in words if word != "--debug"]
+    logging.raiseExceptions = debug  # or each line that does not fit on a disk is a traceback
     print_nearest()
     try:
         words = _verb_first(words)
@@ -56,8 +58,40 @@ def _code(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted.", 130, debug)
     except Exception as error:
-        hint = "" if debug else " (--debug shows the traceback)"
-        return _failed(f"{type(error).__name__}: {error}{hint}", 1, debug)
+        return _failed(*_unexpected(error, debug), debug)
+
+
+def _unexpected(error: Exception, debug: bool) -> tuple[str, int]:
+    """The line and the exit code for an error that nobody has made a line of."""
+    from clrun.disk.files import NO_STORAGE, storage_error  # 40 ms, which nobody else waits for
+
+    if isinstance(error, OSError) and error.errno in NO_STORAGE:
+        place = error.filename or ("standard output" if _is_output_lost() else "a file")
+        failure = storage_error(error, place)
+        return str(failure), failure.exit_code
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        return "the folder that clrun was started in is gone.", 5
+    hint = "" if debug else " (--debug shows the traceback)"
+    return f"{type(error).__name__}: {error}{hint}", 1
+
+
+def _is_somewhere() -> bool:
+    """Whether the current folder still is one."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_output_lost() -> bool:
+    """Whether it is standard output that cannot be written; what it holds is then dropped."""
+    try:
+        print(flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return True
+    return False
 
 
 def _verb_first(words: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from clrun.cli.hydra_errors import explained_errors
+from clrun.cli.hydra_job import hydra_storage_errors
 from clrun.cli.sweep_job import failed
 from clrun.config.sweep import Job
 from clrun.console.sweep_display import SweepDisplay
@@ -137,7 +138,8 @@ class CheckingLauncher(Launcher):
         if trials:
             start, first = time.monotonic(), numbered[0][0]
             try:
-                found = self._inner.launch([each.words for each in trials.values()], first)
+                with hydra_storage_errors(next(iter(trials.values())).folder):
+                    found = self._inner.launch([each.words for each in trials.values()], first)
             except Stop:
                 ledger.stopped(list(trials.values()))
                 raise

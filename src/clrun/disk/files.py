@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,13 +23,38 @@ WRITTEN_AT_ONCE = 2**20
 """Letters of a text that is made a piece at a time."""
 
 
+NO_STORAGE = (*(errno.ENOSPC, errno.EDQUOT, errno.EFBIG), errno.EROFS, errno.EIO, errno.ESTALE)
+"""What a disk answers that is full, read-only or broken; of a file's name it says nothing."""
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Report a failure to write as one line that names the file."""
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}.") from error
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path | str) -> StorageError:
+    """The line for a failure to write to this file."""
+    return StorageError(f"{path}: {error.strerror or error}.")
+
+
+def require_same(path: Path, opened: os.stat_result) -> None:
+    """Refuse to go on where a name no longer leads to what was opened under it.
+
+    Raises:
+        StorageError: it, or a folder above it, was removed or renamed.
+    """
+    try:
+        is_same = os.path.samestat(os.stat(path), opened)
+    except FileNotFoundError:
+        is_same = False
+    except OSError as error:
+        raise storage_error(error, path) from error
+    if not is_same:
+        raise StorageError(f"{path}: was removed or renamed while the run was writing.")
 
 
 @contextmanager
@@ -49,7 +73,7 @@ def whole_file(path: Path, part: Path | None = None) -> Iterator[Callable[[Conte
         file, temporary = _opened(path, part)
     try:
         with file:
-            yield partial(_write_all, file, path)
+            yield partial(_write_whole, file, path)
             with storage_errors(path):
                 os.fsync(file.fileno())
         with storage_errors(path):
@@ -83,22 +107,6 @@ NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 def unfinished(folder: Path, name: str) -> list[Path]:
     """What processes that were killed left of a file called like this, or by a pattern."""
     return sorted(folder.glob(f".{name}.{'[a-z0-9_]' * 8}"))
-
-
-@contextmanager
-def regular_file(path: Path) -> Iterator[io.FileIO]:
-    """Open a file to read, only if it is one: no link, device or pipe, which could lead anywhere,
-    never end or never begin.
-
-    Raises:
-        OSError: it is none, or cannot be read.
-    """
-    no_link, no_wait = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
-    binary = getattr(os, "O_BINARY", 0)
-    with io.FileIO(os.open(path, os.O_RDONLY | no_link | no_wait | binary), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file", str(path))
-        yield file
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -136,6 +144,17 @@ def _joined(pieces: Iterable[str]) -> Iterator[str]:
     yield "".join(held)
 
 
+def write_all(handle: int, content: Content) -> None:
+    """Write every byte to an open file; one call may write fewer.
+
+    Raises:
+        OSError: some could not be written.
+    """
+    left = memoryview(content)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
 def _opened(path: Path, part: Path | None) -> tuple[io.FileIO, Path]:
     """A new file beside `path`, as open to others as the umask says, and its name.
 
@@ -154,12 +173,9 @@ def _opened(path: Path, part: Path | None) -> tuple[io.FileIO, Path]:
     return io.FileIO(handle, "wb"), temporary
 
 
-def _write_all(file: io.FileIO, path: Path, content: Content) -> None:
-    """Write every byte; one call may write fewer."""
-    left = memoryview(content)
+def _write_whole(file: io.FileIO, path: Path, content: Content) -> None:
     with storage_errors(path):
-        while left:
-            left = left[os.write(file.fileno(), left) :]
+        write_all(file.fileno(), content)
 
 
 def _umask() -> int:

@@ -53,10 +53,15 @@ def open_regular(path: Path | str) -> BinaryIO:
     return os.fdopen(regular_descriptor(path), "rb")
 
 
-def regular_descriptor(path: Path | str) -> int:
+def open_unlinked(path: Path) -> BinaryIO:
+    """Open a regular file to read, but no link to one; see `open_regular`."""
+    return os.fdopen(regular_descriptor(path, getattr(os, "O_NOFOLLOW", 0)), "rb")
+
+
+def regular_descriptor(path: Path | str, flags: int = 0) -> int:
     """The descriptor of a regular file opened to read; see `open_regular`."""
     try:
-        handle = os.open(path, READING)
+        handle = os.open(path, READING | flags)
     except OSError as error:
         raise _explained(error, path) from None
     _require_regular(handle, path)

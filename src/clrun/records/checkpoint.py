@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from clrun.disk.files import regular_file, storage_errors, sync_folder, unfinished, whole_file
+from clrun.disk.files import storage_errors, sync_folder, unfinished, whole_file
+from clrun.disk.opening import open_unlinked
 from clrun.errors import ClrunError, FolderError, NoCheckpoint, StorageError
 
 FORMAT = 1
@@ -214,11 +215,11 @@ def _record_text(
 def _read(path: Path, most: int) -> bytes:
     """The content of a regular file, and one byte more than `most` where it has more."""
     try:
-        with regular_file(path) as file:
+        with open_unlinked(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
                 raise _NotWhole(path, f"has {size} bytes, and may have {most}")
-            return file.readall()
+            return file.read()
     except OSError as error:
         raise _NotWhole(path, error.strerror or str(error)) from error
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from clrun.disk.files import storage_errors
+from clrun.disk.files import require_same, storage_errors, write_all
+from clrun.disk.opening import open_own
 from clrun.profiling.spans import phase
+
+LOOK_SECONDS = 1.0
+"""Between two looks whether the file is still there, at least; each takes some microseconds."""
 
 
 class RawLog:
-    """Appends lines; each reaches the operating system before the next is written."""
+    """Appends lines; each reaches the operating system, whole, before the next is written."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._start = time.monotonic()
+        self.path = path.absolute()
+        self._start = self._looked = time.monotonic()
         with storage_errors(path):
-            self._file = path.open("a", encoding="utf-8")
+            self._file = open_own(path, "ab")
 
     def write(
         self, kind: str, *, experience: int | None, epoch: int | None, iteration: int, **values: Any
@@ -27,18 +32,23 @@ class RawLog:
         """Append one line: kind (step, epoch, experience, eval, memory, resource), place, values.
 
         `iteration` counts updates since the start of the run. Returns what the line holds.
+
+        Raises:
+            StorageError: the line cannot be written, and no part of it is; or the file is gone.
         """
         place = {"experience": experience, "epoch": epoch, "iteration": iteration}
         line = {"kind": kind, **place, "seconds": round(self._seconds(), 6), **values}
-        text = json.dumps(line, allow_nan=False)
+        text = json.dumps(line, allow_nan=False) + "\n"
         with phase("write"), storage_errors(self.path):
-            self._file.write(text + "\n")
-            self._file.flush()
+            if kind != "step" or time.monotonic() - self._looked >= LOOK_SECONDS:
+                self._look()
+            self._append(text.encode())
         return line
 
     def state_dict(self) -> dict[str, Any]:
         """Where the log ends: its bytes, and the seconds since it was begun."""
         with storage_errors(self.path):
+            self._look()
             return {"offset": os.stat(self._file.fileno()).st_size, "seconds": self._seconds()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -56,15 +66,30 @@ class RawLog:
         self._start = time.monotonic() - state["seconds"]
 
     def close(self) -> None:
-        """Close the file; what could not be written yet is tried again."""
+        """Close the file."""
         with storage_errors(self.path):
             self._file.close()
+
+    def _look(self) -> None:
+        """Notice that the file went: on most systems it can still be written to, and is lost."""
+        require_same(self.path, os.fstat(self._file.fileno()))
+        self._looked = time.monotonic()
+
+    def _append(self, line: bytes) -> None:
+        handle = self._file.fileno()
+        end = os.fstat(handle).st_size
+        try:
+            write_all(handle, line)
+        except OSError:
+            with suppress(OSError):  # a part of a line helps nobody
+                os.ftruncate(handle, end)
+            raise
 
     def _seconds(self) -> float:
         return time.monotonic() - self._start
 
 
 def read_raw_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a raw log; a last line cut off by a crash is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")
+    """The lines of a raw log; a last line cut off by a crash is left out, whatever is in it."""
+    lines = path.read_bytes().split(b"\n")
     return [json.loads(line) for line in lines[:-1]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from clrun.disk import locks
-from clrun.disk.files import storage_errors, write_json, write_text
+from clrun.disk.files import NO_STORAGE, require_same, storage_errors, write_text
 from clrun.disk.locks import LockedElsewhere
 from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
+from clrun.records.record_file import write_record
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -39,8 +39,6 @@ RUNNING, DIED = "running", "died"
 
 LOCK = ".lock"
 """The file whose lock is held by the process that writes to a run folder."""
-
-NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def require_writable(key: str, folder: str) -> None:
@@ -91,6 +89,7 @@ class RunFolder:
         require_free(path)
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
+            self._opened = os.stat(path)
         self._lock = _locked(path)
         try:
             require_unused(path)
@@ -99,10 +98,15 @@ class RunFolder:
             raise
 
     def update(self, **values: Any) -> None:
-        """Set keys of run.json."""
+        """Set keys of run.json.
+
+        Raises:
+            StorageError: it cannot be written, or the folder is gone.
+        """
         self.record |= values
         with phase("write"):
-            write_json(self.path / "run.json", self.record)
+            require_same(self.path, self._opened)
+            write_record(self.path / "run.json", self.record)
 
     def keep_config(self, config: RunConfig) -> None:
         """Save the configuration where Hydra does, as it was understood.

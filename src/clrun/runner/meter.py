@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -35,10 +34,8 @@ class Sums(NamedTuple):
             self.patterns + sum(update.patterns for update in updates),
         )
 
-    def means(self) -> tuple[float | None, float | None]:
-        """Loss and accuracy per pattern; None of none."""
-        if not self.patterns:
-            return None, None
+    def means(self) -> tuple[float, float]:
+        """Loss and accuracy per pattern."""
         return self.loss / self.patterns, self.correct / self.patterns
 
 
@@ -52,8 +49,6 @@ class Meter:
         self._steps: list[Step] = []  # their tensors are still on the device
         self._updates: list[Update] = []  # on the host, and in no sum yet
         self._interval = self._epoch = Sums()
-        self.left_out = 0
-        """updates whose loss is not finite, and which were not made, since the run began"""
 
     def add(self, step: Step) -> None:
         """Count an update. Does not synchronise."""
@@ -66,30 +61,25 @@ class Meter:
         steps, self._steps = self._steps, []
         updates = fetched(steps)
         self._updates += updates
-        self.left_out += sum(not math.isfinite(update.loss) for update in updates)
         return list(zip(steps, updates, strict=True))
 
-    def read_interval(self) -> tuple[float | None, float | None]:
+    def read_interval(self) -> tuple[float, float]:
         """Loss and accuracy since the last reading. Synchronises."""
         self._add_up()
         means, self._interval = self._interval.means(), Sums()
         return means
 
-    def read_epoch(self) -> tuple[float | None, float | None]:
+    def read_epoch(self) -> tuple[float, float]:
         """Loss and accuracy of the epoch, which ends here. Synchronises."""
         self._add_up()
         means, self._epoch = self._epoch.means(), Sums()
         return means
 
     def _add_up(self) -> None:
-        """Only here, since the last bits of a sum depend on what is added to what.
-
-        An update that was left out has no loss, and is in no sum.
-        """
+        """Only here, since the last bits of a sum depend on what is added to what."""
         self.fetch()
-        made = [update for update in self._updates if math.isfinite(update.loss)]
-        self._interval = self._interval.with_updates(made)
-        self._epoch = self._epoch.with_updates(made)
+        self._interval = self._interval.with_updates(self._updates)
+        self._epoch = self._epoch.with_updates(self._updates)
         self._updates = []
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,14 +89,12 @@ class Meter:
             "updates": [list(update) for update in self._updates],
             "interval": list(self._interval),
             "epoch": list(self._epoch),
-            "left_out": self.left_out,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from such a state."""
         self._steps, self._updates = [], [Update(*update) for update in state["updates"]]
         self._interval, self._epoch = Sums(*state["interval"]), Sums(*state["epoch"])
-        self.left_out = state["left_out"]
 
 
 def fetched(steps: Sequence[Step]) -> list[Update]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clrun.console.display import Display, SilentDisplay
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, StorageError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
 from clrun.models.weights import origin
@@ -22,18 +22,18 @@ from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder, point_latest
 from clrun.records.run_record import ended, started
 from clrun.runner.ahead import updates_ahead
+from clrun.runner.building import build
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
-from clrun.runner.made_strategy import made_strategy
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.scored import trimmed
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, partial_summary, summary
-from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
+from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
 from clrun.streams.fingerprint import fingerprint
 
@@ -93,7 +93,6 @@ def run(
             learnt = _learnt(prepared, stream, state, pause)
         results = replace(learnt, folder=run_folder.path)
         results.save(run_folder.path)
-        save_trained(prepared, state.strategy, run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
 
@@ -114,7 +113,7 @@ def _begun(
     """The experiences to learn, and the state of a run that has learnt none of them."""
     cost = Cost(setup_seconds=prepared.load_seconds)
     with cost.phase("setup"):
-        strategy, benchmark = made_strategy(prepared), prepared.data
+        strategy, benchmark = _strategy(prepared), prepared.data
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
     recorder = Recorder(
         raw_log,
@@ -125,7 +124,6 @@ def _begun(
         log_every=prepared.config.root.log_every,
         updates=None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream)),
         evaluations=_evaluations(prepared.keys, len(stream)),
-        skips=prepared.keys.on_nan == "skip",
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
 
@@ -222,6 +220,24 @@ def _evaluated(
     return scores
 
 
+def _strategy(prepared: Prepared) -> Strategy:
+    """The strategy with its parts, on the run's device."""
+    benchmark, device = prepared.data, prepared.device
+    parts = Parts(
+        model=device.place(prepared.model),
+        transform=benchmark.transform,
+        device=device,
+        seed=prepared.config.seed,
+        num_classes=benchmark.shape.num_classes,
+        storage_policy=prepared.storage_policy,
+        selection=prepared.selection,
+        plugins=prepared.plugins,
+        chooser=None if prepared.chooser is None else device.place(prepared.chooser),
+        pattern_macs=prepared.pattern_macs,
+    )
+    return build(prepared.config.nodes["strategy"], parts)
+
+
 @contextmanager
 def _kept_if_interrupted(
     prepared: Prepared, experiences: int, state: RunState, folder: Path
@@ -250,13 +266,19 @@ def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[Run
     except (Interrupted, KeyboardInterrupt) as error:
         reason = str(error) or "interrupted."
         log.info("%s", reason)
-        run_folder.update(**ended("interrupted", reason))
+        _record_end(run_folder, "interrupted", reason)
         raise
     except BaseException as error:
         log.exception("the run failed")
-        run_folder.update(**ended("failed", f"{type(error).__name__}: {error}"))
+        _record_end(run_folder, "failed", f"{type(error).__name__}: {error}")
         raise
     else:
         run_folder.update(**ended("completed"))
     finally:
         run_folder.close()
+
+
+def _record_end(run_folder: RunFolder, status: str, reason: str) -> None:
+    """Say in run.json how a run ended badly. What ended it is the failure to report."""
+    with suppress(StorageError):
+        run_folder.update(**ended(status, reason))
