@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
     from clrun.config.run_config import RunConfig
     from clrun.records.results import Results
+    from clrun.runner.loading import TrainedModel
     from clrun.streams.experience import Benchmark
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "__version__", "compose", "run"]
+__all__ = ["RunConfig", "__version__", "compose", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -66,3 +67,28 @@ def run(
     prepared = ready(config, benchmark=benchmark, model=model)
     chosen = fresh_folder(Path(config.root.output_root)) if folder is None else Path(folder)
     return run_prepared(prepared, chosen.absolute())
+
+
+def load(
+    folder: str | Path,
+    model: nn.Module | None = None,
+    *,
+    device: str | None = None,
+    trust: bool = False,
+) -> TrainedModel:
+    """The trained model of a finished run: `.model`, `.transform`, `.class_names`, `.predict(x)`.
+
+    `folder` is the run's, or its model.safetensors. A `model` of one's own gets the weights, as
+    the run was given one. `device` is cpu, cuda or mps; None is the run's where there is such a
+    device, else the CPU. `trust` lets the file name code that is neither clrun's nor an installed
+    option's.
+
+    Raises:
+        clrun.errors.ConfigError: there is no such model, it is damaged, or cannot be made here.
+    """
+    from clrun.fast.garbage import no_search
+
+    with no_search(tricks=True):  # torch takes seconds to import
+        from clrun.runner.loading import load as load_model
+
+    return load_model(folder, model, device=device, trust=trust)

@@ -54,11 +54,20 @@ class NonFiniteLoss(ClrunError):
 
     exit_code = 6
 
-    def __init__(self, loss: float, experience: int, epoch: int, iteration: int) -> None:
-        super().__init__(loss, experience, epoch, iteration)
+    def __init__(
+        self, loss: float, experience: int, epoch: int, iteration: int, left_out: int = 0
+    ) -> None:
+        """`left_out`: so many updates in a row could not be made, this one among them."""
+        super().__init__(loss, experience, epoch, iteration, left_out)
 
     def __str__(self) -> str:
-        loss, experience, epoch, iteration = self.args
+        loss, experience, epoch, iteration, left_out = self.args
+        if left_out:
+            return (
+                f"the loss or a gradient is NaN or infinite in {left_out} updates in a row, the "
+                f"last in experience {experience}, epoch {epoch}, iteration {iteration}. "
+                "A smaller strategy.lr may help."
+            )
         return (
             f"the loss is {loss} in experience {experience}, epoch {epoch}, "
             f"iteration {iteration}. A smaller strategy.lr may help."

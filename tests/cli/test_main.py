@@ -33,6 +33,7 @@ def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
         ".hydra",
         ".lock",
         "accuracy_matrix.csv",
+        "checkpoints",
         "clrun.log",
         "metrics.jsonl",
         "results.json",

@@ -1,11 +1,13 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -293,3 +295,80 @@ def test_the_folder_is_the_users_unless_the_environment_says_otherwise(monkeypat
     monkeypatch.delenv("CLRUN_CACHE")
 
     assert (chosen, cache_folder()) == (Path.home() / "elsewhere", user_cache() / "images")
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-7] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_flipped_byte_is_noticed_and_the_rows_are_built_again(files, cache, caplog):
+    rows = cached_images("test", files, SHAPE, read).file.path
+    keeping_times(rows, flip_a_byte)
+
+    again = cached_images("test", files, SHAPE, read)
+
+    assert torch.equal(again.read(), expected(files))
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{rows} is not what was written there, and is built again."
+    ]
+    assert caplog.records[0].name == "clrun.note"
+
+
+def test_a_flipped_byte_in_a_copied_cache_is_noticed(files, cache, monkeypatch, tmp_path):
+    rows = cached_images("test", files, SHAPE, read).file.path
+    keeping_times(rows, flip_a_byte)
+    shutil.copytree(cache, tmp_path / "copy")
+    monkeypatch.setenv("CLRUN_CACHE", str(tmp_path / "copy"))
+
+    assert torch.equal(cached_images("test", files, SHAPE, read).read(), expected(files))
+
+
+def test_rows_are_read_for_their_checksum_once_for_each_state_of_their_file(
+    files, cache, monkeypatch
+):
+    rows = cached_images("test", files, SHAPE, read).file.path
+    looked = []
+    digest = cache_module.file_digest
+
+    def counted(path: Path, algorithm: str) -> str:
+        looked.append(path)
+        return digest(path, algorithm)
+
+    monkeypatch.setattr(cache_module, "file_digest", counted)
+
+    for _ in range(2):
+        cached_images("test", files, SHAPE, None)
+    assert looked == []  # as it was written
+
+    copied_over(rows)
+    for _ in range(2):
+        cached_images("test", files, SHAPE, None)
+    assert looked == [rows]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["a FIFO", "a folder"])
+@pytest.mark.parametrize("name", ["manifest.json", "rows.npy"])
+def test_what_is_no_file_in_a_cache_is_never_waited_for(files, cache, make, name):
+    folder = cached_images("test", files, SHAPE, read).file.path.parent
+    (folder / name).unlink()
+    make(folder / name)
+
+    outcome = nullcontext()
+    if make is Path.mkdir:  # nothing of ours, so it is not taken away
+        outcome = pytest.raises(StorageError, match=re.escape(str(folder / name)))
+    with outcome:
+        assert torch.equal(cached_images("test", files, SHAPE, read).read(), expected(files))
+
+
+def test_a_planted_part_is_not_written_through(files, cache, tmp_path):
+    folder = cached_images("test", files, SHAPE, read).file.path.parent
+    (folder / "manifest.json").unlink()
+    (tmp_path / "victim").write_text("mine")
+    (folder / "rows.part").symlink_to(tmp_path / "victim")
+
+    with pytest.raises(StorageError, match=r"rows\.npy: is a link, which is not followed"):
+        cached_images("test", files, SHAPE, read)
+
+    assert (tmp_path / "victim").read_text() == "mine"

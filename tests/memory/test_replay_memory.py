@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clrun.errors import ConfigError
+from clrun.errors import ClrunError, ConfigError
 from clrun.images.patterns import Patterns
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.selection import (
@@ -208,3 +208,70 @@ def test_a_policy_that_reads_what_the_strategy_does_not_give_is_refused():
 
     with pytest.raises(ConfigError, match=r"'loss'"):
         held.offer(patterns(1), 0, pixels)
+
+
+class Answering:
+    """A user's policy or selection, which inherits nothing and always gives the same."""
+
+    uses_selection = ranks_rows = True
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+
+    def keep(self, *_: object) -> object:
+        return self._answer
+
+    def make_sorted_indices(self, *_: object) -> object:
+        return self._answer
+
+
+WRONG = [
+    ([0, 1], "gives a list; it must give row numbers"),
+    (None, "gives a NoneType; it must"),
+    (torch.tensor([0.0]), r"a tensor \[1\] float32; it must give row numbers \[n\] int64"),
+    (torch.tensor([[0], [1]]), r"a tensor \[2, 1\] int64; it must"),
+    (torch.tensor([True, False]), "a tensor .* bool; it must"),
+    (torch.tensor([0, 20]), "the row number 20; there are 20 rows, counted from 0"),
+    (torch.tensor([0, -1]), "the row number -1; there are 20 rows"),
+    (torch.tensor([3, 1, 3]), "the row 3 twice; it must give each row once"),
+]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"), [*WRONG, (torch.arange(11), "11 rows; it must give at most 10")]
+)
+def test_a_user_s_policy_that_answers_wrong_rows_is_one_line(answer, problem):
+    held = ReplayMemory(10, Answering(answer), RANDOM, 0)
+
+    with pytest.raises(ClrunError, match=problem) as raised:
+        held.offer(patterns(3), 0, pixels)
+
+    assert ":Answering.keep(...) gives" in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert len(held) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        *((a, p) for a, p in WRONG if "twice" not in p and "number" not in p),
+        (torch.tensor([0, 1, 2]), "gives 3 rows; it must give 4"),
+        (torch.tensor([3, 1, 3, 0]), "the row 3 twice"),
+        (torch.tensor([3, 1, 20, 0]), "the row number 20"),
+    ],
+)
+def test_a_user_s_selection_that_answers_wrong_rows_is_one_line(answer, problem):
+    held = memory(mem_size=4, selection=Answering(answer))
+
+    with pytest.raises(ClrunError, match=problem) as raised:
+        held.offer(patterns(3), 0, pixels)
+
+    assert ":Answering.make_sorted_indices(...) gives" in str(raised.value)
+
+
+def test_a_user_s_policy_that_answers_right_is_followed():
+    held = ReplayMemory(10, Answering(torch.tensor([7, 0, 19])), RANDOM, 0)
+
+    held.offer(patterns(3), 0, pixels)
+
+    assert held.exemplars.x[:, 0, 0, 1].tolist() == [7, 0, 19]

@@ -209,6 +209,84 @@ class WantsMore(Empty):
 
     def keep(self, held, new, mem_size, order):
         return torch.arange(0)
+
+
+class TakesLess(Empty):
+    def keep(self, held, new):
+        return torch.arange(0)
+
+
+class Nearly(Empty):
+    def __init__(self, config, parts):
+        self.parts = parts
+
+    def learn(self, experience, start):
+        yield from ()
+
+
+class Stingy(Nearly):
+    def learn(self, experience):
+        yield from ()
+
+    def predict(self, x):
+        return torch.zeros(len(x), self.parts.num_classes)
+
+
+class Failing(Nearly):
+    def __init__(self, config, parts):
+        parts.model.requires_grad_(False)  # of a copy, or no other strategy could learn
+        self.trunk = parts.model.trunk
+
+    predict = Stingy.predict
+
+
+class Blank(Failing):
+    def __init__(self, config, parts):
+        self.parts = parts
+        assert all(parameter.requires_grad for parameter in parts.model.parameters())
+        parts.model.requires_grad_(False)
+
+
+class Picky:
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        share: float
+
+        def conflicts(self, known):
+            lr = known.value("strategy.lr")
+            if known.experiences and known.experiences > 4:
+                yield f"plugin picky: {known.experiences} experiences. Use at most 4."
+            elif lr and lr > 1:
+                yield f"strategy.lr={lr}: too much for the plugin picky. Use at most 1."
+
+    def __init__(self, config):
+        self.config = config
+
+    def before_experience(self, model, experience_index):
+        pass
+
+    def penalty(self, update):
+        return None
+
+    def before_update(self, update):
+        pass
+
+    def after_update(self, update):
+        pass
+
+    def after_experience(self, learnt):
+        pass
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+class PickyToo(Picky):
+    def before_experience(self, model):
+        pass
 """
 MODELS = (
     *("Base", "Pair", "Named", "Auxiliary", "Few", "Many", "Mean", "Classes", "Detached"),
@@ -227,8 +305,15 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "benchmark/noload": "users_parts:NoLoad\nslip: none",
         "storage_policy/empty": "users_parts:Empty",
         "storage_policy/wants_more": "users_parts:WantsMore",
+        "storage_policy/takes_less": "users_parts:TakesLess",
+        "strategy/stingy": "users_parts:Stingy",
+        "strategy/failing": "users_parts:Failing",
+        "strategy/nearly": "users_parts:Nearly",
         "selection/empty": "users_parts:Empty",
+        "strategy/blank": "users_parts:Blank",
         "plugin/half": "users_parts:HalfPlugin",
+        "plugin/picky": "users_parts:Picky\nshare: 0.5",
+        "plugin/picky_too": "users_parts:PickyToo\nshare: 0.5",
     }
     for place, target in options.items():
         path = folder / "conf" / f"{place}.yaml"
@@ -320,12 +405,22 @@ MISTAKES = {
     "have 3 (num_experiences).",
     "benchmark=mine benchmark.slip=names": "benchmark=mine: class_names has 5 names. It must have",
     "benchmark=mine benchmark.slip=three_means": "benchmark=mine: transform.mean has 3 entries.",
+    # strategies
+    "strategy=failing": "strategy=failing: users_parts:Failing(...) fails: AttributeError: 'MLP' "
+    "object has no attribute 'trunk' (users_parts.py, line ",
+    "strategy=stingy": "strategy.target=users_parts:Stingy: learn(self, experience) must take "
+    "(self, experience, start): see clrun.strategies.strategy.Strategy.",
+    "strategy=nearly": "strategy.target=users_parts:Nearly: the class has no predict",
     # what a memory and a learner are given
+    "storage_policy=takes_less": "storage_policy.target=users_parts:TakesLess: keep(self, held, "
+    "new) must take (self, held, new, mem_size, order): see clrun.memory.storage_policy.",
     "storage_policy=empty": "storage_policy.target=users_parts:Empty: the class has no keep",
     "storage_policy=wants_more": "storage_policy=wants_more: users_parts:WantsMore(...) fails: "
     "TypeError: ",
     "selection=empty storage_policy=class_balanced": "selection.target=users_parts:Empty: the "
     "class has no make_sorted_indices",
+    "strategy.plugins=[{name:picky_too}] benchmark.n_experiences=2": "strategy.plugins: picky_too: "
+    "before_experience(self, model) must take (self, model, experience_index): see clrun.",
     "strategy.plugins=[{name:half}]": "strategy.plugins: half: users_parts:HalfPlugin has no "
     "after_experience and no after_update and no before_experience and no before_update and no "
     "load_state_dict and no state_dict. It must have after_experience,",
@@ -335,6 +430,23 @@ MISTAKES = {
 @pytest.mark.parametrize(("words", "line"), MISTAKES.items(), ids=MISTAKES.keys())
 def test_a_mistake_is_one_line_that_names_what_must_be(words: str, line: str, refusal) -> None:
     assert refusal(words).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("strategy.lr=2", "benchmark.n_experiences=2"),
+            "strategy.lr=2.0: too much for the plugin",
+        ),
+        (("benchmark.n_experiences=5",), "plugin picky: 5 experiences. Use at most 4."),
+    ],
+)
+def test_a_plugin_says_what_it_cannot_be_combined_with(words, line: str, conf: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        clrun.compose(["strategy.plugins=[{name:picky}]", *words], config_dirs=[conf])
+
+    assert str(refused.value).startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -360,12 +472,17 @@ def test_a_module_that_cannot_be_read_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "words", ["model=base", "benchmark=mine", "benchmark=mine model=base strategy=naive"]
+    "words",
+    [
+        "model=base strategy.train_epochs=1",
+        "benchmark=mine strategy.train_epochs=1",
+        "benchmark=mine model=base strategy=naive strategy.train_epochs=1",
+        "strategy=blank",
+        "strategy.train_epochs=1 strategy.plugins=[{name:picky}] benchmark.n_experiences=2",
+    ],
 )
 def test_right_parts_of_a_user_run(words: str, conf: Path, tmp_path: Path) -> None:
-    config = clrun.compose(
-        ["device=cpu", "strategy.train_epochs=1", *words.split()], config_dirs=[conf]
-    )
+    config = clrun.compose(["device=cpu", *words.split()], config_dirs=[conf])
 
     results = clrun.run(config, tmp_path / "run")
 

@@ -138,6 +138,21 @@ def test_a_row_is_taken_for_the_class_of_its_highest_logit():
     assert guessed(Guesser(), minibatches).tolist() == [0, 1, 5]
 
 
+def test_an_evaluation_may_be_ended_between_two_minibatches():
+    looks = []
+
+    def look() -> None:
+        looks.append(len(looks))
+        if len(looks) == 3:
+            raise KeyError("enough")
+
+    minibatches = patterns([0, 1, 5, 3, 2, 4], [0] * 6).x.split(1)
+    with pytest.raises(KeyError, match="enough"):
+        guessed(Guesser(), minibatches, look)
+
+    assert looks == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("side", "expected"), [(32, [5]), (512, [2, 2, 1])])
 def test_large_images_are_scored_a_few_at_a_time(side, expected):
     given = []

@@ -42,6 +42,17 @@ def test_one_loss_that_is_no_number_is_seen_in_the_mean(bad):
     assert accuracy == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_update_that_was_left_out_is_counted_and_in_no_mean(bad):
+    meter = Meter()
+    meter.add(step(bad, 3, 10))
+
+    assert meter.read_interval() == (None, None)
+    meter.add(step(1.0, 1, 10))
+    assert meter.read_interval() == meter.read_epoch() == (1.0, 0.1)
+    assert meter.left_out == 1
+
+
 def test_losses_of_half_precision_are_added_up_exactly():
     sums = Sums().with_updates(fetched([step(1.0, 1, 100, dtype=torch.bfloat16)] * 1000))
 

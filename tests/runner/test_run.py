@@ -33,6 +33,7 @@ def test_a_run_folder_holds_these_files_and_no_others(finished):
         ".hydra/overrides.yaml",
         ".lock",
         "accuracy_matrix.csv",
+        "checkpoints/model.safetensors",
         "metrics.jsonl",
         "results.json",
         "run.json",

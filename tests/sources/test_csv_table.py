@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,32 @@ def test_a_validation_fraction_beside_validation_rows_is_refused(tmp_path):
         BadRows, match=r"validation_fraction=0\.1 is given, and the column split has"
     ):
         find_in_table(tmp_path / "table.csv", None, 0.1)
+
+
+def test_the_second_row_of_one_file_is_refused_and_no_further_one_is_read(tmp_path):
+    text = "path,label\n0.png,a\n./0.png,a\n" + 'not,a,"table'
+
+    with pytest.raises(BadRows, match=r"^rows 1 and 2 both name \./0\.png\. Remove one$"):
+        find(tmp_path, text)
+
+
+def test_of_files_that_are_not_there_a_thousand_are_looked_for(tmp_path):
+    text = "path,label\n" + "".join(f"none{k}.png,a\n" for k in range(1000)) + 'not,a,"table'
+
+    with pytest.raises(BadRows, match=r"^Many files are not there: row 1 none0\.png, .*990 more"):
+        find(tmp_path, text)
+
+
+@pytest.mark.parametrize("start", ["", "path,label\n0.png,a\n"], ids=["header", "row"])
+def test_a_line_without_end_is_not_read_to_its_end(tmp_path, start, monkeypatch):
+    monkeypatch.setattr("clrun.sources.csv_table.MOST_CHARACTERS", 1000)
+
+    with pytest.raises(BadRows, match=r"^has a line of 1,000 characters or more"):
+        find(tmp_path, start + "x" * 100_000)
+
+
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "table.csv")
+
+    with pytest.raises(BadRows, match="is a FIFO, no regular file"):
+        find_in_table(tmp_path / "table.csv", None)

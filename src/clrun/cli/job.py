@@ -28,7 +28,8 @@ from clrun.runner.run import run
 
 def ready_run(config: RunConfig) -> Prepared:
     """A run with its data read; downloads are shown."""
-    with waiting("reading the model and the data"), Downloads(make_console()) as downloads:
+    words = "reading the model and the data"
+    with notes_shown(), waiting(words), Downloads(make_console()) as downloads:
         return ready(config, downloads)
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from types import new_class
 from typing import Any, NamedTuple
 
+from clrun.config.foreign import require_calls
 from clrun.config.literals import MISSING, literal
 from clrun.config.run_config import Node
 from clrun.config.schema import component_class, config_class
@@ -79,6 +80,7 @@ def _complete(cls: Any, base: type, node: Node) -> Any:
             f"{node.group}.target={node.target}: the class has no {' and no '.join(missing)}, "
             f"which every {node.group} needs. See {base.__module__}.{base.__name__}."
         )
+    require_calls(f"{node.group}.target={node.target}", cls, base)
     return whole
 
 

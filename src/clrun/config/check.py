@@ -50,7 +50,7 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
             nodes[group] = node
     listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
     plugins, more = read_plugins(listed, _folders(composed))
-    problems += more + Known.by_keys(nodes).conflicts()
+    problems += more + Known.by_keys(nodes, plugins).conflicts()
     if problems:
         raise ConfigError(problems)
     return RunConfig(

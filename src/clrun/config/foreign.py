@@ -34,12 +34,37 @@ def require_members(node: Node, made: object, protocol: type) -> None:
             f"{called(node)}: {node.target} has no {' and no '.join(missing)}. It must have "
             f"{', '.join(members)}: see {protocol.__module__}.{protocol.__name__}."
         )
+    require_calls(called(node), type(made), protocol)
 
 
 def _has(made: object, name: str) -> bool:
     """Whether there is such a member; a property is not computed for it."""
     nothing = object()
     return inspect.getattr_static(made, name, nothing) is not nothing or hasattr(made, name)
+
+
+def require_calls(name: str, cls: type, base: type) -> None:
+    """Refuse a class with a method that cannot be called as the one of `base` can.
+
+    Raises:
+        ConfigError: with the arguments that it must take; `name` is what is refused.
+    """
+    for member, ours in vars(base).items():
+        theirs = inspect.getattr_static(cls, member, ours)
+        if member.startswith("_") or theirs is ours:
+            continue
+        if not (inspect.isfunction(ours) and inspect.isfunction(theirs)):
+            continue
+        wanted = inspect.signature(ours).parameters
+        named = {key: key for key, p in wanted.items() if p.kind is p.KEYWORD_ONLY}
+        try:
+            inspect.signature(theirs).bind(*(key for key in wanted if key not in named), **named)
+        except TypeError:
+            taken = f"{member}({', '.join(inspect.signature(theirs).parameters)})"
+            raise ConfigError(
+                f"{name}: {taken} must take ({', '.join(wanted)}): see "
+                f"{base.__module__}.{base.__name__}."
+            ) from None
 
 
 @contextmanager

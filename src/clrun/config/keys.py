@@ -6,7 +6,7 @@ Nothing of this imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +27,22 @@ class Known:
     classes: int | None
     validation: bool | None
     """whether there are rows to validate on"""
+    plugins: Sequence[Node] = ()
+    """those that the strategy carries"""
 
     @classmethod
-    def by_keys(cls, nodes: Mapping[str, Node]) -> Known:
+    def by_keys(cls, nodes: Mapping[str, Node], plugins: Sequence[Node] = ()) -> Known:
         """What the keys alone say."""
         benchmark = nodes.get("benchmark")
         experiences = None if benchmark is None else benchmark.config.experiences_by_keys()
         validation = None if benchmark is None else benchmark.config.validation_by_keys()
-        return cls(nodes=nodes, experiences=experiences, classes=None, validation=validation)
+        return cls(
+            nodes=nodes,
+            experiences=experiences,
+            classes=None,
+            validation=validation,
+            plugins=plugins,
+        )
 
     @property
     def is_online(self) -> bool:
@@ -48,7 +56,8 @@ class Known:
 
     def conflicts(self) -> list[str]:
         """A line for each key that cannot be meant together with others."""
-        return [line for node in self.nodes.values() for line in node.config.all_conflicts(self)]
+        nodes = [*self.nodes.values(), *self.plugins]
+        return [line for node in nodes for line in node.config.all_conflicts(self)]
 
 
 class Keys:

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from clrun.config.bases import keys_class
 from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node
-from clrun.config.schema import config_class
 from clrun.errors import did_you_mean
 
 
@@ -40,7 +40,7 @@ def _one(prefix: str, entry: Mapping[str, Any], path: Path) -> tuple[Node | None
     target = defaults.pop("target")
     defaults = {key: value for key, value in defaults.items() if value != "???"}
     values = {**defaults, **{key: value for key, value in entry.items() if key != "name"}}
-    config, problems = read(prefix, values, config_class(target))
+    config, problems = read(prefix, values, keys_class("plugin", target))
     if config is None or problems:
         return None, problems
     node = Node("plugin", path.stem, target, as_read(values, config), config)

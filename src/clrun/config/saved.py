@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from clrun.config.bases import keys_class
 from clrun.config.check import ROOT_KEYS, read_cadence
 from clrun.config.keys import Keys, Known
 from clrun.config.nodes import read_node
 from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node, Root, RunConfig
-from clrun.config.schema import config_class
 from clrun.config.sources import GROUPS, make_importable
 from clrun.errors import ConfigError
 
@@ -43,7 +43,7 @@ def read_plain(plain: object) -> RunConfig:
         if node is not None:
             nodes[group] = node
     plugins, more = _plugins(saved.get("plugins"))
-    problems += more + Known.by_keys(nodes).conflicts()
+    problems += more + Known.by_keys(nodes, plugins).conflicts()
     if problems:
         raise ConfigError([f"config: {problem}" for problem in problems])
     return RunConfig(
@@ -74,7 +74,7 @@ def _plugins(saved: object) -> tuple[list[Node], list[str]]:
         node = _mapping(name, entry)
         option, target = _text(f"{name}.option", node), _text(f"{name}.target", node)
         values = _mapping(f"{name}.values", node.get("values"))
-        config, more = read(f"strategy.{name}.", values, config_class(target))
+        config, more = read(f"strategy.{name}.", values, keys_class("plugin", target))
         problems += more
         if config is not None:
             nodes.append(Node("plugin", option, target, as_read(values, config), config))

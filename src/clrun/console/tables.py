@@ -27,6 +27,8 @@ def print_results(console: Console, results: Results, folder: Path, seconds: flo
         console.print(
             f"memory: {memory['rows']:,} rows, {memory['bytes']:,} bytes", highlight=False
         )
+    if skipped := results.cost.get("skipped_updates"):
+        console.print(f"{skipped:,} updates were left out: {results.notes['skipped_updates']}")
     console.print(Text(f"{seconds:.1f} s. Results: {folder}"), soft_wrap=True)  # [x] is no markup
 
 

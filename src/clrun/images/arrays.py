@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns
@@ -18,15 +19,7 @@ def patterns_of_arrays(x: Any, y: Any, name: str) -> Patterns:
     Raises:
         ConfigError: with `name`, what is wrong, and what is allowed.
     """
-    images, labels = torch.as_tensor(x).cpu(), torch.as_tensor(y).cpu()
-    if images.dtype != torch.uint8:
-        dtype = str(images.dtype).removeprefix("torch.")
-        raise ConfigError(f"{name}: images are {dtype}. Give uint8, 0 to 255.")
-    if images.ndim == 3:
-        images = images.unsqueeze(1)
-    if images.ndim != 4:
-        shape = list(images.shape)
-        raise ConfigError(f"{name}: images are {shape}. Give [N, channels, height, width].")
+    images, labels = images_of_arrays(x, name), torch.as_tensor(y).cpu()
     if labels.shape != images.shape[:1]:
         shape = list(labels.shape)
         raise ConfigError(f"{name}: labels are {shape} for {len(images)} images. Give one each.")
@@ -35,3 +28,21 @@ def patterns_of_arrays(x: Any, y: Any, name: str) -> Patterns:
     if int(labels.min()) < 0:
         raise ConfigError(f"{name}: label {int(labels.min())}. Labels are 0, 1, 2, ...")
     return Patterns(images, labels.to(torch.int64))
+
+
+def images_of_arrays(x: Any, name: str) -> Tensor:
+    """Images [N, C, H, W] uint8 of those or of grey ones [N, H, W].
+
+    Raises:
+        ConfigError: with `name`, what is wrong, and what is allowed.
+    """
+    images = torch.as_tensor(x).cpu()
+    if images.dtype != torch.uint8:
+        dtype = str(images.dtype).removeprefix("torch.")
+        raise ConfigError(f"{name}: images are {dtype}. Give uint8, 0 to 255.")
+    if images.ndim == 3:
+        images = images.unsqueeze(1)
+    if images.ndim != 4:
+        shape = list(images.shape)
+        raise ConfigError(f"{name}: images are {shape}. Give [N, channels, height, width].")
+    return images

@@ -2,7 +2,8 @@
 
 A cache is a folder `<key>-<fingerprint>/` with two files: `rows.npy` (uint8 [N, C, H, W], which
 `numpy.load` opens too) and `manifest.json`, which is written last. A folder without a manifest
-that fits is an unfinished one and is built again.
+that fits is an unfinished one and is built again. So are rows that are no longer what was written:
+the manifest has their checksum, and they are read for it once for each state of their file.
 
 A later call opens no image while the files' sizes and times are the same, the time of the last
 change included, which nobody can put back. Where that time alone differs, as for a copy made with
@@ -15,6 +16,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -39,10 +42,12 @@ from clrun.disk.opening import UnusualFile, read_text
 from clrun.disk.space import require_space
 from clrun.errors import StorageError
 from clrun.images.decoding import decoded, num_threads
-from clrun.images.download import Progress
+from clrun.images.download import Progress, file_digest
 from clrun.images.mapped_rows import MappedRows, RowFile
 
-VERSION = 2
+log = logging.getLogger("clrun.note")
+
+VERSION = 3
 """The version of the files' layout; a cache of another one is not read."""
 VARIABLE = "CLRUN_CACHE"
 LARGER_DISK = f"Name a folder on a larger disk in {VARIABLE}."
@@ -66,6 +71,10 @@ class Manifest:
     count: int
     shape: list[int]
     """[C, H, W] of a row"""
+    rows: str | None = None
+    """SHA-256 of rows.npy"""
+    verified: list[int] | None = None
+    """the state of that file when it last had this checksum"""
 
 
 def cache_folder() -> Path:
@@ -133,6 +142,8 @@ class _Cache(Generic[Item]):
         self.folder = cache_folder() / f"{wanted.key}-{wanted.fingerprint[:16]}"
         channels, height, width = wanted.shape
         self.file = RowFile(self.folder / "rows.npy", wanted.count, (channels, height, width))
+        self._digest = hashlib.sha256()
+        self._is_changed = False
 
     def rows(self, on_progress: Progress | None) -> MappedRows:
         """The rows, built if they are not there."""
@@ -144,11 +155,12 @@ class _Cache(Generic[Item]):
     def is_there(self) -> bool:
         """Whether the folder holds the rows that are wanted, whole."""
         found = self._found()
-        return found is not None and found.exact == self.wanted.exact
+        return found is not None and found.exact == self.wanted.exact and self._is_intact(found)
 
     def finished(self) -> Manifest:
         """What is written once the rows are."""
-        return self.wanted
+        state = _state_of(self.file.path)
+        return replace(self.wanted, rows=self._digest.hexdigest(), verified=state)
 
     def decoded(self, item: Item) -> NDArray[np.uint8]:
         """The row of an item."""
@@ -162,8 +174,27 @@ class _Cache(Generic[Item]):
         except (FileNotFoundError, NotADirectoryError, UnusualFile, ValueError, TypeError):
             return None
         is_whole = size == len(_npy_header(self.wanted)) + self.file.nbytes
-        is_other = replace(found, exact=self.wanted.exact, contents=None) != self.wanted
-        return None if is_other or not is_whole else found
+        exact = self.wanted.exact
+        same = replace(found, exact=exact, contents=None, rows=None, verified=None)
+        return found if same == self.wanted and is_whole else None
+
+    def _is_intact(self, found: Manifest) -> bool:
+        """Whether the rows are what was written; looked at once for each state of their file."""
+        path = self.file.path
+        with storage_errors(path):
+            state = _state_of(path)
+            if state == found.verified:
+                return True
+            if file_digest(path, "sha256") != found.rows:
+                self._is_changed = True
+                return False
+        self._note(replace(found, verified=state))
+        return True
+
+    def _note(self, manifest: Manifest) -> None:
+        """Keep what was found out; where that cannot be, it is found out the next time too."""
+        with suppress(StorageError):
+            write_json(self._manifest_file, asdict(manifest))
 
     @property
     def _manifest_file(self) -> Path:
@@ -181,14 +212,18 @@ class _Cache(Generic[Item]):
         with locked(_lock_of(self.folder), lambda: show_progress(_size_of(part))):
             if self.is_there():
                 return  # by the process that was waited for
+            if self._is_changed:
+                log.warning("%s is not what was written there, and is built again.", path)
             require_space(self.folder, self.file.nbytes, "written", LARGER_DISK)
             with storage_errors(self._manifest_file):
                 self._manifest_file.unlink(missing_ok=True)  # of what the files held before
             with whole_file(path, part) as write:
-                write(_npy_header(self.wanted))
-                done = 0
+                head, done = _npy_header(self.wanted), 0
+                write(head)
+                self._digest = hashlib.sha256(head)
                 for piece in decoded(self.items, self.decoded, self.file.row_shape):
                     write(piece.data.cast("B"))
+                    self._digest.update(piece.data)
                     done += piece.nbytes
                     show_progress(done)
             write_json(self._manifest_file, asdict(self.finished()))
@@ -210,17 +245,17 @@ class _CacheOfFiles(_Cache[File]):
         """As in general; or else by what the files hold, which is noted for the next time."""
         found = self._found()
         if found is None or found.exact == self.wanted.exact:
-            return found is not None
+            return found is not None and self._is_intact(found)
         if found.contents != contents_of(self.items, num_threads()):
             return False
-        with suppress(StorageError):  # then it is read the next time too
-            write_json(self._manifest_file, asdict(replace(found, exact=self.wanted.exact)))
-        return True
+        touched = replace(found, exact=self.wanted.exact)
+        self._note(touched)
+        return self._is_intact(touched)
 
     def finished(self) -> Manifest:
         """What is written once the rows are, with what the files held just before."""
         contents = joined_contents(self._contents[file] for file in self.items)
-        return replace(self.wanted, contents=contents)
+        return replace(super().finished(), contents=contents)
 
     def decoded(self, item: File) -> NDArray[np.uint8]:
         with suppress(OSError):  # of which `decode` has more to say
@@ -239,6 +274,12 @@ def _npy_header(manifest: Manifest) -> bytes:
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
+
+
+def _state_of(path: Path) -> list[int]:
+    """What changes when a file is written, put in place or copied: size, times and number."""
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _size_of(path: Path) -> int:

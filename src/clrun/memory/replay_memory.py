@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clrun.images.patterns import Patterns
+from clrun.memory.answers import Asked
 from clrun.memory.counts import summary
 from clrun.memory.selection import ClassExemplarsSelectionStrategy, Extract
 from clrun.memory.storage_policy import StoragePolicy
@@ -61,6 +62,9 @@ class ReplayMemory:
         experience when it is offered in pieces; without them the offer is the whole experience.
         `columns`, each [N, ...], are what else is to be stored of the rows; every offer names the
         same.
+
+        Raises:
+            ClrunError: the policy or the selection is a user's and answers what it must not.
         """
         x, y = patterns
         if keys is None:
@@ -72,12 +76,14 @@ class ReplayMemory:
         new = self._measured(Table(y, torch.full_like(y, experience), keys, named))
 
         def order(pool: Table, k: int) -> Tensor:
+            asked = Asked(self.selection, "make_sorted_indices", len(pool), min(k, len(pool)), True)
             with span("selection"):
-                return self.selection.make_sorted_indices(pool, extract, k)
+                return asked.answer(self.selection.make_sorted_indices(pool, extract, k))
 
         with span("store"), doing("choosing exemplars"):
             held = self.exemplars if len(self) else new.without_rows()
-            kept = self.policy.keep(held, new, self.mem_size, order)
+            asked = Asked(self.policy, "keep", len(held) + len(new), self.mem_size, False)
+            kept = asked.answer(self.policy.keep(held, new, self.mem_size, order))
             self.exemplars = self._kept(held, new, kept)
 
     def _kept(self, held: Table, new: Table, kept: Tensor) -> Table:

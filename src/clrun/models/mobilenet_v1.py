@@ -18,7 +18,7 @@ from clrun.images.transforms import IMAGENET, PixelStatistics
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pretrained import shown_in_grey
 from clrun.models.pytorchcv_weights import imagenet_weights
-from clrun.models.weights import load_pretrained
+from clrun.models.weights import are_weights_left_out, load_pretrained
 from clrun.streams.experience import StreamShape
 
 BLOCKS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
@@ -79,7 +79,7 @@ class MobilenetV1Model(MobilenetV1):
         super().__init__(shape.num_classes, config.latent_layer_num, shape.channels)
         self.pixel_statistics: PixelStatistics | None = None
         """of the images that published weights were trained with; None: there are none"""
-        if config.pretrained is True:
+        if config.pretrained is True and not are_weights_left_out():
             layers = [self.layer_name(index) for index in range(28)]
             weights = imagenet_weights(layers, in_channels=shape.channels)
             self.load_state_dict({**weights, "output.weight": self.output.weight})

@@ -25,7 +25,13 @@ from clrun.models.pretrained import shown_in_grey
 from clrun.models.published import published_state
 from clrun.models.shapes import output_shape
 from clrun.models.state_files import DAMAGED, KEY
-from clrun.models.weights import check_values, load_pretrained, origin, remember_origin
+from clrun.models.weights import (
+    are_weights_left_out,
+    check_values,
+    load_pretrained,
+    origin,
+    remember_origin,
+)
 from clrun.streams.experience import StreamShape
 
 
@@ -121,10 +127,15 @@ def _pretrained(arch: str, weights: WeightsEnum) -> nn.Module:
     torchvision's function renames some and chooses sizes by them, and would load them itself, by
     unpickling; so it is given what we have read.
     """
+    if are_weights_left_out():
+        network = _initialised(arch)
+        if hasattr(network, "transform_input"):  # its weights want other pixels
+            network.transform_input = True  # type: ignore[assignment]
+        return network
     file = published_state(weights.url, weights.name)
     with _read_already(weights, file.state):
         try:
-            network: nn.Module = models.get_model(arch, weights=weights, progress=False)
+            network = models.get_model(arch, weights=weights, progress=False)
         except DAMAGED as error:
             raise ConfigError(
                 f"{KEY}={weights.name}: {file.path} does not fit {arch} "

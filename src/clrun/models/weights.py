@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import torch
@@ -10,6 +13,23 @@ from torch import Tensor, nn
 from clrun.errors import ConfigError
 from clrun.models.features import head
 from clrun.models.state_files import KEY, StateFile, read_state
+
+_left_out: ContextVar[bool] = ContextVar("weights left out", default=False)
+
+
+@contextmanager
+def weights_left_out() -> Iterator[None]:
+    """Models made inside the block read no pretrained weights: all of theirs come later."""
+    token = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
+def are_weights_left_out() -> bool:
+    """Whether a model that is made now is to read no weights."""
+    return _left_out.get()
 
 
 def load_pretrained(model: nn.Module, pretrained: bool | str) -> None:
@@ -22,7 +42,7 @@ def load_pretrained(model: nn.Module, pretrained: bool | str) -> None:
     Raises:
         ConfigError: the file cannot be read, holds something else, or does not fit the model.
     """
-    if not isinstance(pretrained, str):
+    if not isinstance(pretrained, str) or are_weights_left_out():
         return
     file = read_state(Path(pretrained))
     _check_head(model, file.state, pretrained)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from clrun.config.keys import Keys, Known
 from clrun.device.rows import DeviceRows, Rows, hold, rows_at_once
 from clrun.images.altered_rows import joined
 from clrun.images.patterns import Patterns, occurrence
-from clrun.strategies.strategy import Strategy
 from clrun.streams.experience import Benchmark, Experience
 
 
@@ -32,9 +31,22 @@ class Scores:
         return {"experiences": list(self.experiences), "classes": list(self.classes)}
 
 
+class Predicts(Protocol):
+    """What is scored: a strategy, or what one has left."""
+
+    def predict(self, x: Rows) -> Tensor:
+        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
+
+
 Hold = Callable[[Rows], DeviceRows]
 """What brings rows to a device: `Device.hold`."""
 ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
+Look = Callable[[], None]
+"""What may end an evaluation between two minibatches: nothing is half done there."""
+
+
+def look_away() -> None:
+    """Look for nothing."""
 
 
 class Evaluation:
@@ -81,21 +93,25 @@ class Evaluation:
 
     def scores(
         self,
-        strategy: Strategy,
+        strategy: Predicts,
         benchmark: Benchmark,
         *,
         seen: int,
         minibatch: int,
         hold: Hold = ON_CPU,
+        look: Look = look_away,
     ) -> Scores:
         """Accuracy on each experience (all, or the first `seen`) and on each class.
 
         `hold` brings the rows to where the strategy computes; of large images it may hand over
-        fewer than `minibatch` at once.
+        fewer than `minibatch` at once. `look` is called before each minibatch; by raising it ends
+        the evaluation.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
         packs = [p for p in self._packed(benchmark, minibatch) if p.first < last]
-        guesses = [guessed(strategy, self._minibatches(pack, minibatch, hold)) for pack in packs]
+        guesses = [
+            guessed(strategy, self._minibatches(pack, minibatch, hold), look) for pack in packs
+        ]
         sizes = torch.cat([pack.sizes for pack in packs])[:last]
         rows = int(sizes.sum())
         y = torch.cat([pack.y for pack in packs])[:rows]
@@ -177,9 +193,13 @@ def thinned(y: Tensor, limit: int) -> Tensor:
     return torch.cat([is_first.nonzero().flatten(), spaced]).sort().values
 
 
-def guessed(strategy: Strategy, minibatches: Iterable[Rows]) -> Tensor:
+def guessed(strategy: Predicts, minibatches: Iterable[Rows], look: Look = look_away) -> Tensor:
     """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
-    guesses = [strategy.predict(x).argmax(1) for x in minibatches if len(x)]
+    guesses = []
+    for x in minibatches:
+        look()
+        if len(x):
+            guesses.append(strategy.predict(x).argmax(1))
     return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -34,8 +35,10 @@ class Sums(NamedTuple):
             self.patterns + sum(update.patterns for update in updates),
         )
 
-    def means(self) -> tuple[float, float]:
-        """Loss and accuracy per pattern."""
+    def means(self) -> tuple[float | None, float | None]:
+        """Loss and accuracy per pattern; None of none."""
+        if not self.patterns:
+            return None, None
         return self.loss / self.patterns, self.correct / self.patterns
 
 
@@ -49,6 +52,8 @@ class Meter:
         self._steps: list[Step] = []  # their tensors are still on the device
         self._updates: list[Update] = []  # on the host, and in no sum yet
         self._interval = self._epoch = Sums()
+        self.left_out = 0
+        """updates whose loss is not finite, and which were not made, since the run began"""
 
     def add(self, step: Step) -> None:
         """Count an update. Does not synchronise."""
@@ -61,25 +66,30 @@ class Meter:
         steps, self._steps = self._steps, []
         updates = fetched(steps)
         self._updates += updates
+        self.left_out += sum(not math.isfinite(update.loss) for update in updates)
         return list(zip(steps, updates, strict=True))
 
-    def read_interval(self) -> tuple[float, float]:
+    def read_interval(self) -> tuple[float | None, float | None]:
         """Loss and accuracy since the last reading. Synchronises."""
         self._add_up()
         means, self._interval = self._interval.means(), Sums()
         return means
 
-    def read_epoch(self) -> tuple[float, float]:
+    def read_epoch(self) -> tuple[float | None, float | None]:
         """Loss and accuracy of the epoch, which ends here. Synchronises."""
         self._add_up()
         means, self._epoch = self._epoch.means(), Sums()
         return means
 
     def _add_up(self) -> None:
-        """Only here, since the last bits of a sum depend on what is added to what."""
+        """Only here, since the last bits of a sum depend on what is added to what.
+
+        An update that was left out has no loss, and is in no sum.
+        """
         self.fetch()
-        self._interval = self._interval.with_updates(self._updates)
-        self._epoch = self._epoch.with_updates(self._updates)
+        made = [update for update in self._updates if math.isfinite(update.loss)]
+        self._interval = self._interval.with_updates(made)
+        self._epoch = self._epoch.with_updates(made)
         self._updates = []
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,12 +99,14 @@ class Meter:
             "updates": [list(update) for update in self._updates],
             "interval": list(self._interval),
             "epoch": list(self._epoch),
+            "left_out": self.left_out,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from such a state."""
         self._steps, self._updates = [], [Update(*update) for update in state["updates"]]
         self._interval, self._epoch = Sums(*state["interval"]), Sums(*state["epoch"])
+        self.left_out = state["left_out"]
 
 
 def fetched(steps: Sequence[Step]) -> list[Update]:

@@ -55,6 +55,11 @@ def with_own(config: RunConfig, benchmark: Benchmark | None, model: nn.Module | 
     return replace(config, nodes=nodes)
 
 
+def is_own(node: Node) -> bool:
+    """Whether a node stands for what was given from Python."""
+    return type(node.config) is Keys and "content" in node.values
+
+
 def _require_sound(benchmark: object) -> None:
     if not isinstance(benchmark, Benchmark):
         raise ConfigError(
@@ -80,7 +85,10 @@ def _node(group: str, name: str, kind: type, content: str) -> Node:
 def _weights(model: nn.Module) -> str:
     """Hex digits that change with any weight of the model."""
     digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
+    state: dict[str, Any] = model.state_dict()
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    for name, tensor in tensors.items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(content.numpy().data)
     return digest.hexdigest()[:16]

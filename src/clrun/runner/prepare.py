@@ -34,6 +34,7 @@ from clrun.runner.building import (
     stream_of,
 )
 from clrun.runner.evaluation import Evaluation
+from clrun.runner.made_strategy import try_strategy
 from clrun.runner.own import OwnBenchmark, with_own
 from clrun.runner.sizes import allocated, require_images_fit
 from clrun.strategies.plugin import Plugin
@@ -111,6 +112,7 @@ class Prepared:
                 experiences=len(benchmark),
                 classes=benchmark.shape.num_classes,
                 validation=any(e.validation is not None for e in benchmark),
+                plugins=self.config.plugins,
             )
         )
         return benchmark, time.perf_counter() - start
@@ -130,6 +132,7 @@ def ready(
     """
     prepared = prepare(config, on_progress, own_benchmark=benchmark, own_model=model)
     _ = prepared.data
+    try_strategy(prepared)
     return prepared
 
 
@@ -157,7 +160,11 @@ def prepare(
     with explained(nodes["strategy"], ".check(...)"):
         component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
     _refuse_conflicts(
-        replace(Known.by_keys(nodes), experiences=shape.num_experiences, classes=shape.num_classes)
+        replace(
+            Known.by_keys(nodes, config.plugins),
+            experiences=shape.num_experiences,
+            classes=shape.num_classes,
+        )
     )
     require_writable("output_root", config.root.output_root)
     all_metrics()  # one of another package that cannot be loaded is found now, not at the end

@@ -42,12 +42,16 @@ class Recorder:
         log_every: int,
         updates: int | None = None,
         evaluations: int = 0,
+        skips: bool = False,
         sinks: Sequence[Sink] = (),
     ) -> None:
-        """`updates` and `evaluations`: how many the whole run will make, where that is known."""
+        """`updates` and `evaluations`: how many the whole run will make, where that is known.
+
+        `skips`: a loss that is not finite is that of an update which was not made, and no error.
+        """
         self.raw_log, self.display, self.cost, self.sinks = raw_log, display, cost, sinks
         self.experiences, self.epochs, self.log_every = experiences, epochs, log_every
-        self.updates = updates
+        self.updates, self.skips = updates, skips
         self.meter = Meter()
         self.time_left = TimeLeft(evaluations)
         self._experience = 0  # of the updates in the meter
@@ -69,7 +73,7 @@ class Recorder:
         """Count an update; after every `log_every` of them and each epoch, write and show.
 
         Raises:
-            NonFiniteLoss: a loss since the last reading is NaN or infinite.
+            NonFiniteLoss: a loss since the last reading is NaN or infinite, which is an error.
         """
         self.meter.add(step)
         self._experience = experience
@@ -82,7 +86,8 @@ class Recorder:
         self.write("step", *place, loss=loss, accuracy=accuracy, patterns=step.patterns)
         if step.ends_epoch:
             loss_epoch, accuracy_epoch = self.meter.read_epoch()
-            self.write("epoch", *place, loss=loss_epoch, accuracy=accuracy_epoch)
+            skipped = {"skipped_updates": self.meter.left_out} if self.skips else {}
+            self.write("epoch", *place, loss=loss_epoch, accuracy=accuracy_epoch, **skipped)
         self.display.step(self._pace(experience, step, loss, accuracy))
 
     def evaluated(self, experience: int, accuracies: Sequence[float | None]) -> None:
@@ -104,10 +109,12 @@ class Recorder:
 
     def _fetch(self) -> None:
         for step, update in self.meter.fetch():
-            if not math.isfinite(update.loss):
+            if not self.skips and not math.isfinite(update.loss):
                 raise NonFiniteLoss(update.loss, self._experience, step.epoch, step.iteration)
 
-    def _pace(self, experience: int, step: Step, loss: float, accuracy: float) -> Pace:
+    def _pace(
+        self, experience: int, step: Step, loss: float | None, accuracy: float | None
+    ) -> Pace:
         done = self._share_done(experience, step)
         seconds_left, speed = self.time_left.now(self.cost, done)
         return Pace(
@@ -116,8 +123,8 @@ class Recorder:
             epoch=step.epoch,
             epochs=self.epochs,
             done=done,
-            loss=loss,
-            accuracy=accuracy,
+            loss=math.nan if loss is None else loss,
+            accuracy=math.nan if accuracy is None else accuracy,
             images=self.cost.patterns_seen,
             images_per_second=speed,
             seconds_left=seconds_left,

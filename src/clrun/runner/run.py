@@ -22,18 +22,18 @@ from clrun.records.results import Results
 from clrun.records.run_folder import RunFolder, point_latest
 from clrun.records.run_record import ended, started
 from clrun.runner.ahead import updates_ahead
-from clrun.runner.building import build
 from clrun.runner.cost import Cost
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
+from clrun.runner.made_strategy import made_strategy
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.scored import trimmed
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, partial_summary, summary
+from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
-from clrun.strategies.strategy import Parts, Strategy
 from clrun.streams.experience import Experience, merged
 from clrun.streams.fingerprint import fingerprint
 
@@ -93,6 +93,7 @@ def run(
             learnt = _learnt(prepared, stream, state, pause)
         results = replace(learnt, folder=run_folder.path)
         results.save(run_folder.path)
+        save_trained(prepared, state.strategy, run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
 
@@ -113,7 +114,7 @@ def _begun(
     """The experiences to learn, and the state of a run that has learnt none of them."""
     cost = Cost(setup_seconds=prepared.load_seconds)
     with cost.phase("setup"):
-        strategy, benchmark = _strategy(prepared), prepared.data
+        strategy, benchmark = made_strategy(prepared), prepared.data
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
     recorder = Recorder(
         raw_log,
@@ -124,6 +125,7 @@ def _begun(
         log_every=prepared.config.root.log_every,
         updates=None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream)),
         evaluations=_evaluations(prepared.keys, len(stream)),
+        skips=prepared.keys.on_nan == "skip",
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
 
@@ -218,24 +220,6 @@ def _evaluated(
         class_accuracy=scores.classes,
     )
     return scores
-
-
-def _strategy(prepared: Prepared) -> Strategy:
-    """The strategy with its parts, on the run's device."""
-    benchmark, device = prepared.data, prepared.device
-    parts = Parts(
-        model=device.place(prepared.model),
-        transform=benchmark.transform,
-        device=device,
-        seed=prepared.config.seed,
-        num_classes=benchmark.shape.num_classes,
-        storage_policy=prepared.storage_policy,
-        selection=prepared.selection,
-        plugins=prepared.plugins,
-        chooser=None if prepared.chooser is None else device.place(prepared.chooser),
-        pattern_macs=prepared.pattern_macs,
-    )
-    return build(prepared.config.nodes["strategy"], parts)
 
 
 @contextmanager

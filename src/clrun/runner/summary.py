@@ -36,7 +36,7 @@ def summary(prepared: Prepared, state: RunState) -> Results:
             evaluations=_Evaluations(scored.points, width),
         )
     )
-    memory = json_keys(strategy.memory_rows())
+    memory, skipped = json_keys(strategy.memory_rows()), state.recorder.meter.left_out
     return Results(
         config_hash=prepared.config.hash(),
         class_names=list(benchmark.class_names),
@@ -48,9 +48,10 @@ def summary(prepared: Prepared, state: RunState) -> Results:
         class_accuracy=table([p and p.classes for p in at_ends]),
         initial_accuracy=initial,
         metrics=metrics,
-        notes=notes | _unknown_costs(strategy) | _on_data(benchmark),
+        notes=notes | _unknown_costs(strategy) | _on_updates(skipped) | _on_data(benchmark),
         damaged_files=benchmark.damaged_files,
-        cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes()),
+        cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes())
+        | {"skipped_updates": skipped},
         memory=memory,
     )
 
@@ -72,6 +73,13 @@ def _unknown_costs(strategy: Strategy) -> dict[str, str]:
     if strategy.train_macs is not None:
         return {}
     return {"train_macs": "this strategy does not count its multiply-accumulates"}
+
+
+def _on_updates(skipped: int) -> dict[str, str]:
+    """That not all minibatches were learnt from."""
+    if not skipped:
+        return {}
+    return {"skipped_updates": "their loss or a gradient was NaN or infinite: strategy.on_nan=skip"}
 
 
 def _on_data(benchmark: Benchmark) -> dict[str, str]:

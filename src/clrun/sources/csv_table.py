@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.bounds import Count, FilePath, Fraction, Share
+from clrun.disk.opening import UnusualFile, open_regular
 from clrun.errors import did_you_mean
 from clrun.sources.class_names import BadRows, folded
 from clrun.sources.labelled_files import FileRows, LabelledFiles, all_files, whole_files
@@ -26,11 +28,13 @@ from clrun.sources.labelled_rows import (
     with_validation_groups,
 )
 from clrun.sources.sides import side_of
-from clrun.sources.table_paths import located
+from clrun.sources.table_paths import Paths
 
 NEEDED = ("path", "label")
 OPTIONAL = ("split", "experience", "group")
 MOST_EXPERIENCES = 1 << 31
+MOST_CHARACTERS = 1_000_000
+"""In a line."""
 
 
 class Csv(LabelledFiles):
@@ -72,8 +76,8 @@ def find_in_table(
             twice, or outside the table's folder.
         OSError: the table cannot be read.
     """
-    columns = _columns(table)
-    files = located(table.parent, columns["path"])
+    read = _columns(table)
+    files, columns = read.paths.found(), read.cells
     names, y = numbered_classes(columns["label"])
     rows = LabelledRows(names, y, torch.zeros(len(y), dtype=torch.bool))
     if "group" in columns:
@@ -92,33 +96,76 @@ def find_in_table(
     return found._replace(rows=rows)
 
 
-def _columns(table: Path) -> dict[str, list[str]]:
-    """The cells of each column that is read, without blanks around them."""
-    if not table.exists():
-        raise BadRows("there is no such file. Name a .csv file with columns path and label")
-    if table.is_dir():
-        raise BadRows("is a folder. Name a .csv file, or use benchmark=folder")
+class _Columns:
+    """The cells of each column that is read, without blanks around them, row by row.
+
+    What is wrong with a row is said when it is read: a table of millions of rows that all name one
+    file takes no more time and memory than its second row.
+    """
+
+    def __init__(self, folder: Path, header: Sequence[str]) -> None:
+        self.header = header
+        self.paths = Paths(folder)
+        self.cells: dict[str, list[str]] = {
+            name: [] for name in ("label", *OPTIONAL) if name in header
+        }
+        self._places = {name: header.index(name) for name in self.cells}
+        self._path = header.index("path")
+        self._equal: dict[str, str] = {}
+
+    def add(self, row: Sequence[str], number: int) -> None:
+        """Read a row, counted from 1."""
+        if len(row) != len(self.header):
+            raise BadRows(
+                f"row {number} has {len(row)} cells, and the header {len(self.header)}. "
+                "Put cells that hold a comma in quotes"
+            )
+        self.paths.add(row[self._path].strip(), number)
+        for name, place in self._places.items():
+            cell = row[place].strip()
+            self.cells[name].append(self._equal.setdefault(cell, cell))
+
+
+def _columns(table: Path) -> _Columns:
+    lines = _lines(table)
+    header = [cell.strip().lower() for cell in next(lines, [])]
+    _check_header(header)
+    columns, number = _Columns(table.parent, header), 0
+    for number, row in enumerate(filter(None, lines), 1):  # a blank line is an empty list
+        columns.add(row, number)
+    if not number:
+        raise BadRows("has a header and no rows. Add some")
+    return columns
+
+
+def _lines(table: Path) -> Iterator[list[str]]:
+    """The lines of a comma-separated UTF-8 table, cell by cell."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, strict=True))
+        with open_regular(table) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            yield from csv.reader(_bounded(text), strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        missing = "there is no such file. Name a .csv file with columns path and label"
+        raise BadRows(missing) from None
+    except UnusualFile as error:
+        way_out = "Name a .csv file, or use benchmark=folder"
+        reason = "is a folder" if table.is_dir() else error.strerror
+        raise BadRows(f"{reason}. {way_out}") from None
     except UnicodeDecodeError as error:
         raise BadRows(f"is not UTF-8 text (byte {error.start}). Save it as UTF-8") from error
     except csv.Error as error:
         raise BadRows(f"is no comma-separated table ({error}). Save it again") from error
-    header = [cell.strip().lower() for cell in lines[0]] if lines else []
-    _check_header(header)
-    rows = [line for line in lines[1:] if line]  # a blank line is an empty list
-    if not rows:
-        raise BadRows("has a header and no rows. Add some")
-    for k, row in enumerate(rows, 1):
-        if len(row) != len(header):
+
+
+def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines of a text, none of them without end."""
+    while line := text.readline(MOST_CHARACTERS):
+        if len(line) == MOST_CHARACTERS:
             raise BadRows(
-                f"row {k} has {len(row)} cells, and the header {len(header)}. "
-                "Put cells that hold a comma in quotes"
+                f"has a line of {MOST_CHARACTERS:,} characters or more, which no table has. "
+                "Save it again"
             )
-    cells = dict(zip(header, zip(*rows, strict=True), strict=True))
-    wanted = [name for name in (*NEEDED, *OPTIONAL) if name in cells]
-    return {name: [cell.strip() for cell in cells[name]] for name in wanted}
+        yield line
 
 
 def _check_header(header: Sequence[str]) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from clrun.disk.files import storage_errors, write_json
+from clrun.disk.checked_json import read_checked_json, write_checked_json
+from clrun.disk.files import storage_errors
 from clrun.disk.fingerprints import fingerprint
-from clrun.disk.opening import read_text
 from clrun.images.cache import cache_folder
 from clrun.images.decoding import decoded
 from clrun.images.files import DamagedFile, DamagedFiles, some
@@ -19,7 +18,7 @@ from clrun.images.image_files import verified
 from clrun.sources.class_names import BadRows
 from clrun.sources.labelled_rows import LabelledRows
 
-VERSION = 1
+VERSION = 2
 
 
 def damaged_files(files: Sequence[Path]) -> dict[int, DamagedFile]:
@@ -55,11 +54,10 @@ def _remembered(files: Sequence[Path]) -> dict[int, str]:
         f"{VERSION} {fingerprint(files).exact} {fingerprint(files).usual}".encode()
     ).hexdigest()
     place = cache_folder() / "damaged" / f"{key}.json"
-    try:
-        return {int(k): str(reason) for k, reason in json.loads(read_text(place)).items()}
-    except (OSError, ValueError, AttributeError):
-        found = {k: str(error) for k, error in damaged_files(files).items()}
+    if (remembered := read_checked_json(place)) is not None:
+        return {int(k): str(reason) for k, reason in remembered.items()}
+    found = {k: str(error) for k, error in damaged_files(files).items()}
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    write_json(place, {str(k): reason for k, reason in found.items()})
+    write_checked_json(place, {str(k): reason for k, reason in found.items()})
     return found

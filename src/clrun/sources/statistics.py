@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any, NamedTuple
 import torch
 
 from clrun.device.rows import Rows
-from clrun.disk.files import storage_errors, write_json
+from clrun.disk.checked_json import read_checked_json, write_checked_json
+from clrun.disk.files import storage_errors
 from clrun.disk.fingerprints import fingerprint
-from clrun.disk.opening import read_text
 from clrun.images.cache import cache_folder
 
-VERSION = 3
+VERSION = 4
 BLOCK_BYTES = 1 << 24
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, pixels in [0, 1]."""
@@ -81,14 +80,11 @@ def facts_key(*parts: object, files: Sequence[Path]) -> FactsKey:
 
 def recall(key: FactsKey) -> Facts | None:
     """The facts remembered under this key; None if there are none, or they are broken."""
-    try:
-        found: dict[str, Any] = json.loads(read_text(_place(key)))
-        if found.pop("exact") != key.exact:
-            return None
-        lists = {name: tuple(found[name]) for name in ("mean", "std", "notes")}
-        return Facts(**{**found, **lists})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    found: dict[str, Any] | None = read_checked_json(_place(key))
+    if found is None or found.pop("exact") != key.exact:
         return None
+    lists = {name: tuple(found[name]) for name in ("mean", "std", "notes")}
+    return Facts(**{**found, **lists})
 
 
 def remember(key: FactsKey, facts: Facts) -> None:
@@ -100,7 +96,7 @@ def remember(key: FactsKey, facts: Facts) -> None:
     place = _place(key)
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    write_json(place, {"exact": key.exact, **asdict(facts)})
+    write_checked_json(place, {"exact": key.exact, **asdict(facts)})
 
 
 def _place(key: FactsKey) -> Path:

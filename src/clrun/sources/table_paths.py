@@ -13,31 +13,50 @@ from clrun.sources.class_names import BadRows, composed
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 """How a whole path of Windows begins."""
+MOST_MISSING = 1000
+"""Files that are not there, after which no more are looked for."""
 
 
-def located(folder: Path, paths: Sequence[str]) -> tuple[Path, ...]:
-    r"""The file of each path; links are followed as the user made them.
+class Paths:
+    r"""The file of each row, looked for when the row is read; links are followed as the user made
+    them.
 
     Whole paths are taken where they are below the folder, `a\b` for `a/b`, and accents in
     whatever form the disk has them.
-
-    Raises:
-        BadRows: a path is not below the folder, a file is named twice, or some are not there.
     """
-    tree = _Tree(folder)
-    row_of: dict[str, int] = {}
-    missing: list[tuple[int, str]] = []
-    for k, path in enumerate(paths, 1):
-        name = _below(folder, path, k)
-        if not (folder / name).is_file():
-            name = tree.otherwise(name)
-        if name in row_of:
-            raise BadRows(f"rows {row_of[name]} and {k} both name {path}. Remove one")
-        row_of[name] = k
-        if not (folder / name).is_file():
-            missing.append((k, path))
-    _require_none(missing, tree)
-    return tuple(folder / name for name in row_of)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tree = _Tree(folder)
+        self._row_of: dict[str, int] = {}
+        self._missing: list[tuple[int, str]] = []
+
+    def add(self, path: str, row: int) -> None:
+        """Find the file of a row, counted from 1.
+
+        Raises:
+            BadRows: the path is not below the folder, the file is named twice, or too many are not
+                there to go on looking.
+        """
+        name = _below(self.folder, path, row)
+        if not (self.folder / name).is_file():
+            name = self._tree.otherwise(name)
+        if name in self._row_of:
+            raise BadRows(f"rows {self._row_of[name]} and {row} both name {path}. Remove one")
+        self._row_of[name] = row
+        if not (self.folder / name).is_file():
+            self._missing.append((row, path))
+            if len(self._missing) == MOST_MISSING:
+                self.found()
+
+    def found(self) -> tuple[Path, ...]:
+        """The files of all rows.
+
+        Raises:
+            BadRows: some are not there.
+        """
+        _require_none(self._missing, self._tree)
+        return tuple(self.folder / name for name in self._row_of)
 
 
 def _require_none(missing: Sequence[tuple[int, str]], tree: _Tree) -> None:
@@ -50,7 +69,8 @@ def _require_none(missing: Sequence[tuple[int, str]], tree: _Tree) -> None:
         way_out = f"Write {near}" if near else "Correct the path"
         raise BadRows(f"row {row} names {path}, and there is no such file. {way_out}")
     reason = some([f"row {row} {path}" for row, path in missing])
-    raise BadRows(f"{len(missing)} files are not there: {reason}. {way_out}")
+    count = f"{len(missing)} files" if len(missing) < MOST_MISSING else "Many files"
+    raise BadRows(f"{count} are not there: {reason}. {way_out}")
 
 
 def _below(folder: Path, path: str, row: int) -> str:

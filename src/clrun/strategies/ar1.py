@@ -243,6 +243,14 @@ class AR1(Strategy):
         with self._consolidated():
             return self.learner.predict(x)
 
+    @classmethod
+    def predictor(cls, config: Config, model: nn.Module, num_classes: int) -> nn.Module:
+        """The whole model, its normalisation exchanged and its layers cut as they learn.
+
+        Between two experiences its head is the consolidated one.
+        """
+        return SplitModel(model, config).model
+
     @contextmanager
     def _consolidated(self) -> Iterator[None]:
         """In the middle of an experience, the head that its end would give now."""

@@ -77,7 +77,8 @@ class DER(MemoryStrategy):
                 loss = loss + c.beta * learner.loss(answers[-1], labelled.y)
             seen, y = torch.cat(answers), torch.cat(labels)
             step = learner.update(loss, seen, y, place, replayed=len(y) - len(rows.y))
-            self._offer(rows, logits, place)
+            if not learner.left_out:
+                self._offer(rows, logits, place)
             yield step
         learner.end(experience)
 

@@ -30,6 +30,7 @@ class DescentKeys(Keys):
     plugins: list[dict[str, Any]]
     eval_every: Annotated[int, Field(ge=-1)]
     optimizer_state: Literal["keep", "fresh"] = "keep"
+    on_nan: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
         """Check the schedule; a `Config` with a check of its own calls this first."""

@@ -11,6 +11,7 @@ A strategy's loop calls these four in the open, and puts its own between them:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -29,6 +30,7 @@ from clrun.profiling.spans import span
 from clrun.seeds import derive, seed_generators
 from clrun.strategies.criterion import criterion
 from clrun.strategies.descent_keys import DescentKeys
+from clrun.strategies.left_out import LeftOut, gradients_are_finite
 from clrun.strategies.loss_guard import LossGuard
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
@@ -80,6 +82,7 @@ class Learner:
         self._scales = self.scaler.is_enabled()
         self._unscaled = 0  # gradients that the scaler has unscaled since its last update
         self._guard = LossGuard(parts.device.torch)
+        self._left_out = LeftOut(parts.model) if keys.on_nan == "skip" else None
         self._evaluation = evaluation or self._evaluation_inputs
         self._forward = parts.device.runnable(self.part)
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
@@ -115,7 +118,8 @@ class Learner:
         groups = [group for group in (usual, quick) if group["params"]]
         self.optimizer = _optimizer(self.keys, groups, lr, tricks=self.parts.device.tricks)
         self._lrs = [group["lr"] for group in self.optimizer.param_groups]
-        self._guard.watch(self.optimizer, scaled=self._scales)
+        if self._left_out is None:
+            self._guard.watch(self.optimizer, scaled=self._scales)
 
     def begin(self, experience: Experience) -> None:
         """Start an experience, or go on inside it after `load_state_dict`.
@@ -152,6 +156,8 @@ class Learner:
         if place == self._place:
             return
         self._place, self._augmentation, self._passes = place, None, []
+        if self._left_out is not None:
+            self._left_out.enter()
         self.seed_draws("update", place.experience, place.epoch, place.iteration)
         if self._has_dropout:
             reseed(self.model, self.parts.seed, place.experience, place.epoch, place.iteration)
@@ -197,6 +203,9 @@ class Learner:
 
         `gradients` may be called for other losses before, say to have a direction to project on:
         parameters keep the gradients of the last call.
+
+        With `on_nan=skip` an update whose loss or gradients are not finite is left out: weights,
+        buffers, moments and the plugins' state stay what they were, and its loss is NaN.
         """
         update = self.prepare(logits, y, place, replayed)
         total = self.gradients(loss, update)
@@ -214,7 +223,7 @@ class Learner:
 
         Raises:
             NonFiniteLoss: it is NaN or infinite. On a CUDA device, which is not waited for, `apply`
-                changes nothing instead, from then on.
+                changes nothing instead, from then on; with `on_nan=skip`, in this update alone.
         """
         assert self.optimizer is not None, "start() comes first"
         with span("plugins"):
@@ -231,12 +240,17 @@ class Learner:
                 self.scaler.unscale_(self.optimizer)
                 self._unscaled += 1
         total = loss.detach()
-        self._guard.check(total, update.place)
-        return total
+        if self._left_out is None:
+            self._guard.check(total, update.place)
+            return total
+        self._left_out.look(total, None if self._scales else self.optimizer, update.place)
+        return torch.full_like(total, math.nan) if self.left_out else total
 
     def apply(self, update: Update) -> None:
         """Move the parameters as the optimizer makes of their gradients."""
         assert self.optimizer is not None, "start() comes first"
+        if self.left_out:
+            return self._undo(self.optimizer)
         with span("plugins"):
             for plugin in self.plugins:
                 plugin.before_update(update)
@@ -248,6 +262,28 @@ class Learner:
         with span("plugins"):
             for plugin in self.plugins:
                 plugin.after_update(update)
+        if self._left_out is not None:
+            self._left_out.made()
+        self._place, self._passes = None, []
+
+    @property
+    def left_out(self) -> bool:
+        """The update in progress, or the last one, is left out (`on_nan=skip`).
+
+        Whoever keeps something of an update, such as its rows or logits, looks here first.
+        """
+        return self._left_out is not None and self._left_out.is_bad
+
+    def _undo(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the update out: nothing stays of its passes and gradients."""
+        assert self._left_out is not None
+        self._left_out.undo()
+        optimizer.zero_grad(set_to_none=True)
+        if self._unscaled:
+            before = self.scaler.state_dict()
+            self.scaler.update()  # it has seen these gradients, and must not be asked for them
+            self.scaler.load_state_dict(before)
+            self._unscaled = 0
         self._place, self._passes = None, []
 
     def snapshot(self) -> None:
@@ -313,6 +349,7 @@ class Learner:
             "previous": None if self.previous is None else self.previous.model.state_dict(),
             "train_macs": self.train_macs,
             "begun": self._begun,
+            "left_out": 0 if self._left_out is None else self._left_out.in_a_row,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -329,6 +366,8 @@ class Learner:
             self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
             self.previous.model.load_state_dict(state["previous"])
         self.train_macs, self._begun = state["train_macs"], state["begun"]
+        if self._left_out is not None:
+            self._left_out.in_a_row = state["left_out"]
         self._place, self._passes = None, []
 
     def _logits(self, inputs: Tensor) -> Tensor:
@@ -349,7 +388,7 @@ class Learner:
 
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:
-            if self._unscaled > 1 and not _are_finite(optimizer):
+            if self._unscaled > 1 and not gradients_are_finite(optimizer):
                 optimizer.zero_grad(set_to_none=True)  # an earlier one overflowed, and is in them
             self.scaler.step(optimizer)
             self.scaler.update()
@@ -400,9 +439,3 @@ def _optimizer(
         return sgd(groups, lr, momentum=keys.momentum, weight_decay=keys.l2, tricks=tricks)
     kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr, weight_decay=keys.l2, fused=True)
-
-
-def _are_finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether all gradients are; on a GPU this waits for them."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    return all(bool(p.grad.isfinite().all()) for p in parameters if p.grad is not None)

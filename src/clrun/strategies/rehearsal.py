@@ -49,7 +49,7 @@ class Rehearsal:
     """
 
     def __init__(self, keys: ReplayKeys, parts: Parts, learner: Learner) -> None:
-        self.keys, self.parts, self._extract = keys, parts, learner.extract
+        self.keys, self.parts, self._learner = keys, parts, learner
         self.memory = replay_memory(keys.mem_size, parts, learner)
         self.is_online = keys.memory_update == "minibatch"
 
@@ -63,8 +63,11 @@ class Rehearsal:
         return lambda epoch: self._planned(experience, epoch, current, remembered)
 
     def after_update(self, experience: Experience, place: Place, rows: Mixed) -> None:
-        """Offer the current rows after their first update, where the memory is online."""
-        if self.is_online and place.epoch == 0:
+        """Offer the current rows after their first update, where the memory is online.
+
+        Rows of an update that was left out would have it left out again when they come back.
+        """
+        if self.is_online and place.epoch == 0 and not self._learner.left_out:
             self.offer(experience, rows.current)
 
     def after_experience(self, experience: Experience) -> None:
@@ -95,7 +98,7 @@ class Rehearsal:
         keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
         if len(rows) < len(y):  # all of a large experience would be a large copy
             x, y, keys = x.index_select(0, rows), y[rows], keys[rows]
-        self.memory.offer(Patterns(x, y), experience.index, self._extract, keys)
+        self.memory.offer(Patterns(x, y), experience.index, self._learner.extract, keys)
 
     def _planned(
         self,

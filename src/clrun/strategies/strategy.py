@@ -94,6 +94,22 @@ class Strategy(ABC):
         The rows may still lie in a file: `x.to(device)` reads them.
         """
 
+    @classmethod
+    def predictor(cls, config: Any, model: nn.Module, num_classes: int) -> nn.Module:
+        """The module that gives `predict`'s logits, made around a `model` as a run is given it.
+
+        A trained model is saved as the state of such a module, and loaded into a new one: images as
+        the transform's evaluation makes them -> logits, in evaluation mode. Here it is the model. A
+        strategy that changes layers of the model does so here too; one that predicts with more than
+        the model (class means, say) makes a module that holds both, the rest as buffers, and gives
+        the trained one as `trained_predictor`. A run compares it with `predict` before it is saved.
+        """
+        return model
+
+    def trained_predictor(self) -> nn.Module | None:
+        """The `predictor` as it is now; None: the model that the strategy was given, trained."""
+        return None
+
     def memory_rows(self) -> dict[str, Any]:
         """`rows`, `bytes`, `per_class` and `per_experience` of what is stored: here, nothing."""
         return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
