@@ -9,7 +9,7 @@ import time
 import pytest
 
 from clrun.errors import ClrunError
-from clrun.profiling.activity import doing
+from clrun.profiling.activity import doing, watch
 from clrun.records.raw_log import read_raw_log
 from clrun.records.run_folder import RunFolder
 from clrun.runner.interrupt import (
@@ -281,6 +281,55 @@ def test_an_interrupted_run_stops_after_an_update_and_says_so(
     assert record["error"] == str(stopped.value)
     assert record["ended"] is not None
     assert (last["kind"], last["experience"]) == (("step", 1) if at == "step" else ("resource", 1))
+
+
+@pytest.fixture
+def at_activity():
+    """Sends a signal as a run begins to do this or that, and keeps all that was done."""
+    done: list[str] = []
+
+    def send_at(what: str, number: int) -> list[str]:
+        def see(begins: str | None) -> None:
+            done.append(begins or "updating")
+            if begins == what:
+                send(number)
+
+        watch(see)
+        return done
+
+    yield send_at
+    watch(None)
+
+
+AR1 = (
+    *("strategy=ar1", "model=mlp", "strategy.latent_layer=features.relu0"),
+    *("benchmark.limit_per_class=20", "strategy.train_epochs=1"),
+)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    ("what", "overrides"),
+    [
+        ("evaluating", ("strategy=naive",)),
+        ("choosing exemplars", ("selection=herding",)),
+        ("computing latents", AR1),
+        ("storing latents", AR1),
+    ],
+)
+def test_what_takes_long_besides_updates_is_not_waited_for(
+    what, overrides, number, at_activity, config_of, tmp_path
+):
+    done = at_activity(what, number)
+
+    with pytest.raises(Interrupted) as stopped:
+        run(prepare(config_of(*overrides)), tmp_path / "run")
+
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert stopped.value.exit_code == 128 + number
+    assert record["status"] == "interrupted"
+    assert done.count(what) == 1
+    assert not any(does in ("evaluating", what) for does in done[done.index(what) + 1 :])
 
 
 def test_an_interrupted_run_keeps_the_results_of_its_finished_experiences(
