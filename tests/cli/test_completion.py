@@ -27,7 +27,7 @@ def offered(
     ("line", "words"),
     [
         ("clrun prev", ["preview"]),
-        ("clrun pr", ["preview", "profile"]),
+        ("clrun pr", ["predict", "preview", "profile"]),
         ("clrun --config-d", ["--config-dir"]),
         ("clrun --cfg ", ["all", "hydra", "job"]),
         ("clrun --cfg j", ["job"]),

@@ -18,8 +18,18 @@ class Verb(NamedTuple):
 WHERE = ("--config-dir", "--config-path", "--config-name")
 
 VERBS = {
+    "evaluate": Verb(
+        "clrun.cli.evaluate",
+        "the accuracies of a trained model on the data of its run, or on others",
+        ("--all", "--json", "--device", *WHERE),
+    ),
     "help": Verb("clrun.cli.explain", "an option's keys with comment, type and bounds", WHERE[:1]),
     "list": Verb("clrun.cli.list_options", "what can be chosen, one line each", WHERE[:1]),
+    "predict": Verb(
+        "clrun.cli.predict",
+        "what a trained model says of images",
+        ("--top", "--csv", "--json", "--device"),
+    ),
     "preview": Verb(
         "clrun.cli.preview",
         "the stream before anything is trained on it",

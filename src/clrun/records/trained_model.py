@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from clrun.config.bounds import Count, Natural, Positive
+from clrun.config.sources import ENTRY_POINT
 from clrun.disk.files import storage_errors, write_bytes
 from clrun.disk.opening import open_regular
 from clrun.errors import ConfigError
@@ -168,6 +170,21 @@ def read_model(path: Path) -> TrainedFile:
                 f"{path}: is damaged (its SHA-256 differs). Restore it from a copy, or run again."
             )
         return TrainedFile(path, _facts(path, metadata["clrun"]), content)
+
+
+def require_known(target: str, place: str, *, trust: bool) -> None:
+    """Refuse a class that neither clrun nor an installed package of options has, unless trusted.
+
+    Raises:
+        ConfigError: it is such a class; nothing was imported.
+    """
+    package = target.partition(":")[0].partition(".")[0]
+    known = {"clrun", *(entry.value.partition(".")[0] for entry in entry_points(group=ENTRY_POINT))}
+    if not trust and package not in known:
+        raise ConfigError(
+            f"{place}: names code that is not clrun's ({target!r}). Only if you trust whoever made "
+            "the file, add --trust (from Python: trust=True)."
+        )
 
 
 def _facts(path: Path, text: str) -> Facts:

@@ -2,9 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clrun.config.nodes import read_node
+from clrun.config.run_config import Node
+from clrun.errors import ConfigError
+from clrun.images.download import Progress
+from clrun.images.files import some
+from clrun.images.patterns import Patterns, joined_patterns
+from clrun.metrics import Undefined, acc_final, acc_pooled
+from clrun.runner.building import benchmark_source, build, stream_of
 from clrun.runner.evaluation import Evaluation, Scores
 from clrun.runner.loading import TrainedModel
-from clrun.streams.experience import Benchmark
+from clrun.sources.class_names import composed
+from clrun.streams.experience import Benchmark, Experience
+
+EVALUATION = "clrun.runner.evaluation:Evaluation"
+EVERY_TEST_ROW = {
+    "stream": "test",
+    "experiences": "all",
+    "initial": False,
+    "limit_per_experience": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What a model knows of some data; None where there was nothing to score it on."""
+
+    label: str
+    """of the run"""
+    data: str
+    class_names: list[str]
+    class_rows: list[int]
+    class_accuracy: list[float | None]
+    experience_rows: list[int]
+    experience_accuracy: list[float | None]
+    metrics: dict[str, float | None]
+    """by the names that results.json has for them"""
+
+
+def evaluated(
+    trained: TrainedModel,
+    node: Node,
+    *,
+    as_the_run: bool,
+    every_row: bool = False,
+    on_progress: Progress | None = None,
+) -> Evaluated:
+    """The accuracies of a model on the test rows of a benchmark, or on every row.
+
+    `as_the_run` takes the rows that the run was scored on.
+
+    Raises:
+        ConfigError: data are missing, of another size, or of classes that the model does not know.
+    """
+    source = benchmark_source(node)
+    require_images(trained, source.shape(), node)
+    stream = stream_of(node, source, trained.facts.seed, on_progress)
+    benchmark = numbered(stream, trained.class_names, node)
+    keys = trained.facts.evaluation if as_the_run else EVERY_TEST_ROW
+    if every_row:
+        benchmark, keys = with_every_row(benchmark), EVERY_TEST_ROW
+    evaluation = _evaluation(keys)
+    scores = scores_on(trained, benchmark, evaluation)
+    y = [evaluation.rows(experience).y for experience in benchmark]
+    sizes = [len(labels) for labels in y]
+    return Evaluated(
+        label=trained.facts.label,
+        data=benchmark.name,
+        class_names=list(trained.class_names),
+        class_rows=torch.cat(y).bincount(minlength=len(trained.class_names)).tolist(),
+        class_accuracy=scores.classes,
+        experience_rows=sizes,
+        experience_accuracy=scores.experiences,
+        metrics=_metrics(scores, sizes),
+    )
+
+
+def _metrics(scores: Scores, sizes: list[int]) -> dict[str, float | None]:
+    accuracy = np.array([scores.experiences], dtype=np.float64)  # None becomes NaN
+    found: dict[str, float | None] = {}
+    for name, value in (
+        ("acc_final", lambda: acc_final(accuracy)),
+        ("acc_pooled", lambda: acc_pooled(accuracy, sizes)),
+    ):
+        try:
+            found[name] = value()
+        except Undefined:
+            found[name] = None
+    return found
 
 
 def scores_on(trained: TrainedModel, benchmark: Benchmark, evaluation: Evaluation) -> Scores:
@@ -20,3 +113,82 @@ def scores_on(trained: TrainedModel, benchmark: Benchmark, evaluation: Evaluatio
             minibatch=trained.facts.eval_mb_size,
             hold=trained.device.hold,
         )
+
+
+def require_images(trained: TrainedModel, shape: Any, node: Node) -> None:
+    """Refuse images of another size than the model takes.
+
+    Raises:
+        ConfigError: with both sizes, and the key that changes them where there is one.
+    """
+    channels, height, width = trained.image_shape
+    if (shape.channels, shape.height, shape.width) == trained.image_shape:
+        return
+    ways = []
+    if shape.channels != channels and "channels" in node.values:
+        ways.append(f"benchmark.channels={channels}")
+    if height == width and "image_size" in node.values:
+        ways.append(f"benchmark.image_size={height}")
+    way_out = f"Use {' '.join(ways)}." if ways and shape.channels == channels else ""
+    raise ConfigError(
+        f"benchmark={node.option}: images are {shape.channels}x{shape.height}x{shape.width} "
+        f"(channels, height, width), and the model of {trained.facts.label} takes "
+        f"{channels}x{height}x{width}. {way_out or 'Use other data.'}"
+    )
+
+
+def numbered(benchmark: Benchmark, names: tuple[str, ...], node: Node) -> Benchmark:
+    """The benchmark with the classes numbered as a model numbers them; it may lack some.
+
+    Raises:
+        ConfigError: it has classes that the model does not know.
+    """
+    number = {composed(name): k for k, name in enumerate(names)}
+    unknown = [name for name in benchmark.class_names if composed(name) not in number]
+    if unknown:
+        of = (
+            f" of {len(benchmark.class_names)}" if len(unknown) < len(benchmark.class_names) else ""
+        )
+        raise ConfigError(
+            f"benchmark={node.option}: classes{of} that the model does not know: {some(unknown)}. "
+            f"It knows {some(names)}. Give the data's classes the names of the model's."
+        )
+    ours = torch.tensor([number[composed(name)] for name in benchmark.class_names])
+    return replace(
+        benchmark,
+        shape=replace(benchmark.shape, num_classes=len(names)),
+        class_names=names,
+        experiences=[_numbered(experience, ours) for experience in benchmark],
+    )
+
+
+def _numbered(experience: Experience, ours: Tensor) -> Experience:
+    def part(patterns: Patterns) -> Patterns:
+        return Patterns(patterns.x, ours[patterns.y])
+
+    held_out = experience.validation
+    return replace(
+        experience,
+        classes=tuple(sorted(int(ours[label]) for label in experience.classes)),
+        train=part(experience.train),
+        test=part(experience.test),
+        validation=None if held_out is None else part(held_out),
+    )
+
+
+def with_every_row(benchmark: Benchmark) -> Benchmark:
+    """The benchmark with all rows of each experience to test on."""
+    experiences = []
+    for experience in benchmark:
+        parts = [experience.train, experience.validation, experience.test]
+        every = joined_patterns([part for part in parts if part is not None])
+        experiences.append(replace(experience, test=every))
+    return replace(benchmark, experiences=experiences)
+
+
+def _evaluation(keys: Mapping[str, Any]) -> Evaluation:
+    node, problems = read_node("eval", "full", EVALUATION, keys)
+    if node is None:
+        raise ConfigError(problems)
+    made: Evaluation = build(node)
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from clrun.config.nodes import read_node
 from clrun.config.run_config import Node
-from clrun.config.sources import ENTRY_POINT
 from clrun.device.device import Device
 from clrun.device.rows import Rows, rows_at_once
 from clrun.errors import ConfigError
@@ -21,7 +20,14 @@ from clrun.images.arrays import images_of_arrays
 from clrun.images.transforms import Transform
 from clrun.models.macs import training_macs
 from clrun.models.probe import require_module
-from clrun.records.trained_model import Component, Facts, TrainedFile, model_file, read_model
+from clrun.records.trained_model import (
+    Component,
+    Facts,
+    TrainedFile,
+    model_file,
+    read_model,
+    require_known,
+)
 from clrun.runner.building import build, look_at_model
 from clrun.runner.predictor import fill, untrained
 from clrun.strategies.answers import Answers
@@ -77,7 +83,7 @@ class TrainedModel:
         names = [self.class_names[k] for k in probabilities.argmax(1).tolist()]
         return Predictions(names, probabilities)
 
-    @property
+    @cached_property
     def update_macs(self) -> int:
         """What decides the number of threads where the file does not."""
         return training_macs(self.model, self.image_shape)
@@ -139,21 +145,6 @@ def node_of(group: str, part: Component, place: str, *, trust: bool) -> Node:
     if node is None:
         raise ConfigError([f"{place}: {problem}" for problem in problems])
     return node
-
-
-def require_known(target: str, place: str, *, trust: bool) -> None:
-    """Refuse a class that neither clrun nor an installed package of options has, unless trusted.
-
-    Raises:
-        ConfigError: it is such a class; nothing was imported.
-    """
-    package = target.partition(":")[0].partition(".")[0]
-    known = {"clrun", *(entry.value.partition(".")[0] for entry in entry_points(group=ENTRY_POINT))}
-    if not trust and package not in known:
-        raise ConfigError(
-            f"{place}: names code that is not clrun's ({target!r}). Only if you trust whoever made "
-            "the file, add --trust (from Python: trust=True)."
-        )
 
 
 def chosen_device(

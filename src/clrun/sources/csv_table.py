@@ -126,10 +126,19 @@ class _Columns:
             self.cells[name].append(self._equal.setdefault(cell, cell))
 
 
-def _columns(table: Path) -> _Columns:
+def images_in(table: Path) -> tuple[Path, ...]:
+    """The files that the column path of a table names; it need have no other.
+
+    Raises:
+        BadRows, OSError: see `find_in_table`.
+    """
+    return _columns(table, ("path",)).paths.found()
+
+
+def _columns(table: Path, needed: Sequence[str] = NEEDED) -> _Columns:
     lines = _lines(table)
     header = [cell.strip().lower() for cell in next(lines, [])]
-    _check_header(header)
+    _check_header(header, needed)
     columns, number = _Columns(table.parent, header), 0
     for number, row in enumerate(filter(None, lines), 1):  # a blank line is an empty list
         columns.add(row, number)
@@ -168,23 +177,23 @@ def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _check_header(header: Sequence[str]) -> None:
+def _check_header(header: Sequence[str], needed: Sequence[str]) -> None:
     if not header:
-        raise BadRows("is empty. Its first line must name the columns path and label")
+        raise BadRows(f"is empty. Its first line must name the columns {' and '.join(needed)}")
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and delimiter in header[0]:
             raise BadRows(f"has {name} between its columns. Use commas")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise BadRows(f"has two columns {twice}. Remove one")
-    for name in NEEDED:
+    for name in needed:
         if name not in header:
             others = [column for column in header if column not in (*NEEDED, *OPTIONAL)]
             near = next((column for column in others if did_you_mean(column, [name])), None)
             guess = f" Is it '{near}'?" if near else ""
             raise BadRows(
                 f"has no column {name}, only {', '.join(header)}.{guess} "
-                "Its first line must name the columns path and label"
+                f"Its first line must name the columns {' and '.join(needed)}"
             )
 
 

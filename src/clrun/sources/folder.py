@@ -164,20 +164,37 @@ def _by_class(folder: Path) -> ClassFiles:
     return {composed(name): files for name, files in found_files.items()}
 
 
-def _images(folder: Path, above: tuple[tuple[int, int], ...], strange: list[str]) -> Iterator[Path]:
+def images_below(folder: Path) -> list[Path]:
+    """All images in a folder and those below it, by path, whatever its folders mean.
+
+    Raises:
+        BadRows: there are none, or a link goes round or nowhere.
+        OSError: a folder cannot be read.
+    """
+    found = list(_images(folder, (), [], sides=True))
+    if not found:
+        raise BadRows(f"has no images. Use {', '.join(SUFFIXES)}")
+    return found
+
+
+def _images(
+    folder: Path, above: tuple[tuple[int, int], ...], strange: list[str], *, sides: bool = False
+) -> Iterator[Path]:
     """The images in a folder and those below it; `above` are the folders on the way here.
 
-    Files that are neither images nor notes by their names are added to `strange`.
+    Files that are neither images nor notes by their names are added to `strange`. Folders that mean
+    sides are refused unless `sides`.
     """
     here = _identity(folder)
     if here in above:
         raise BadRows(f"{folder.name} is a link to a folder above it. Remove the link")
     entries = sorted(_visible(folder), key=lambda entry: entry.name)
-    _refuse_sides_below(folder, [entry.name for entry in entries if entry.is_dir()])
+    if not sides:
+        _refuse_sides_below(folder, [entry.name for entry in entries if entry.is_dir()])
     for entry in entries:
         place = f"{folder.name}/{entry.name}"
         if entry.is_dir():
-            yield from _images(Path(entry.path), (*above, here), strange)
+            yield from _images(Path(entry.path), (*above, here), strange, sides=sides)
         elif not entry.is_file():
             raise BadRows(f"{place} is no regular file. Remove it")
         elif _is_image(entry.name):

@@ -37,7 +37,7 @@ from clrun.sources.labelled_rows import (
     with_test_rows,
 )
 from clrun.sources.npz_file import Header, member_names, opened, read_array, read_header
-from clrun.sources.npz_names import Kind, meanings
+from clrun.sources.npz_names import Kind, images_among, meanings
 from clrun.sources.sides import Side
 from clrun.sources.source import SourceData
 from clrun.sources.statistics import Statistics, channel_statistics, known
@@ -160,6 +160,21 @@ class NpzArrays:
                         f"{members.headers[name].shape}. Save images of one size"
                     )
             return shape
+
+
+def images_in(path: Path) -> dict[str, Tensor]:
+    """The images [N, C, H, W] uint8 of each array of images in a file, labels or none beside it.
+
+    Raises:
+        BadRows: there is none, or one that is refused in training too.
+        OSError: the file cannot be read.
+    """
+    with opened(path) as archive:
+        names = images_among(member_names(archive))
+        shapes = {name: _image_shape(name, read_header(archive, name)) for name in names}
+        arrays = {name: read_array(archive, name) for name in names}
+    _check_depth(arrays)
+    return {name: _pixels(array, shapes[name]) for name, array in arrays.items()}
 
 
 class _Members:

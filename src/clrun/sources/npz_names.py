@@ -50,6 +50,28 @@ def meanings(members: Sequence[str]) -> Names:
     return names
 
 
+def images_among(members: Sequence[str]) -> list[str]:
+    """The arrays of images, those to train on first, whatever else there is.
+
+    Raises:
+        BadRows: none is named like images, and there are several arrays.
+    """
+    sides: list[Side] = ["train", "test", "validation"]
+    found = {meaning[1]: name for name in members if (meaning := _meaning(name)) in _images(sides)}
+    if found:
+        return [found[side] for side in sides if side in found]
+    if len(members) != 1:
+        raise BadRows(
+            f"has arrays {', '.join(members) or 'none'}, and x is missing. "
+            "Add it: numpy.savez(file, x=images)"
+        )
+    return list(members)
+
+
+def _images(sides: Sequence[Side]) -> list[tuple[Kind, Side]]:
+    return [("images", side) for side in sides]
+
+
 def _meaning(name: str) -> tuple[Kind, Side] | None:
     words = name.lower().split("_")
     kinds = [KINDS[word] for word in words if word in KINDS]
