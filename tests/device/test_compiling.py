@@ -10,9 +10,14 @@ from clrun.device.compiling import compiled
 from clrun.device.processor import missing_compiler
 from clrun.models.dropout import SeededDropout, reseed
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The .grad attribute of a Tensor"  # the compiler looks at all of what it is given
-)
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{warning}")
+    for warning in (
+        "The .grad attribute of a Tensor",  # the compiler looks at all of what it is given
+        "<class 'torch.autograd.function.Function'> should not",  # as does PyTorch 2.10's
+        "`torch.jit.script_method` is deprecated",  # which imports what is deprecated in it
+    )
+]
 
 CPU = torch.device("cpu")
 

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,15 +24,14 @@ def computes_bf16() -> bool:
     """Whether the processor multiplies bfloat16 numbers itself: converting each one is slow."""
     fields = _fields()
     if fields is None:
-        abilities = torch.cpu.get_capabilities()
-        return any(bool(abilities.get(flag)) for flag in BF16_FLAGS)
+        return any(bool(_abilities().get(flag)) for flag in BF16_FLAGS)
     return any(not BF16_FLAGS.isdisjoint(fields.get(name, "").split()) for name in LISTS)
 
 
 def name() -> str:
     """The processor as its maker calls it, where that is known."""
     fields = _fields() or {}
-    return fields.get("model name") or str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
+    return fields.get("model name") or str(_abilities().get("cpu_name", "cpu"))
 
 
 def missing_compiler(kind: str) -> str | None:
@@ -49,6 +49,12 @@ def missing_compiler(kind: str) -> str | None:
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         return "needs Python.h. Install python3-dev, or use device.compile=false"
     return None
+
+
+def _abilities() -> dict[str, Any]:
+    """What PyTorch knows of the processor; 2.10 does not say."""
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return known
 
 
 def _fields() -> dict[str, str] | None:
