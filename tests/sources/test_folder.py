@@ -204,3 +204,40 @@ def test_a_fraction_beside_a_test_folder_is_refused_and_not_ignored(tmp_path):
 
     with pytest.raises(BadRows, match=r"test_fraction=0\.3 is given, and there is a folder test/"):
         find_in_folders(tmp_path, 0.3)
+
+
+@pytest.mark.parametrize("side", ["", "train/"])
+def test_classes_that_all_hold_the_same_folders_are_noted(tmp_path, side):
+    names = [f"{top}/{name}/{k}.png" for top in ("images", "more") for name in "ab" for k in "12"]
+    touch(tmp_path, *(side + name for name in names))
+    if side:
+        touch(tmp_path, "test/images/1.png", "test/more/1.png")
+
+    notes = find_in_folders(tmp_path, None).notes
+
+    assert notes == (
+        "classes are images/, more/, and each holds a/, b/ and no image beside them. If these are "
+        "the classes, put all images of each into one folder of its name.",
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"),
+        ("cat/s1/1.png", "cat/s2/2.png", "dog/s1/1.png", "dog/s3/2.png"),  # other sessions
+        ("cat/s1/1.png", "cat/s2/2.png", "dog/s1/1.png", "dog/s2/1.png", "dog/3.png"),
+        ("cat/images/1.png", "cat/images/2.png", "dog/images/1.png", "dog/images/2.png"),
+    ],
+)
+def test_other_folders_in_classes_are_not(tmp_path, names):
+    touch(tmp_path, *names)
+
+    assert find_in_folders(tmp_path, None).notes == ()
+
+
+def test_a_single_folder_around_the_classes_is_told_with_what_is_in_it(tmp_path):
+    touch(tmp_path, *(f"pets/{name}/{k}.png" for name in ("cat", "dog") for k in "12"))
+
+    with pytest.raises(BadRows, match=r"one folder, pets/, and in that are cat/, dog/\. If these"):
+        find_in_folders(tmp_path, None)

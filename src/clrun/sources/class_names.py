@@ -75,6 +75,8 @@ def _check_visible(name: str, place: str) -> None:
         raise BadRows(
             f"{place} has no label ({name!a}). Fill it in, or give the class another name"
         )
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
+        raise BadRows(f"{place} has class {name!a}, which is no text on one line. Rename it")
     for c in (name[0], name[-1]):
         if _is_invisible(c):
             raise BadRows(

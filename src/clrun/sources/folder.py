@@ -18,6 +18,7 @@ from clrun.images.image_files import SUFFIXES
 from clrun.sources.class_names import BadRows, check_names, composed, folded, in_order
 from clrun.sources.labelled_files import FileRows, LabelledFiles, all_files, whole_files
 from clrun.sources.labelled_rows import LabelledRows, own_root, with_test_rows
+from clrun.sources.levels import notes_on_levels
 from clrun.sources.passed_over import holds_runs, is_system
 from clrun.sources.sides import Side, side_of
 
@@ -79,6 +80,7 @@ def find_in_folders(
                 f"Use benchmark.{key}={'null' if side == 'test' else 0}, or take the folder away"
             )
     found = {side: _by_class(folder) for side, folder in sides.items()}
+    notes += notes_on_levels(sides["train"], found["train"])
     for side in found.keys() - {"train"}:
         _require_same_classes(found, sides, side)
     names = in_order(found["train"])
