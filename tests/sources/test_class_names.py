@@ -86,5 +86,5 @@ def test_folding_twice_changes_nothing():
 
 @pytest.mark.parametrize("name", ["cat\nx", "cat\rx", "a\tb", "\x07bell", "one\u2028two"])
 def test_a_name_that_is_no_text_on_one_line_is_refused(name):
-    with pytest.raises(BadRows, match="row 2 has class '.*', which is no text on one line"):
+    with pytest.raises(BadRows, match=r"row 2 has class '.*', which is no text on one line"):
         check_names({"dog": "row 1", name: "row 2"})
