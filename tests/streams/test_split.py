@@ -360,6 +360,24 @@ def test_images_in_a_file_stay_there_and_make_the_same_stream(keys, side, tmp_pa
     assert all(not isinstance(e.validation.x, Tensor) for e in benchmark)
 
 
+class Declaring(Digits):
+    """A source of another package, which says what suits its images."""
+
+    name, auto_augment = "leaves", "flip"
+
+
+def test_auto_is_what_a_source_of_another_package_declares():
+    keys, source = split(augment="auto").config, Declaring()
+
+    assert Split(keys, source).load(seed=0).transform.augment == "flip"
+
+    source.auto_augment = "flop"
+    with pytest.raises(
+        ConfigError, match="Declaring.auto_augment is 'flop'. It must be one of none"
+    ):
+        Split(keys, source).check()
+
+
 def test_auto_is_the_augmentation_that_suits_the_source():
     digits, cifar = (split(name, augment="auto") for name in ("digits", "split_cifar10"))
 

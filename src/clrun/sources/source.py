@@ -30,7 +30,8 @@ class Source(Protocol):
     beside those of the benchmark. A key that both have has one value. A `Config` that knows the
     number of classes says so in `num_classes`; then what does not fit them is refused before
     anything is imported. One with `outline() -> SourceData` gives rows without their images
-    (`UnreadRows`), so that a preview need not read any; it is called after `check`.
+    (`UnreadRows`), so that a preview need not read any; it is called after `check`. One with
+    `auto_augment`, such as "flip", says what `benchmark.augment=auto` means for its images.
     """
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import torch
 from torch import Tensor
@@ -213,7 +213,16 @@ class Split:
 
     def _augment(self) -> AugmentPolicy:
         named = self.config.augment
-        return preset(self.source.name) if named == "auto" else named
+        if named != "auto":
+            return named
+        declared: AugmentPolicy | None = getattr(self.source, "auto_augment", None)
+        allowed = [policy for policy in get_args(AugmentPolicy) if policy != "auto"]
+        if declared is not None and declared not in allowed:
+            raise ConfigError(
+                f"benchmark.augment=auto: {type(self.source).__name__}.auto_augment is "
+                f"{declared!r}. It must be one of {', '.join(allowed)}."
+            )
+        return preset(self.source.name) if declared is None else declared
 
 
 def _changed(patterns: Patterns, alteration: Alteration | None) -> Patterns:
