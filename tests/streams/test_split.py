@@ -373,7 +373,7 @@ def test_auto_is_what_a_source_of_another_package_declares():
 
     source.auto_augment = "flop"
     with pytest.raises(
-        ConfigError, match="Declaring.auto_augment is 'flop'. It must be one of none"
+        ConfigError, match=r"Declaring.auto_augment is 'flop'. It must be one of none"
     ):
         Split(keys, source).check()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 from clrun.config.bases import keys_class
 from clrun.config.problems import as_read, read, unknown_keys
 from clrun.config.run_config import Node
-from clrun.config.schema import config_class
+from clrun.config.schema import config_class, field_types
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -87,7 +87,7 @@ def hints_of(target: str, values: Mapping[str, Any]) -> dict[str, Any]:
     schema = config_class(target)
     hints: dict[str, Any] = {}
     for some in (*part_schemas(schema, values), schema):
-        hints |= get_type_hints(some, include_extras=True)
+        hints |= field_types(some)
     return hints
 
 
@@ -111,7 +111,7 @@ def _targets(
 
 
 def _parts(schema: type) -> Iterator[tuple[str, Part]]:
-    for key, hint in get_type_hints(schema, include_extras=True).items():
+    for key, hint in field_types(schema).items():
         for mark in getattr(hint, "__metadata__", ()):
             if isinstance(mark, Part):
                 yield key, mark

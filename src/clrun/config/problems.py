@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from clrun.config.meant import meant
+from clrun.config.schema import field_types
 from clrun.config.usual_names import usual_value
 from clrun.errors import did_you_mean
 
@@ -37,7 +38,7 @@ def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list
     """
     names = [field.name for field in fields(schema)]
     problems = unknown_keys(prefix, given, names)
-    hints = get_type_hints(schema, include_extras=True)
+    hints = field_types(schema)
     values, missing = {}, []
     for field in fields(schema):
         if field.name not in given:

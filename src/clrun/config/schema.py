@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast, get_type_hints
 
 from clrun.config.foreign import in_a_line
 from clrun.errors import ClrunError, ConfigError
@@ -45,6 +45,21 @@ def config_class(target: str) -> type:
     if not is_dataclass(config):
         raise ConfigError(f"target={target}: {class_name}.Config is not a dataclass.")
     return config
+
+
+def field_types(schema: type) -> dict[str, Any]:
+    """The type of each field of a dataclass, with what is marked there.
+
+    What else it annotates, such as class variables, may name what is imported for type checkers.
+    """
+    names = {field.name for field in fields(schema)}
+    types: dict[str, Any] = {}
+    for cls in reversed(schema.__mro__):
+        written = {k: v for k, v in vars(cls).get("__annotations__", {}).items() if k in names}
+        stand_in = SimpleNamespace(__annotations__=written)
+        known = vars(sys.modules[cls.__module__])
+        types |= get_type_hints(stand_in, known, include_extras=True)
+    return types
 
 
 def component_class(target: str) -> Any:
@@ -107,10 +122,10 @@ def _sliced(module_name: str, class_name: str, path: Path) -> type | None:
     config = _nested(tree, class_name)
     if config is None:
         return _inherited(module_name, class_name, tree)
-    definitions = dict(_definitions(tree))
-    needed = _closure(config, definitions)
+    needed = _closure(config, _definitions(tree))
     body = [node for node in tree.body if _is_future(node) or node in needed]
     module = ModuleType(f"{module_name}.{class_name}#Config")
+    module.__file__ = str(path)
     module.__package__ = module_name.rpartition(".")[0]
     sys.modules[module.__name__] = module  # pydantic resolves string annotations through it
     code = ast.Module([*body, config], type_ignores=[])
@@ -139,31 +154,41 @@ def _inherited(module_name: str, class_name: str, tree: ast.Module) -> type | No
     return None
 
 
-def _definitions(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
-    """The statement that binds each module-level name."""
+def _definitions(tree: ast.Module) -> Mapping[str, Sequence[ast.stmt]]:
+    """The statements that bind or change each module-level name, in order; whole blocks of `if`,
+    `try` and the like."""
+    found: dict[str, list[ast.stmt]] = {}
     for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                yield (alias.asname or alias.name).partition(".")[0], node
-        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
-            yield node.name, node
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                if isinstance(target, ast.Name):
-                    yield target.id, node
+        for name in _bound(node):
+            found.setdefault(name, []).append(node)
+    return found
 
 
-def _closure(start: ast.AST, definitions: dict[str, ast.stmt]) -> set[ast.stmt]:
+def _bound(node: ast.stmt) -> set[str]:
+    """The names that a statement of a module binds there."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    names = {
+        inner.id
+        for inner in ast.iter_child_nodes(node)
+        for inner in ast.walk(inner)
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+    }
+    below = (inner for inner in ast.walk(node) if isinstance(inner, ast.stmt) and inner is not node)
+    return names.union(*map(_bound, below))
+
+
+def _closure(start: ast.AST, definitions: Mapping[str, Sequence[ast.stmt]]) -> set[ast.stmt]:
     """Every module-level statement that `start` needs, directly or through another."""
     needed: set[ast.stmt] = set()
     queue = [start]
     while queue:
         for name in _names(queue.pop()):
-            node = definitions.get(name)
-            if node is not None and node not in needed:
-                needed.add(node)
-                queue.append(node)
+            new = [node for node in definitions.get(name, ()) if node not in needed]
+            needed.update(new)
+            queue += new
     return needed
 
 
