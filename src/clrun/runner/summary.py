@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -36,7 +36,8 @@ def summary(prepared: Prepared, state: RunState) -> Results:
             evaluations=_Evaluations(scored.points, width),
         )
     )
-    memory, skipped = json_keys(strategy.memory_rows()), state.recorder.meter.left_out
+    memory, recorder = json_keys(strategy.memory_rows()), state.recorder
+    skipped = {"skipped_updates": recorder.meter.left_out} if recorder.skips else {}
     return Results(
         config_hash=prepared.config.hash(),
         class_names=list(benchmark.class_names),
@@ -51,7 +52,7 @@ def summary(prepared: Prepared, state: RunState) -> Results:
         notes=notes | _unknown_costs(strategy) | _on_updates(skipped) | _on_data(benchmark),
         damaged_files=benchmark.damaged_files,
         cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes())
-        | {"skipped_updates": skipped},
+        | skipped,
         memory=memory,
     )
 
@@ -75,9 +76,9 @@ def _unknown_costs(strategy: Strategy) -> dict[str, str]:
     return {"train_macs": "this strategy does not count its multiply-accumulates"}
 
 
-def _on_updates(skipped: int) -> dict[str, str]:
+def _on_updates(skipped: Mapping[str, int]) -> dict[str, str]:
     """That not all minibatches were learnt from."""
-    if not skipped:
+    if not any(skipped.values()):
         return {}
     return {"skipped_updates": "their loss or a gradient was NaN or infinite: strategy.on_nan=skip"}
 
