@@ -483,3 +483,17 @@ print(len(checkpoints.newest().state["a"]))
     path = tmp_path / "state-000000002.safetensors"
     assert done.stdout == f"{path}: File too large. 5\n20\n"
     assert len(names(tmp_path)) == 4
+
+
+def test_a_folder_that_cannot_be_listed_is_a_storage_error(tmp_path, monkeypatch):
+    checkpoints = saved(tmp_path, 1)
+
+    def fail(_path: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "scandir", fail)
+    monkeypatch.setattr(os, "listdir", fail)
+
+    for use in (lambda: Checkpoints(tmp_path), checkpoints.newest):
+        with pytest.raises(StorageError, match=r": Input/output error\."):
+            use()

@@ -72,14 +72,15 @@ def whole_file(path: Path, part: Path | None = None) -> Iterator[Callable[[Conte
     with storage_errors(path):
         file, temporary = _opened(path, part)
     try:
-        with file:
-            yield partial(_write_whole, file, path)
-            with storage_errors(path):
-                os.fsync(file.fileno())
+        yield partial(_write_whole, file, path)
         with storage_errors(path):
+            os.fsync(file.fileno())
+            file.close()  # a disk on a network may say only now that it is full
             os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):  # the first failure is the one to report
+            file.close()
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
     with storage_errors(path):

@@ -47,6 +47,7 @@ class Checkpoints:
 
     Raises:
         FolderError: the folder is a link or a file.
+        StorageError: it cannot be read.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -56,8 +57,9 @@ class Checkpoints:
         self._damaged: set[int] = set()
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise FolderError(f"{folder}: is no folder of this run.")
-        for path in unfinished(folder, "state-*"):
-            _remove(path)
+        with storage_errors(folder):
+            for path in unfinished(folder, "state-*"):
+                _remove(path)
 
     def save(self, state: Mapping[str, Any], facts: Mapping[str, Any]) -> Path:
         """Save a state, what `RunState.plain` gives; its file. `facts` are values of JSON.
@@ -91,6 +93,7 @@ class Checkpoints:
 
         Raises:
             NoCheckpoint: states were saved and none is whole.
+            StorageError: the folder cannot be read.
         """
         numbers = sorted(self._numbers(), reverse=True)
         if not self._was_saved(numbers):
