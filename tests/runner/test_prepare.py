@@ -84,24 +84,6 @@ def test_a_layer_that_the_model_has_not_is_told_with_those_it_has(config_of):
         prepare(config)
 
 
-def test_exemplars_are_chosen_by_the_model_in_training_unless_said_otherwise(config_of):
-    assert prepare(config_of("selection=herding")).chooser is None
-    assert prepare(config_of("selection=random")).chooser is None
-
-
-def test_selection_model_initial_is_a_copy_that_keeps_the_weights_of_the_start(config_of):
-    prepared = prepare(config_of("selection=herding", "selection.model=initial"))
-    before = [parameter.clone() for parameter in prepared.model.parameters()]
-
-    with torch.no_grad():
-        for parameter in prepared.model.parameters():
-            parameter.zero_()
-
-    kept = list(prepared.chooser.parameters())
-    assert all(map(torch.equal, kept, before))
-    assert not any(parameter.requires_grad for parameter in kept)
-
-
 def test_a_device_that_is_not_there_is_told_before_the_run(config_of):
     with pytest.raises(ConfigError, match=r"device.index=7: the highest cpu index is 0\."):
         prepare(config_of("device.index=7"))

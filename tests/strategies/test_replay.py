@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from clrun.errors import ConfigError
+from clrun.images.transforms import Transform
 from clrun.memory.herding import herding
 from clrun.memory.selection import HerdingSelectionStrategy
 from clrun.memory.storage_policy import ClassBalancedStoragePolicy, ReservoirStoragePolicy
+from clrun.models.features import Chooser
 from clrun.strategies.replay import Replay
 from clrun.strategies.step import Position
 
@@ -304,13 +306,22 @@ def test_herding_picks_by_the_features_of_another_network_where_there_is_one(
         HerdingSelectionStrategy.Config(layer_name=None, normalize=False, model="initial")
     )
     initial = parts_of().model
-    parts = {"storage_policy": class_balanced(), "selection": selection, "chooser": initial}
+    chooser = Chooser(initial, Transform((0.0,), (1.0,), "none"))
+    parts = {
+        "storage_policy": class_balanced(),
+        "selection": selection,
+        "chooser": chooser,
+        "transform": Transform((0.9,), (0.3,), "none"),
+    }
     strategy, experience = replay(parts, mem_size=20), numbered(0)
 
     learn(strategy, experience)
 
     assert held(strategy) == picked_by(initial, experience)
     assert held(strategy) != picked_by(strategy.learner.model, experience)
+    strategy = replay({**parts, "chooser": Chooser(initial)}, mem_size=20)
+    learn(strategy, experience)
+    assert held(strategy) != picked_by(initial, experience)  # it sees what the model sees
 
 
 def picked_by(model, experience) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from clrun.config.bounds import FilePath
 from clrun.config.keys import Keys
 
 
@@ -14,4 +15,4 @@ class FeatureKeys(Keys):
 
     layer_name: str | None
     normalize: bool
-    model: Literal["current", "initial"]
+    model: Literal["current", "initial"] | FilePath

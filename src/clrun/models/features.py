@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from clrun.errors import ConfigError, did_you_mean
 from clrun.images.transforms import Transform
+
+
+class Chooser(NamedTuple):
+    """A network whose features choose exemplars, in place of the model in training."""
+
+    model: nn.Module
+    transform: Transform | None = None
+    """what it wants of images; None: what the model in training is given"""
+
 
 SHOWN_LAYERS = 40
 """Layer names listed in an error; deep models have hundreds."""

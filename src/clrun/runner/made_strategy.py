@@ -20,7 +20,7 @@ def made_strategy(prepared: Prepared) -> Strategy:
     Raises:
         ConfigError: it is a user's, and cannot be made of them.
     """
-    benchmark, device = prepared.data, prepared.device
+    benchmark, device, chooser = prepared.data, prepared.device, prepared.chooser
     parts = Parts(
         model=device.place(prepared.model),
         transform=benchmark.transform,
@@ -30,7 +30,7 @@ def made_strategy(prepared: Prepared) -> Strategy:
         storage_policy=prepared.storage_policy,
         selection=prepared.selection,
         plugins=prepared.plugins,
-        chooser=None if prepared.chooser is None else device.place(prepared.chooser),
+        chooser=chooser and chooser._replace(model=device.place(chooser.model)),
         pattern_macs=prepared.pattern_macs,
     )
     return build(prepared.config.nodes["strategy"], parts)

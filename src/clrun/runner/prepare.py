@@ -19,9 +19,8 @@ from clrun.fast import fastest
 from clrun.fast.pointwise import set_products
 from clrun.images.download import Progress
 from clrun.images.transforms import PixelStatistics
-from clrun.memory.feature_keys import FeatureKeys
 from clrun.metrics import all_metrics
-from clrun.models.copies import copy_of
+from clrun.models.features import Chooser
 from clrun.models.macs import training_macs
 from clrun.profiling.spans import phase
 from clrun.records.run_folder import require_writable
@@ -33,6 +32,7 @@ from clrun.runner.building import (
     require_learnable,
     stream_of,
 )
+from clrun.runner.chooser import chosen_network
 from clrun.runner.evaluation import Evaluation
 from clrun.runner.made_strategy import try_strategy
 from clrun.runner.own import OwnBenchmark, with_own
@@ -54,7 +54,7 @@ class Prepared:
     storage_policy: Any
     selection: Any
     plugins: tuple[Plugin, ...]
-    chooser: nn.Module | None = None
+    chooser: Chooser | None = None
     """the network whose features choose exemplars, where that is not the model in training"""
     normalized_for: PixelStatistics | None = None
     """mean and deviation that stand in for the benchmark's own (`benchmark.normalize=model`)"""
@@ -155,8 +155,10 @@ def prepare(
     require_images_fit(config, benchmark.shape())
     model = _model(config, own_model, benchmark.shape(), tricks=device.tricks)
     shape = benchmark.shape()
+    chooser = chosen_network(nodes["selection"], model, shape)
     with explained(nodes["selection"], ".check(...)"):
-        component(nodes["selection"]).check(nodes["selection"].config, model)
+        features_of = model if chooser is None else chooser.model
+        component(nodes["selection"]).check(nodes["selection"].config, features_of)
     with explained(nodes["strategy"], ".check(...)"):
         component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
     _refuse_conflicts(
@@ -176,7 +178,7 @@ def prepare(
         evaluation=build(nodes["eval"]),
         storage_policy=build(nodes["storage_policy"]),
         selection=build(nodes["selection"]),
-        chooser=_chooser(nodes["selection"], model),
+        chooser=chooser,
         normalized_for=_wanted_by_weights(config, model),
         plugins=tuple(build(node) for node in config.plugins),
         on_progress=on_progress,
@@ -205,13 +207,6 @@ def _model(
     look_at_model(model, node, shape, name, config.seed)
     require_learnable(model, name, config.nodes["strategy"])
     return model
-
-
-def _chooser(selection: Node, model: nn.Module) -> nn.Module | None:
-    """The network that `selection.model` names, unless it is the one in training."""
-    keys = selection.config
-    is_initial = isinstance(keys, FeatureKeys) and keys.model == "initial"
-    return copy_of(model).requires_grad_(False) if is_initial else None
 
 
 def _wanted_by_weights(config: RunConfig, model: nn.Module) -> PixelStatistics | None:

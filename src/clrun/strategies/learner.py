@@ -24,7 +24,7 @@ from clrun.fast.evaluating_form import evaluating_form
 from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
 from clrun.models.dropout import SeededDropout, reseed
-from clrun.models.features import evaluating, extract_features, head_inputs
+from clrun.models.features import Chooser, evaluating, extract_features, head_inputs
 from clrun.models.macs import forward_macs
 from clrun.profiling.spans import span
 from clrun.seeds import derive, seed_generators
@@ -328,12 +328,13 @@ class Learner:
             ConfigError: the model has no such layer, or it gives no tensor for an image.
         """
         device = self.parts.device.torch
+        chooser = self.parts.chooser or Chooser(self.model)
         self.seed_draws("features")
         with span("features"):
             return extract_features(
-                self.model if self.parts.chooser is None else self.parts.chooser,
+                chooser.model,
                 x,
-                self.parts.transform,
+                chooser.transform or self.parts.transform,
                 layer_name=layer_name,
                 batch_size=rows_at_once(self.keys.eval_mb_size, x, device),
                 device=device,

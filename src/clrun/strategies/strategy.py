@@ -14,6 +14,7 @@ from clrun.device.rows import Rows
 from clrun.images.transforms import Transform
 from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
+from clrun.models.features import Chooser
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.step import START, Position, Step
 from clrun.streams.experience import Experience, StreamShape
@@ -31,7 +32,7 @@ class Parts:
     storage_policy: StoragePolicy
     selection: ClassExemplarsSelectionStrategy
     plugins: tuple[Plugin, ...]
-    chooser: nn.Module | None = None
+    chooser: Chooser | None = None
     """On the device, the network whose features choose exemplars; None: the model in training."""
     pattern_macs: int | None = None
     """Multiply-accumulates of training the model on one pattern, where they were counted."""

@@ -1,0 +1,86 @@
+"""selection.model: which network gives the features that choose exemplars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import clrun
+from clrun.errors import ConfigError
+from clrun.runner.prepare import prepare
+
+SMALL = ("device=cpu", "model.hidden=[16]", "strategy.train_epochs=1")
+HERDING = ("selection=herding", "storage_policy=class_balanced")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of naive on two classes."""
+    folder = tmp_path_factory.mktemp("finished")
+    words = ["strategy=naive", *SMALL, "benchmark.limit_per_class=20", "seed=3"]
+    clrun.run(clrun.compose(words), folder / "run")
+    return folder / "run"
+
+
+def chooser_of(*words: str):
+    return prepare(clrun.compose([*SMALL, *HERDING, *words])).chooser
+
+
+@pytest.mark.parametrize("words", [("selection=herding",), ("selection=random",)])
+def test_it_is_the_model_in_training_unless_said_otherwise(words):
+    assert chooser_of(*words) is None
+
+
+def test_initial_is_a_copy_that_keeps_the_weights_of_the_start():
+    prepared = prepare(clrun.compose([*SMALL, *HERDING, "selection.model=initial"]))
+    before = [parameter.clone() for parameter in prepared.model.parameters()]
+
+    with torch.no_grad():
+        for parameter in prepared.model.parameters():
+            parameter.zero_()
+
+    kept = list(prepared.chooser.model.parameters())
+    assert all(map(torch.equal, kept, before))
+    assert not any(parameter.requires_grad for parameter in kept)
+
+
+def test_a_folder_is_the_model_of_its_run_with_the_transform_of_that(finished):
+    trained = clrun.load(finished, device="cpu")
+
+    chooser = chooser_of(f"selection.model={finished}", "benchmark.normalize=false")
+
+    ours, theirs = chooser.model.state_dict(), trained.model.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert chooser.transform == trained.transform
+    assert not any(parameter.requires_grad for parameter in chooser.model.parameters())
+
+
+def test_a_run_whose_memory_another_run_s_model_chooses(finished, tmp_path):
+    by_itself = clrun.compose([*SMALL, *HERDING])
+    by_another = clrun.compose([*SMALL, *HERDING, f"selection.model={finished}"])
+
+    first = clrun.run(by_itself, tmp_path / "one")
+    second, again = (clrun.run(by_another, tmp_path / name) for name in ("two", "three"))
+
+    assert first.memory["rows"] == second.memory["rows"] == 200
+    assert first.accuracy_matrix != second.accuracy_matrix
+    assert second.accuracy_matrix == again.accuracy_matrix
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "line"),
+    [
+        ("nosuch", (), r"^selection\.model=.*nosuch: there is no such folder"),
+        ("", (), r"^selection\.model=.*: is no run's folder"),
+        ("run", ("benchmark.image_size=16",), r"takes images \[1, 8, 8\], and the benchmark has"),
+        ("run", ("selection.layer_name=x",), r"^selection\.layer_name=x: MLP has no such layer"),
+    ],
+)
+def test_what_gives_no_features_is_one_line_before_anything_starts(model, words, line, finished):
+    with pytest.raises(ConfigError, match=line) as refused:
+        chooser_of(f"selection.model={finished.parent / model}", *words)
+
+    assert len(str(refused.value).splitlines()) == 1
