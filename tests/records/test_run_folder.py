@@ -8,6 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import datetime
 
 import pytest
@@ -247,3 +248,17 @@ def test_latest_is_left_alone_by_a_run_that_is_not_inside_the_root(root, tmp_pat
     folder.close()
     assert os.listdir(tmp_path / "outputs") == []
     assert set(os.listdir(tmp_path / "run")) <= {".lock"}
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(errno.EPERM, False), (errno.ENOSPC, True)])
+def test_a_disk_that_knows_no_links_has_no_latest(tmp_path, monkeypatch, code, is_told):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    (tmp_path / "run").mkdir()
+
+    with pytest.raises(StorageError, match="latest: No space") if is_told else nullcontext():
+        point_latest(tmp_path / "run", tmp_path)
+
+    assert os.listdir(tmp_path) == ["run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import tempfile
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from clrun.disk import locks
-from clrun.disk.files import NO_STORAGE, require_same, storage_errors, write_text
+from clrun.disk.files import NO_STORAGE, require_same, storage_error, storage_errors, write_text
 from clrun.disk.locks import LockedElsewhere
 from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
@@ -36,6 +37,8 @@ makes."""
 
 RUNNING, DIED = "running", "died"
 """What a record says of a run until it ends, and what it means where nobody runs it any more."""
+
+log = logging.getLogger("clrun")
 
 LOCK = ".lock"
 """The file whose lock is held by the process that writes to a run folder."""
@@ -137,7 +140,7 @@ def _named(config: RunConfig) -> dict[str, Any]:
 
 
 def point_latest(folder: Path, output_root: Path) -> None:
-    """Let `<output_root>/latest` lead to this folder, if it is inside."""
+    """Let `<output_root>/latest` lead to this folder, if it is inside and the disk knows links."""
     try:
         target = folder.resolve().relative_to(output_root.resolve())
     except ValueError:
@@ -146,10 +149,14 @@ def point_latest(folder: Path, output_root: Path) -> None:
         return
     link = output_root / "latest"
     temporary = output_root / f".latest-{secrets.token_hex(4)}"
-    with storage_errors(link):
+    try:
         if link.is_symlink() or not link.exists():  # never replace somebody's real folder
             temporary.symlink_to(target, target_is_directory=True)
             os.replace(temporary, link)
+    except OSError as error:
+        if error.errno in NO_STORAGE:
+            raise storage_error(error, link) from error
+        log.info("%s: does not lead to the newest run: %s", link, error.strerror or error)
 
 
 def require_free(path: Path) -> None:
