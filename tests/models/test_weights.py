@@ -93,7 +93,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="is a folder, no regular file"):
+    with pytest.raises(ConfigError, match="is no run's folder"):
         mlp(pretrained=str(tmp_path))
 
 

@@ -84,7 +84,22 @@ class MobilenetV1Model(MobilenetV1):
             weights = imagenet_weights(layers, in_channels=shape.channels)
             self.load_state_dict({**weights, "output.weight": self.output.weight})
             self.pixel_statistics = shown_in_grey(IMAGENET, shape.channels)
-        load_pretrained(self, config.pretrained)
+        load_pretrained(self, config.pretrained, renamed=self._cut_here)
+
+    def _cut_here(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state whose layers are named after another cut, with the names of this one."""
+        numbers = [int(name.split(".")[1]) for name in state if name.startswith("lat_features.")]
+        lower = max(numbers, default=-1) + 1
+
+        def ours(name: str) -> str:
+            part, _, rest = name.partition(".")
+            number, _, tensor = rest.partition(".")
+            if part not in ("lat_features", "end_features"):
+                return name
+            index = int(number) + (0 if part == "lat_features" else lower)
+            return f"{self.layer_name(index)}.{tensor}"
+
+        return {ours(name): tensor for name, tensor in state.items()}
 
 
 @fx.wrap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,6 +13,15 @@ from torch import Tensor, nn
 from clrun.errors import ConfigError
 from clrun.models.features import head
 from clrun.models.state_files import KEY, StateFile, read_state
+from clrun.models.trained_weights import (
+    as_batch_norm,
+    is_of_a_run,
+    read_trained,
+    statistics_of,
+    with_own_head,
+)
+
+Renaming = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 _left_out: ContextVar[bool] = ContextVar("weights left out", default=False)
 
@@ -32,24 +41,38 @@ def are_weights_left_out() -> bool:
     return _left_out.get()
 
 
-def load_pretrained(model: nn.Module, pretrained: bool | str) -> None:
-    """Fill `model` with the state dict in the file `pretrained` (of torch.save or safetensors);
-    False leaves it be.
+def load_pretrained(
+    model: nn.Module, pretrained: bool | str, *, renamed: Renaming | None = None
+) -> None:
+    """Fill `model` with the state dict in the file `pretrained` (of torch.save or safetensors), or
+    with that of the finished run whose folder it names; False leaves it be.
 
     Every parameter and buffer must be there with the model's shape and finite numbers of its kind,
-    and nothing else.
+    and nothing else. Of a run with another number of classes the head is not taken. `renamed` gives
+    the tensors of a run the names that they have in this model.
 
     Raises:
         ConfigError: the file cannot be read, holds something else, or does not fit the model.
     """
     if not isinstance(pretrained, str) or are_weights_left_out():
         return
-    file = read_state(Path(pretrained))
+    place = Path(pretrained)
+    file = _of_a_run(model, place, renamed) if is_of_a_run(place) else read_state(place)
     _check_head(model, file.state, pretrained)
     _check_fit(model, file.state, pretrained)
     check_values(model, file.state, f"{KEY}={pretrained}")
     model.load_state_dict(file.state)
     remember_origin(model, file)
+
+
+def _of_a_run(model: nn.Module, place: Path, renamed: Renaming | None) -> StateFile:
+    """What the model can take of a finished run's; it is told what images they are for."""
+    file, facts = read_trained(place)
+    state = as_batch_norm(model, file.state if renamed is None else renamed(file.state))
+    state, note = with_own_head(model, state, facts)
+    model.pixel_statistics = statistics_of(facts)  # type: ignore[assignment]
+    model.weights_note = note  # type: ignore[assignment]
+    return file._replace(state=state)
 
 
 def remember_origin(model: nn.Module, file: StateFile) -> None:

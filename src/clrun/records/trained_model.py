@@ -36,6 +36,8 @@ ENDED = {"interrupted": "was interrupted", "died": "has died", "failed": "has fa
 """What is said of a run that ended before its stream did."""
 HEADER_BYTES = 8
 """of the number, little-endian, that says how long the header is"""
+LONGEST_HEADER = 100_000_000
+"""bytes; safetensors reads no longer one"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,19 @@ def model_file(place: Path) -> Path:
         f"{place}: has no {PLACE}, though the run is {status}. clrun.log says why, or it is a run "
         "of an earlier clrun: run it again."
     )
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a file says that it is such a model; nothing is looked at but its header."""
+    if path.suffix != PLACE.suffix:
+        return False
+    try:
+        with open_regular(path) as file:
+            start = file.read(HEADER_BYTES)
+            length = min(int.from_bytes(start, "little"), LONGEST_HEADER)
+            return "clrun" in _metadata(start + file.read(length))
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def read_model(path: Path) -> TrainedFile:

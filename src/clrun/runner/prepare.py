@@ -228,16 +228,20 @@ def _wanted_by_weights(config: RunConfig, model: nn.Module) -> PixelStatistics |
 
 
 def weights_note(prepared: Prepared) -> list[str]:
-    """That published weights meet images that are normalised in another way."""
+    """What was not taken of pretrained weights, and that they meet images that are normalised in
+    another way."""
+    left_out = getattr(prepared.model, "weights_note", None)
+    found = [f"model.pretrained: {left_out}"] if isinstance(left_out, str) else []
     wanted = getattr(prepared.model, "pixel_statistics", None)
     given = prepared.config.nodes["benchmark"].values.get("normalize")
     transform = prepared.data.transform
     if wanted is None or given not in (True, "data") or (transform.mean, transform.std) == wanted:
-        return []
+        return found
     said = "true" if given is True else given
     return [
+        *found,
         f"benchmark.normalize={said}: images have their own mean and deviation, and the pretrained "
-        "weights were trained with others. benchmark.normalize=model takes those."
+        "weights were trained with others. benchmark.normalize=model takes those.",
     ]
 
 
