@@ -18,6 +18,11 @@ class Verb(NamedTuple):
 WHERE = ("--config-dir", "--config-path", "--config-name")
 
 VERBS = {
+    "doctor": Verb(
+        "clrun.cli.doctor",
+        "what went wrong in a run; without one, whether clrun is well",
+        ("--json",),
+    ),
     "evaluate": Verb(
         "clrun.cli.evaluate",
         "the accuracies of a trained model on the data of its run, or on others",
