@@ -59,12 +59,16 @@ class BatchRenorm2D(nn.Module):
         self.register_buffer("running_avg_std", torch.ones(num_features))
         for name, value in zip(SCHEDULE, (r_max, d_max, momentum, r_d_max_inc_step), strict=True):
             self.register_buffer(name, torch.tensor(float(value)))
+        self.corrected: tuple[Tensor, Tensor] | None = None
+        """r and d of the last minibatch, [C] each"""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or x.numel() <= x.shape[1]:  # one value has no variance
             variance = self.running_avg_std.square()
             return batch_norm(x, self.running_avg_mean, variance, self.gamma, self.beta, eps=NO_EPS)
         mean, var, r, d = self._observe(x)
+        if not torch.compiler.is_compiling():
+            self.corrected = r, d
         return _Renormalise.apply(x, self.gamma, self.beta, mean, var, r, d, self.eps)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
@@ -117,6 +121,10 @@ class BatchRenorm2D(nn.Module):
     def _keep_schedule(self, state: dict[str, Any], prefix: str) -> None:
         for name in SCHEDULE:
             state.setdefault(f"{prefix}{name}", getattr(self, name))
+
+
+BOUND = 1e-3
+"""As near to a bound is at it."""
 
 
 def _observed(
@@ -201,6 +209,34 @@ def _moments(x: Tensor, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         return mean, var
     var, mean = torch.var_mean(x.to(dtype), dim=(0, 2, 3), correction=0)
     return mean, var
+
+
+@torch.no_grad()
+def renormalisation(model: nn.Module) -> dict[str, Any]:
+    """The bounds of the BatchRenorm2D layers that learn, and how many of their channels were at
+    them in the last minibatch: `clipped`, in [0, 1], most in `layer`. Empty without any."""
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, BatchRenorm2D) and module.training and module.corrected is not None
+    }
+    if not layers:
+        return {}
+    shares = torch.stack([_at_bounds(layer) for layer in layers.values()])
+    bounds = torch.stack([torch.stack([layer.r_max, layer.d_max]) for layer in layers.values()])
+    r_max, d_max = bounds.amax(0).tolist()
+    most = list(layers)[int(shares.argmax())]
+    return {"r_max": r_max, "d_max": d_max, "clipped": shares.mean().item(), "layer": most}
+
+
+def _at_bounds(layer: BatchRenorm2D) -> Tensor:
+    """The share of channels whose r or d is at its bound, which allows for something."""
+    assert layer.corrected is not None
+    r, d = layer.corrected
+    r_max, d_max = layer.r_max * (1 - BOUND), layer.d_max * (1 - BOUND)
+    is_far = ((r >= r_max) | (r <= 1 / r_max)) & (layer.r_max > 1)
+    is_off = (d.abs() >= d_max) & (layer.d_max > 0)
+    return (is_far | is_off).float().mean()
 
 
 def change_brn_pars(model: nn.Module, *, momentum: float, r_max: float, d_max: float) -> None:

@@ -26,6 +26,7 @@ from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.memory.table import Table
+from clrun.models.batch_renorm import renormalisation
 from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
@@ -141,6 +142,7 @@ class AR1(Strategy):
             evaluation=self.latents.evaluation,
         )
         self._experience: int | None = None  # the one in progress
+        self._renormalised: dict[str, Any] = {}
         self._known_macs: dict[bool, PatternMacs] = {}  # by whether anything is frozen
         self.train_macs: int = 0
         """Multiply-accumulates spent on learning: nothing below the cut for what is looked up."""
@@ -270,6 +272,14 @@ class AR1(Strategy):
     def memory_rows(self) -> dict[str, Any]:
         return self.memory.summary()
 
+    def vitals(self) -> dict[str, Any]:
+        found = self._renormalisation()
+        return {**self.learner.vitals(), **({"renormalisation": found} if found else {})}
+
+    def _renormalisation(self) -> dict[str, Any]:
+        """How BatchReNorm is doing, or did in the last update before a state was loaded."""
+        return renormalisation(self.split.model) or self._renormalised
+
     def state_dict(self) -> dict[str, Any]:
         return {
             **self.learner.state_dict(),
@@ -278,6 +288,7 @@ class AR1(Strategy):
             "experience": self._experience,
             "train_macs": self.train_macs,
             "frozen": self.latents.frozen,
+            "renormalisation": self._renormalisation(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -290,6 +301,7 @@ class AR1(Strategy):
         if self.cwr is not None:
             self.cwr.load_state_dict(state["cwr"])
         self.latents.reset(frozen=state["frozen"])
+        self._renormalised = state["renormalisation"]
 
     def _synaptic_intelligence(self) -> Iterator[SynapticIntelligence]:
         """The reference's, for all that learns but a head that CWR* looks after."""

@@ -26,6 +26,9 @@ class DescentStrategy(Strategy):
         """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
         return self.learner.predict(x)
 
+    def vitals(self) -> dict[str, Any]:
+        return self.learner.vitals()
+
     def state_dict(self) -> dict[str, Any]:
         return self.learner.state_dict()
 

@@ -91,6 +91,8 @@ class Learner:
         self._draws = self._is_foreign or any(map(_may_draw, parts.model.modules()))
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
+        self._penalties: dict[str, Tensor] = {}  # summed over the updates of an experience
+        self._penalized = 0  # how many these were
         self._experience: Experience | None = None
         self._begun: int | None = None  # the experience in progress
         self._is_whole = model is None
@@ -130,6 +132,8 @@ class Learner:
         is_fresh, self._begun = experience.index != self._begun, experience.index
         if is_fresh and self._is_whole and self.keys.optimizer_state == "fresh":
             self.start(self.model.parameters(), self.keys.lr)
+        if is_fresh:
+            self._penalties, self._penalized = {}, 0
         self.seed_draws("begin", experience.index)
         if self.part is self.model:
             self.model.train()
@@ -226,11 +230,9 @@ class Learner:
                 changes nothing instead, from then on; with `on_nan=skip`, in this update alone.
         """
         assert self.optimizer is not None, "start() comes first"
-        with span("plugins"):
-            for plugin in self.plugins:
-                penalty = plugin.penalty(update)
-                if penalty is not None:
-                    loss = loss + penalty
+        if self.plugins:
+            with span("plugins"):
+                loss = self._penalize(loss, update)
         with span("backward"):
             self.optimizer.zero_grad(set_to_none=True)
             if self._unscaled:
@@ -245,6 +247,26 @@ class Learner:
             return total
         self._left_out.look(total, None if self._scales else self.optimizer, update.place)
         return torch.full_like(total, math.nan) if self.left_out else total
+
+    def _penalize(self, loss: Tensor, update: Update) -> Tensor:
+        """The loss with all penalties, whose sums are kept: one that is always 0 does nothing."""
+        for plugin in self.plugins:
+            penalty = plugin.penalty(update)
+            if penalty is not None:
+                loss = loss + penalty
+                name, value = type(plugin).__name__, penalty.detach()
+                known = self._penalties.get(name)
+                self._penalties[name] = value if known is None else known + value
+        self._penalized += 1
+        return loss
+
+    def vitals(self) -> dict[str, Any]:
+        """The mean penalty of each kind of plugin in the experience that is over, None where it had
+        none. Synchronises."""
+        count = max(self._penalized, 1)
+        means: dict[str, float | None] = dict.fromkeys(type(p).__name__ for p in self.plugins)
+        means |= {name: _finite(total.item() / count) for name, total in self._penalties.items()}
+        return {"penalties": means} if means else {}
 
     def apply(self, update: Update) -> None:
         """Move the parameters as the optimizer makes of their gradients."""
@@ -350,6 +372,8 @@ class Learner:
             "previous": None if self.previous is None else self.previous.model.state_dict(),
             "train_macs": self.train_macs,
             "begun": self._begun,
+            "penalties": dict(self._penalties),
+            "penalized": self._penalized,
             "left_out": 0 if self._left_out is None else self._left_out.in_a_row,
         }
 
@@ -367,6 +391,9 @@ class Learner:
             self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
             self.previous.model.load_state_dict(state["previous"])
         self.train_macs, self._begun = state["train_macs"], state["begun"]
+        device = self.parts.device.torch
+        self._penalties = {name: total.to(device) for name, total in state["penalties"].items()}
+        self._penalized = state["penalized"]
         if self._left_out is not None:
             self._left_out.in_a_row = state["left_out"]
         self._place, self._passes = None, []
@@ -402,6 +429,11 @@ class Learner:
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
             return device.put(transform.evaluation(x.to(device.torch)))
+
+
+def _finite(value: float) -> float | None:
+    """A number that JSON has a word for."""
+    return value if math.isfinite(value) else None
 
 
 def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:

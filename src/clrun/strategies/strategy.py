@@ -115,6 +115,11 @@ class Strategy(ABC):
         """`rows`, `bytes`, `per_class` and `per_experience` of what is stored: here, nothing."""
         return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
 
+    def vitals(self) -> dict[str, Any]:
+        """What tells, after an experience, whether all is well inside: numbers by name, for the log
+        and `clrun doctor`."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on."""
         raise NotImplementedError(f"{type(self).__name__} has no state_dict: it cannot be resumed")
