@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clrun.streams.experience import Benchmark
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "__version__", "compose", "load", "run"]
+__all__ = ["RunConfig", "__version__", "compose", "load", "resume", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -92,3 +92,37 @@ def load(
         from clrun.runner.loading import load as load_model
 
     return load_model(folder, model, device=device, trust=trust)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    benchmark: Benchmark | None = None,
+    model: nn.Module | None = None,
+    force: bool = False,
+) -> Results:
+    """Go on with a run that did not finish, to the results that it would have had.
+
+    A `benchmark` and a `model` of one's own are handed over again, the model as it was before the
+    run. `force` goes on too where versions, sources, data or the machine are not what they were.
+
+    Raises:
+        clrun.errors.ClrunError: there is nothing to go on with, or the run failed.
+    """
+    from clrun.errors import FolderError
+    from clrun.fast.garbage import no_search
+    from clrun.records.unfinished import open_unfinished
+
+    path = Path(folder).absolute()
+    unfinished = open_unfinished(path)
+    if unfinished is None:
+        raise FolderError(f"{path}: is finished.")
+    try:
+        with no_search(tricks=unfinished.config.tricks):  # torch takes seconds to import
+            from clrun.runner.resume import continuation
+            from clrun.runner.run import run as run_prepared
+
+        ready = continuation(unfinished, force=force, benchmark=benchmark, model=model)
+        return run_prepared(ready.prepared, unfinished.folder, resumed=ready.state)
+    finally:
+        unfinished.folder.close()

@@ -3,6 +3,7 @@
 ClrunError            1   a run failed
 |- ConfigError        2   bad input: nothing started, nothing written
 |- FolderError        3   the run folder is in use or belongs to another run
+|- Unsavable          1   a state holds what cannot be saved, or nobody says what it is
 |- NoCheckpoint       4   no state that was saved is whole
 |- StorageError       5   the disk is full, read-only or broken
 |- NonFiniteLoss      6   the loss became NaN or infinite
@@ -35,6 +36,11 @@ class FolderError(ClrunError):
     """The run folder is in use, or holds another run."""
 
     exit_code = 3
+
+
+class Unsavable(ClrunError):
+    """The state of a run cannot be saved: something in it is of a kind that no file of ours has, or
+    a part does not say what its state is."""
 
 
 class NoCheckpoint(ClrunError):

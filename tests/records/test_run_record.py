@@ -18,7 +18,7 @@ def config():
 
 
 def test_a_run_that_begins_is_told_with_all_that_is_needed_to_repeat_it(config, tmp_path):
-    record = started(config, tmp_path / "11-12-13-abcdef", "cpu", 2)
+    record = started(config, tmp_path / "11-12-13-abcdef", device="cpu", threads=2)
 
     assert record["schema"] == 1
     assert record["run_id"] == "11-12-13-abcdef"
@@ -32,7 +32,7 @@ def test_a_run_that_begins_is_told_with_all_that_is_needed_to_repeat_it(config, 
 
 
 def test_the_command_can_be_pasted_into_a_shell(config, tmp_path):
-    command = started(config, tmp_path, "cpu", 2)["command"]
+    command = started(config, tmp_path, device="cpu", threads=2)["command"]
 
     assert command == (
         "clrun strategy=naive seed=3 'run_name=my first' 'strategy.plugins=[]' device=cpu"
@@ -42,7 +42,10 @@ def test_the_command_can_be_pasted_into_a_shell(config, tmp_path):
 def test_a_seed_for_the_class_order_is_told_beside_the_seed(tmp_path):
     config = clrun.compose(["benchmark.class_order=shuffled", "benchmark.class_order_seed=5"])
 
-    assert started(config, tmp_path, "cpu", 2)["seeds"] == {"seed": 0, "class_order_seed": 5}
+    assert started(config, tmp_path, device="cpu", threads=2)["seeds"] == {
+        "seed": 0,
+        "class_order_seed": 5,
+    }
 
 
 def test_a_run_that_ends_tells_why_and_when():

@@ -360,7 +360,8 @@ def test_a_run_that_finished_no_experience_has_no_results_and_names_its_folder(c
         run(prepare(config_of()), folder, at_pause=at_once)
 
     assert str(stopped.value).endswith(
-        f"0 of 5 experiences were finished. The run's folder: {folder}"
+        f"0 of 5 experiences were finished. The run's folder: {folder}. "
+        f"To go on: clrun resume {folder}"
     )
     assert not (folder / "results.json").exists()
 

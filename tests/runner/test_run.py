@@ -34,6 +34,7 @@ def test_a_run_folder_holds_these_files_and_no_others(finished):
         ".lock",
         "accuracy_matrix.csv",
         "checkpoints/model.safetensors",
+        *("checkpoints/state-000000001.json", "checkpoints/state-000000001.safetensors"),
         "metrics.jsonl",
         "results.json",
         "run.json",

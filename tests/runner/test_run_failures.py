@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_is_told(config_of, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
 
     try:
-        with pytest.raises(StorageError, match=r"metrics.jsonl: File too large\.") as failed:
+        with pytest.raises(StorageError, match=r"/run/\S+: File too large\.") as failed:
             clrun.run(config_of("log_every=1"), folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -45,8 +46,8 @@ def run_in_folder(prepared: Prepared, tree: DictConfig) -> Path:
         opened = RunFolder(path)  # before Hydra writes there
 
         def work(folder: Path) -> Path:
-            with logged_traceback(folder / f"{tree.hydra.job.name}.log"):
-                _shown(prepared, opened)
+            with logged_traceback(folder / f"{tree.hydra.job.name}.log"), notes_shown():
+                shown_run(prepared, opened)
             return folder
 
         try:
@@ -69,8 +70,14 @@ def logged_traceback(log: Path) -> Iterator[None]:
         raise ClrunError(f"{type(error).__name__}: {error}{hint}") from error
 
 
-def _shown(prepared: Prepared, folder: RunFolder) -> None:
-    """Run in this folder, showing how it goes and what came out."""
+def shown_run(
+    prepared: Prepared,
+    folder: RunFolder,
+    *,
+    resumed: dict[str, Any] | None = None,
+    is_latest: bool = True,
+) -> None:
+    """Run in this folder, or go on there, showing how it goes and what came out."""
     start = time.monotonic()
     config, console = prepared.config, make_console()
     for note in all_notes(prepared):
@@ -78,8 +85,7 @@ def _shown(prepared: Prepared, folder: RunFolder) -> None:
     display = make_display(console)
     display.title(f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}")
     try:
-        with notes_shown():
-            results = run(prepared, folder, display)
+        results = run(prepared, folder, display, resumed=resumed, is_latest=is_latest)
     finally:
         display.close()
     print_results(console, results, folder.path, time.monotonic() - start)

@@ -54,5 +54,6 @@ VERBS = {
             *WHERE,
         ),
     ),
+    "resume": Verb("clrun.cli.resume", "go on with a run that did not finish", ("--force",)),
     "version": Verb("clrun.cli.version", "versions of clrun and what it stands on"),
 }

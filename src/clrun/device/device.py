@@ -121,10 +121,15 @@ class Device:
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on this device, in the chosen memory order; `put` keeps to it from now."""
-        if self.config.channels_last is None:
-            self._is_channels_last = _convolves(model) and self._likes_channels_last
+        self._is_channels_last = self.channels_last(model)
         model = model.to(self.torch)
         return model.to(memory_format=torch.channels_last) if self._is_channels_last else model
+
+    def channels_last(self, model: nn.Module) -> bool:
+        """Whether this model's memory order is channels last here."""
+        if self.config.channels_last is None:
+            return _convolves(model) and self._likes_channels_last
+        return self.config.channels_last
 
     @property
     def _likes_channels_last(self) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from clrun.disk.files import storage_errors, sync_folder, unfinished, whole_file
 from clrun.disk.opening import open_unlinked
-from clrun.errors import ClrunError, FolderError, NoCheckpoint, StorageError
+from clrun.errors import FolderError, NoCheckpoint, StorageError, Unsavable
 
 FORMAT = 1
 LARGEST_RECORD = 16 * 2**20
@@ -66,7 +66,7 @@ class Checkpoints:
 
         Raises:
             StorageError: the disk is full, read-only or broken; the states before it are intact.
-            ClrunError: the state holds something that cannot be saved; the line names it.
+            Unsavable: the state holds something that cannot be saved; the line names it.
         """
         if not self.folder.is_dir():
             with storage_errors(self.folder):
@@ -198,7 +198,7 @@ def _write_data(path: Path, state: Mapping[str, Any]) -> tuple[int, str]:
         try:
             write_state(state, write_and_sum)
         except CannotBeSaved as error:
-            raise ClrunError(str(error)) from error
+            raise Unsavable(str(error)) from error
     return size, digest.hexdigest()
 
 

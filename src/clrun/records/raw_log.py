@@ -45,6 +45,11 @@ class RawLog:
             self._append(text.encode())
         return line
 
+    def sync(self) -> None:
+        """Wait until every line is on the disk."""
+        with storage_errors(self.path):
+            os.fsync(self._file.fileno())
+
     def state_dict(self) -> dict[str, Any]:
         """Where the log ends: its bytes, and the seconds since it was begun."""
         with storage_errors(self.path):

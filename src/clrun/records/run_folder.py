@@ -38,6 +38,9 @@ makes."""
 RUNNING, DIED = "running", "died"
 """What a record says of a run until it ends, and what it means where nobody runs it any more."""
 
+SAVED = "saved"
+"""`states` of run.json once there is a state; before, it has none, or says why none can be."""
+
 log = logging.getLogger("clrun")
 
 LOCK = ".lock"
@@ -89,6 +92,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record: dict[str, Any] = {}
+        self.is_continued = False
         require_free(path)
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -99,6 +103,24 @@ class RunFolder:
         except FolderError:
             self.close()
             raise
+
+    @classmethod
+    def unfinished(cls, path: Path) -> RunFolder:
+        """The folder of a run that did not finish, with its record, to go on with it.
+
+        Raises:
+            FolderError: another process writes there, or the run is finished.
+        """
+        folder = cls.__new__(cls)
+        folder.path, folder.is_continued = path, True
+        with storage_errors(path):
+            folder._opened = os.stat(path)
+        folder._lock = _locked(path)
+        folder.record = read_record(path)
+        if folder.record.get("status") == "completed":  # while we looked
+            folder.close()
+            raise FolderError(f"{path}: is finished.")
+        return folder
 
     def update(self, **values: Any) -> None:
         """Set keys of run.json.

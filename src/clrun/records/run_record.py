@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from clrun.records.identity import code_of
 
 if TYPE_CHECKING:
     from clrun.config.run_config import RunConfig
@@ -17,8 +21,8 @@ if TYPE_CHECKING:
 PACKAGES = ("clrun", "torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn")
 
 
-def started(config: RunConfig, folder: Path, device: str, threads: int) -> dict[str, Any]:
-    """The record of a run that begins now."""
+def started(config: RunConfig, folder: Path, **machine: Any) -> dict[str, Any]:
+    """The record of a run that begins now, on this machine (`Prepared.machine`)."""
     seeds = {"seed": config.seed}
     order_seed = config.nodes["benchmark"].values.get("class_order_seed")
     if order_seed is not None:
@@ -35,12 +39,21 @@ def started(config: RunConfig, folder: Path, device: str, threads: int) -> dict[
         "seeds": seeds,
         "versions": versions(),
         "git_commit": git_commit(),
-        "device": device,
-        "threads": threads,
+        "code": code_of(config),
+        **machine,
         "command": shlex.join(config.command()),
+        "output_root": os.path.abspath(config.root.output_root),
         "started": utc_now(),
         "ended": None,
     }
+
+
+def continued(record: Mapping[str, Any], differences: Sequence[str]) -> dict[str, Any]:
+    """What changes when a run that did not finish goes on, although so much is different."""
+    now = {"at": utc_now(), "process": f"{os.getpid()} on {platform.node()}"}
+    before = record.get("resumed")
+    times = [*(before if isinstance(before, list) else []), {**now, "forced": list(differences)}]
+    return {"status": "running", "error": None, "ended": None, "resumed": times}
 
 
 def ended(status: str, error: str | None = None) -> dict[str, Any]:

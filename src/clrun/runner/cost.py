@@ -29,6 +29,7 @@ class Cost:
         self.patterns_seen = 0
         self.replayed_patterns = 0
         self._before_experience = dict(self.wall_seconds)
+        self._peaks = (0, 0)  # of memory, here and in processes before: its own, on the device
 
     def begin_experience(self) -> None:
         """Count the seconds of an experience from here on."""
@@ -63,11 +64,21 @@ class Cost:
             self.replayed_patterns += step.replayed
             yield step
 
+    def peaks(self, device_bytes: int) -> tuple[int, int]:
+        """The most bytes held so far, by the process and on its device, which says `device_bytes`.
+
+        Of a run that was interrupted it is the most in any of its processes.
+        """
+        process, device = self._peaks
+        self._peaks = max(process, peak_bytes()), max(device, device_bytes)
+        return self._peaks
+
     def state_dict(self) -> dict[str, Any]:
         """All counts so far, as numbers."""
         return {
             "wall_seconds": dict(self.wall_seconds),
             "before_experience": dict(self._before_experience),
+            "peaks": list(self._peaks),
             **{name: getattr(self, name) for name in COUNTS},
         }
 
@@ -76,6 +87,8 @@ class Cost:
         for name, seconds in state["wall_seconds"].items():
             self.wall_seconds[name] += seconds
         self._before_experience = dict(state["before_experience"])
+        process, device = state["peaks"]
+        self._peaks = max(process, self._peaks[0]), max(device, self._peaks[1])
         for name in COUNTS:
             setattr(self, name, state[name])
 
@@ -83,13 +96,14 @@ class Cost:
         self, train_macs: int | None, memory_bytes: int, peak_device_bytes: int
     ) -> dict[str, Any]:
         """The `cost` of results.json."""
+        peak, peak_device = self.peaks(peak_device_bytes)
         return {
             "wall_seconds": {name: round(value, 3) for name, value in self.wall_seconds.items()},
             "train_steps": self.train_steps,
             "patterns_seen": self.patterns_seen,
             "replayed_patterns": self.replayed_patterns,
             "train_macs": train_macs,
-            "peak_rss_bytes": -(-peak_bytes() // PEAK_STEP) * PEAK_STEP,
-            "peak_device_bytes": peak_device_bytes,
+            "peak_rss_bytes": -(-peak // PEAK_STEP) * PEAK_STEP,
+            "peak_device_bytes": peak_device,
             "memory_bytes": memory_bytes,
         }

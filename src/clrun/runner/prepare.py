@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from clrun.config.bases import component
 from clrun.config.foreign import called, explained
 from clrun.config.keys import Known
 from clrun.config.run_config import Node, RunConfig
+from clrun.device import processor
 from clrun.device.device import Device
 from clrun.errors import ConfigError
 from clrun.fast import fastest
@@ -83,6 +85,17 @@ class Prepared:
         return self.device.name, self.device.threads(self.update_macs)
 
     @property
+    def machine(self) -> dict[str, Any]:
+        """What the numbers of a run depend on of the machine, for its record."""
+        name, threads = self.hardware
+        return {
+            "device": name,
+            "threads": threads,
+            "channels_last": self.device.channels_last(self.model),
+            "processor": processor.name(),
+        }
+
+    @property
     def data(self) -> Benchmark:
         """The stream, read and if need be downloaded.
 
@@ -124,13 +137,16 @@ def ready(
     *,
     benchmark: Benchmark | None = None,
     model: nn.Module | None = None,
+    device: Node | None = None,
 ) -> Prepared:
     """Prepare a run and read its data, so that what can be wrong is found before it has a folder.
 
     Raises:
         ConfigError, DownloadError: see `prepare` and `Prepared.data`.
     """
-    prepared = prepare(config, on_progress, own_benchmark=benchmark, own_model=model)
+    prepared = prepare(
+        config, on_progress, own_benchmark=benchmark, own_model=model, device_node=device
+    )
     _ = prepared.data
     try_strategy(prepared)
     return prepared
@@ -142,16 +158,20 @@ def prepare(
     *,
     own_benchmark: Benchmark | None = None,
     own_model: nn.Module | None = None,
+    device_node: Node | None = None,
 ) -> Prepared:
     """Build what needs no data. What is one's own takes the place of what is configured.
+
+    `device_node` does too, and is no part of the configuration: where a run that goes on was.
 
     Raises:
         ConfigError: data are missing or unreadable, the device is not there, a layer is unknown.
     """
     config = with_own(config, own_benchmark, own_model)
     nodes = config.nodes
+    _require_given(nodes, own_benchmark, own_model)
     benchmark = _benchmark(nodes["benchmark"], own_benchmark)
-    device = build(nodes["device"])
+    device = build(device_node or nodes["device"])
     require_images_fit(config, benchmark.shape())
     model = _model(config, own_model, benchmark.shape(), tricks=device.tricks)
     shape = benchmark.shape()
@@ -189,6 +209,16 @@ def prepare(
     device.settle(model)
     fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)
     return prepared
+
+
+def _require_given(nodes: Mapping[str, Node], *own: object) -> None:
+    """Refuse to build what is somebody's own, of which a record has the name alone."""
+    for group, given in zip(("benchmark", "model"), own, strict=True):
+        if nodes[group].is_own and given is None:
+            raise ConfigError(
+                f"{group}={nodes[group].option}: was handed over from Python. Go on from there: "
+                f"clrun.resume(folder, {group}=...)."
+            )
 
 
 def _benchmark(node: Node, own: Benchmark | None) -> BenchmarkSource:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clrun.console.display import Display, SilentDisplay
-from clrun.errors import ConfigError, StorageError
+from clrun.errors import ClrunError, ConfigError, NoCheckpoint, StorageError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
 from clrun.models.weights import origin
-from clrun.profiling.activity import doing
-from clrun.profiling.peaks import peak_bytes
-from clrun.profiling.spans import updates
+from clrun.records.checkpoint import Checkpoints
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
-from clrun.records.run_folder import RunFolder, point_latest
+from clrun.records.run_folder import SAVED, RunFolder, point_latest
 from clrun.records.run_record import ended, started
 from clrun.runner.ahead import updates_ahead
 from clrun.runner.cost import Cost
-from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
+from clrun.runner.learning import Pause, is_scored_after, learnt
 from clrun.runner.made_strategy import made_strategy
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
-from clrun.runner.scored import trimmed
+from clrun.runner.saving import Saver
 from clrun.runner.state import RunState
-from clrun.runner.summary import json_keys, partial_summary, summary
+from clrun.runner.summary import partial_summary
 from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
@@ -43,8 +42,10 @@ updates, else by experiences."""
 
 log = logging.getLogger("clrun")
 
-Pause = Callable[[RunState], None]
-"""Called between two updates and between two experiences, where a run can be saved."""
+FOLDER = "The run's folder"
+
+BEGINNING = {"offset": 0, "seconds": 0.0}
+"""The state of a raw log without a line."""
 
 
 def run(
@@ -60,11 +61,13 @@ def run(
 
     `<output_root>/latest` leads there if `is_latest`.
     `resumed` is what `RunState.plain` gave earlier in the run; metrics.jsonl is cut back to there.
+    A folder of a run that did not finish (`RunFolder.unfinished`) begins anew without it.
 
     Raises:
         FolderError: the folder is in use or holds a run.
+        NoCheckpoint: the state is none of such a run.
         NonFiniteLoss: the loss became NaN or infinite.
-        Interrupted: SIGINT or SIGTERM arrived.
+        Interrupted: a signal arrived.
     """
     with (
         _recorded_outcome(
@@ -80,32 +83,45 @@ def run(
         def pause(state: RunState) -> None:
             if at_pause is not None:
                 at_pause(state)
-            raise_noted(signals)
+            saver.pause(state)
+            with state.whole():
+                raise_noted(signals)
 
         if is_latest:
-            point_latest(run_folder.path, Path(prepared.config.root.output_root))
+            point_latest(run_folder.path, _output_root(run_folder, prepared))
         stream, state = _begun(prepared, raw_log, display or SilentDisplay())
-        run_folder.update(data=_data(prepared), weights=origin(prepared.model))
+        saver = _saver(prepared, run_folder, has_saved=resumed is not None)
+        if not run_folder.is_continued:
+            run_folder.update(**content_record(prepared))
         if resumed is not None:
-            state.load(resumed)
+            _load(state, resumed, stream)
+        elif run_folder.is_continued:
+            raw_log.load_state_dict(BEGINNING)
         log.info("%s on %s", prepared.config.label(), prepared.device.name)
-        with _kept_if_interrupted(prepared, len(stream), state, run_folder.path):
-            learnt = _learnt(prepared, stream, state, pause)
-        results = replace(learnt, folder=run_folder.path)
+        with _kept_if_interrupted(prepared, len(stream), state, saver, run_folder.path):
+            found = learnt(prepared, stream, state, pause, saver)
+        results = replace(found, folder=run_folder.path)
         results.save(run_folder.path)
         save_trained(prepared, state.strategy, run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
 
 
-def _data(prepared: Prepared) -> dict[str, Any]:
-    """Where the data are looked for, what tells them from others, and what their classes are."""
+def _output_root(run_folder: RunFolder, prepared: Prepared) -> Path:
+    """Where run folders went when the run was started, of a run that goes on too."""
+    return Path(str(run_folder.record.get("output_root", prepared.config.root.output_root)))
+
+
+def content_record(prepared: Prepared) -> dict[str, Any]:
+    """Where the data are looked for, what tells them from others, and what their classes are; and
+    the file of initial weights, if there is one."""
     given = prepared.config.nodes["benchmark"].values.get("data_root")
-    return {
+    data = {
         "root": str(data_folder(given)),
         "fingerprint": fingerprint(prepared.data),
         "class_names": list(prepared.data.class_names),
     }
+    return {"data": data, "weights": origin(prepared.model)}
 
 
 def _begun(
@@ -130,11 +146,40 @@ def _begun(
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
 
 
+def _saver(prepared: Prepared, run_folder: RunFolder, *, has_saved: bool) -> Saver:
+    """What saves the run's states, and keeps in run.json whether there are any."""
+    config = prepared.config
+    return Saver(
+        Checkpoints(run_folder.path / "checkpoints", config.checkpoint.keep),
+        config.checkpoint,
+        {"config_hash": config.hash()},
+        has_saved=has_saved,
+        on_first=lambda: run_folder.update(states=SAVED),
+        on_unsavable=lambda reason: run_folder.update(states=f"cannot be saved: {reason}"),
+    )
+
+
+def _load(state: RunState, resumed: dict[str, Any], stream: list[Experience]) -> None:
+    """Go on from a state, with the experiences that were learnt before it.
+
+    Raises:
+        NoCheckpoint: it is none of such a run.
+    """
+    try:
+        state.load(resumed)
+    except ClrunError:
+        raise
+    except (NotImplementedError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise NoCheckpoint(f"the saved state does not fit this run: {reason}") from error
+    state.strategy.recall(stream[: state.experience + state.is_learnt])
+
+
 def _evaluations(keys: RunKeys, experiences: int) -> int:
     """How many evaluations there will be, the one before training left out."""
     if keys.eval_every < 0:
         return 1
-    inside = sum(_is_scored_after(epoch, keys) for epoch in range(keys.train_epochs))
+    inside = sum(is_scored_after(epoch, keys) for epoch in range(keys.train_epochs))
     return experiences * (inside + 1)
 
 
@@ -149,94 +194,28 @@ def _updates(prepared: Prepared, experiences: int) -> int | None:
     return None if updates is None else sum(updates)
 
 
-def _learnt(prepared: Prepared, stream: list[Experience], state: RunState, pause: Pause) -> Results:
-    """Learn the stream from where the state is, and score and record it on the way."""
-    strategy, recorder, scored = state.strategy, state.recorder, state.scored
-    keys, benchmark = prepared.keys, prepared.data
-    if prepared.evaluation.config.initial and scored.initial is None:
-        scored.initial = _evaluated(prepared, state, None)
-
-    for experience in stream[state.experience :]:
-        pause(state)
-        index = experience.index
-        state.begin(index)
-        for step in state.cost.steps(updates(strategy.learn(experience, state.start), index)):
-            recorder.update(index, step)
-            if step.ends_epoch and _is_scored_after(step.epoch, keys):
-                _evaluated(prepared, state, index, step.epoch)
-            state.passed(step)
-            pause(state)
-        recorder.write(
-            "experience",
-            index,
-            classes=list(experience.classes),
-            class_names=[benchmark.class_names[label] for label in experience.classes],
-            train_rows=len(experience.train.y),
-            wall_seconds=state.cost.experience_seconds(),
-        )
-        is_scored = keys.eval_every >= 0 or index == len(stream) - 1
-        scores = _evaluated(prepared, state, index) if is_scored else None
-        scored.end_experience(evaluated=is_scored)
-        recorder.evaluated(index, [] if scores is None else scores.experiences)
-        recorder.write("memory", index, **json_keys(strategy.memory_rows()))
-        recorder.write(
-            "resource",
-            index,
-            rss_peak_bytes=peak_bytes(),
-            device_peak_bytes=prepared.device.peak_bytes(),
-        )
-        state.finished(index)
-    return summary(prepared, state)
-
-
-def _is_scored_after(epoch: int, keys: RunKeys) -> bool:
-    """Whether the run is scored in the middle of an experience; at its end it is anyway."""
-    every = keys.eval_every
-    return every > 0 and (epoch + 1) % every == 0 and epoch + 1 < keys.train_epochs
-
-
-def _evaluated(
-    prepared: Prepared, state: RunState, experience: int | None, epoch: int | None = None
-) -> Scores:
-    """Score the strategy as it is now, and record it; `experience` None is before training."""
-    benchmark, evaluation, strategy = prepared.data, prepared.evaluation, state.strategy
-    seen = len(benchmark) if strategy.whole_stream else (experience or 0) + 1
-    with state.cost.phase("eval"), doing("evaluating"):
-        scores = evaluation.scores(
-            strategy,
-            benchmark,
-            seen=seen,
-            minibatch=prepared.keys.eval_mb_size,
-            hold=prepared.device.hold,
-        )
-    if experience is not None:
-        state.scored.add(seen - 1, scores)
-    state.recorder.write(
-        "eval",
-        experience,
-        epoch,
-        stream=evaluation.config.stream,
-        accuracy=trimmed(scores.experiences),
-        class_accuracy=scores.classes,
-    )
-    return scores
-
-
 @contextmanager
 def _kept_if_interrupted(
-    prepared: Prepared, experiences: int, state: RunState, folder: Path
+    prepared: Prepared, experiences: int, state: RunState, saver: Saver, folder: Path
 ) -> Iterator[None]:
-    """Write the results of the experiences that an interrupted run has finished."""
+    """Save the state of an interrupted run, and write the results of what it has finished.
+
+    Where something was half done the last state that was saved stands.
+    """
     try:
         yield
     except Interrupted as interrupted:
+        if state.is_whole:
+            saver.save(state)
         finished = len(state.scored.ends)
         noun = "experience was" if experiences == 1 else "experiences were"
         done = f"{finished} of {experiences} {noun} finished"
-        if not finished:
-            raise Interrupted(interrupted.number, f"{done}. The run's folder: {folder}") from None
-        partial_summary(prepared, state, f"interrupted: {done}").save(folder)
-        raise Interrupted(interrupted.number, f"{done}. Their results: {folder}") from None
+        said = f"{done}. {'Their results' if finished else FOLDER}: {folder}"
+        if saver.has_saved:
+            said += f". To go on: clrun resume {shlex.quote(str(folder))}"
+        if finished:
+            partial_summary(prepared, state, f"interrupted: {done}").save(folder)
+        raise Interrupted(interrupted.number, said) from None
 
 
 @contextmanager
@@ -244,8 +223,9 @@ def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[Run
     """Keep run.json true, however the run inside ends, and give the folder back."""
     config = prepared.config
     try:
-        run_folder.update(**started(config, run_folder.path, *prepared.hardware))
-        run_folder.keep_config(config)
+        if not run_folder.is_continued:
+            run_folder.update(**started(config, run_folder.path, **prepared.machine))
+            run_folder.keep_config(config)
         yield run_folder
     except (Interrupted, KeyboardInterrupt) as error:
         reason = str(error) or "interrupted."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,20 +30,37 @@ class RunState:
     """the one in progress or, between two, the next one"""
     start: Position = START
     """its next update"""
+    owed: int | None = None
+    """the epoch after which the run is still to be scored, before that update"""
+    is_learnt: bool = False
+    """the experience was learnt to its end, and is still to be scored"""
+    is_whole: bool = False
+    """nothing is half done, so that the state can be saved"""
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What runs inside changes nothing; what ends it, too early perhaps, may save the state."""
+        self.is_whole = True
+        yield
+        self.is_whole = False
 
     def begin(self, experience: int) -> None:
         """An experience is learnt from here on, or continued."""
         self.experience = experience
-        if self.start == START:
+        if self.start == START and not self.is_learnt:
             self.cost.begin_experience()
 
     def passed(self, step: Step) -> None:
         """An update was made and recorded."""
         self.start = step.following
 
+    def learnt(self) -> None:
+        """The experience was learnt to its end, and that was recorded."""
+        self.is_learnt = True
+
     def finished(self, experience: int) -> None:
         """An experience was learnt, scored and recorded."""
-        self.experience, self.start = experience + 1, START
+        self.experience, self.start, self.is_learnt = experience + 1, START, False
 
     def plain(self) -> dict[str, Any]:
         """The state in dicts and lists of tensors, numbers and texts. Synchronises.
@@ -54,6 +73,8 @@ class RunState:
         return {
             "experience": self.experience,
             "start": list(self.start),
+            "owed": self.owed,
+            "is_learnt": self.is_learnt,
             "cost": self.cost.state_dict(),
             "recorder": self.recorder.state_dict(),
             "scored": self.scored.state_dict(),
@@ -64,6 +85,7 @@ class RunState:
         """Go on from what `plain` gave; the raw log is cut where it ended then."""
         self.strategy.load_state_dict(plain["strategy"])  # first: the log is cut for good
         self.experience, self.start = plain["experience"], Position(*plain["start"])
+        self.owed, self.is_learnt = plain["owed"], plain["is_learnt"]
         self.cost.load_state_dict(plain["cost"])
         self.recorder.load_state_dict(plain["recorder"])
         self.scored.load_state_dict(plain["scored"])

@@ -51,10 +51,6 @@ class Cumulative(Naive):
         experience = torch.arange(len(sizes)).repeat_interleave(sizes)
         return summary(y, experience, sum(p.x.nbytes + p.y.nbytes for p in self._seen))
 
-    def state_dict(self) -> dict[str, Any]:
-        seen = [{"x": patterns.x, "y": patterns.y} for patterns in self._seen]
-        return {**super().state_dict(), "seen": seen}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._seen = [Patterns(saved["x"], saved["y"]) for saved in state["seen"]]
-        super().load_state_dict(state)
+    def recall(self, past: Sequence[Experience]) -> None:
+        """Take the rows of these again: a state with all of them would be the data once more."""
+        self._seen = [experience.train for experience in past]

@@ -111,6 +111,13 @@ class Strategy(ABC):
         """The `predictor` as it is now; None: the model that the strategy was given, trained."""
         return None
 
+    def recall(self, past: Sequence[Experience]) -> None:  # noqa: B027 - most have no need of it
+        """Take the experiences learnt before the state that was loaded, as the stream has them.
+
+        Called once after `load_state_dict`, for a strategy that keeps whole experiences: they are
+        not part of its state.
+        """
+
     def memory_rows(self) -> dict[str, Any]:
         """`rows`, `bytes`, `per_class` and `per_experience` of what is stored: here, nothing."""
         return {"rows": 0, "bytes": 0, "per_class": {}, "per_experience": {}}
