@@ -12,7 +12,8 @@ A strategy's loop calls these four in the open, and puts its own between them:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -147,7 +148,7 @@ class Learner:
         parameters = {n: p for n, p in self.model.named_parameters() if id(p) in own}
         learnt = Learnt(self.model, experience, self._evaluation, self._logits, parameters)
         self.seed_draws("end", experience.index)
-        with span("plugins"), evaluating(self.model):
+        with span("plugins"), self._evaluating():
             for plugin in self.plugins:
                 plugin.after_experience(learnt)
         self._begun = None
@@ -325,7 +326,7 @@ class Learner:
     def predict(self, x: Rows) -> Tensor:
         """Logits of uint8 rows in evaluation mode. [B, C, H, W] -> [B, num_classes] on device"""
         self.seed_draws("prediction")
-        with evaluating(self.model), self.parts.device.autocast():
+        with self._evaluating(), self.parts.device.autocast():
             inputs = self._evaluation(x)
             with span("forward"):
                 return self._evaluated(inputs).float()
@@ -397,6 +398,13 @@ class Learner:
         if self._left_out is not None:
             self._left_out.in_a_row = state["left_out"]
         self._place, self._passes = None, []
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluation mode of the model, and of the part: that has a mode of its own where its
+        forward pass is another one in training (`cut.ByMode`)."""
+        with evaluating(self.model), evaluating(self.part):
+            yield
 
     def _logits(self, inputs: Tensor) -> Tensor:
         """What the model, or its part, makes of inputs in the precision of the run, as float32."""
