@@ -45,6 +45,17 @@ def pixels(patterns: Patterns) -> np.ndarray:
     return patterns.x.flatten(1).double().numpy()
 
 
+def test_what_the_strategy_predicts_with_is_saved_and_loaded(site, tmp_path):
+    results = results_of(site, tmp_path / "run", "strategy=nearest_mean")
+
+    again = clrun_in(site, "evaluate", str(tmp_path / "run"), "--json")
+
+    assert again.returncode == 0, again.stderr
+    found = json.loads(again.stdout)
+    assert found["experience_accuracy"] == results["accuracy_matrix"][-1]
+    assert found["class_accuracy"] == results["class_accuracy"][-1]
+
+
 def nearest_mean_accuracies() -> list[list[float]]:
     """The accuracy matrix of the nearest class mean on digits, written out in NumPy."""
     stream = list(prepare(clrun.compose(["device=cpu"])).data)

@@ -49,6 +49,7 @@ def facts(**changed: Any) -> Facts:
         "evaluation": {"stream": "test"},
         "eval_mb_size": 512,
         "device": {"kind": "cpu"},
+        "proof": [[0.5, None]],
         "shared": {},
         "versions": {"clrun": "0.1.0"},
     }

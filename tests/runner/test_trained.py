@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
+from torch.nn import functional
 
 import clrun
 from clrun.device.device import Device
 from clrun.errors import ConfigError
-from clrun.records.trained_model import PLACE, read_model
+from clrun.images.transforms import Transform
+from clrun.records.trained_model import PLACE, Component, Facts, read_model, write_model
 from clrun.runner.evaluating import scores_on
 from clrun.runner.prepare import ready
 from clrun.runner.run import run as run_prepared
@@ -48,6 +52,8 @@ RUNS = {
     "shuffled": ("strategy=naive", "benchmark.class_order=shuffled"),
     "joint": ("strategy=joint",),
     "lwf": ("strategy=lwf",),
+    "der": ("strategy=der",),
+    "cumulative": ("strategy=cumulative",),
     "plugin": ("strategy=naive", "strategy.plugins=[{name: si, ewc_lambda: 1}]"),
     "ar1 on the mlp": (*AR1, "model=mlp", "strategy.latent_layer=features.relu0"),
     "ar1 on the cnn": (*AR1, "model=cnn"),
@@ -170,6 +176,71 @@ def test_a_module_of_ones_own_cannot_be_made_from_the_file(tmp_path: Path) -> No
 
     with pytest.raises(ConfigError, match=r"given from Python .*Counting.*load\(FOLDER, model="):
         clrun.load(tmp_path)
+
+
+class FunctionalDropout(nn.Module):
+    """Dropout between what AR1 freezes and the head, in the forward pass of training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU())
+        self.output = nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(functional.dropout(self.features(x), 0.5, self.training))
+
+
+@pytest.mark.parametrize("keys", [("strategy=naive",), AR1], ids=["whole", "cut"])
+def test_dropout_in_the_forward_pass_is_off_in_evaluation(
+    keys: tuple[str, ...], tmp_path: Path
+) -> None:
+    config = clrun.compose([*SHORT, *keys])
+    results = clrun.run(config, tmp_path, model=FunctionalDropout())
+
+    trained = clrun.load(tmp_path, model=FunctionalDropout())
+
+    prepared = ready(config)
+    scores = scores_on(trained, prepared.data, prepared.evaluation)
+    assert scores.experiences == results.accuracy_matrix[-1]
+
+
+class Listing(Counting):
+    """Reads a list, which is no part of its state."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scales = [scale]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scales[0]
+
+
+def test_a_module_with_the_same_weights_that_computes_something_else_is_refused(
+    tmp_path: Path,
+) -> None:
+    clrun.run(clrun.compose([*SHORT, "strategy=naive"]), tmp_path, model=Listing(2.0))
+
+    assert clrun.load(tmp_path, model=Listing(2.0)).class_names
+    with pytest.raises(ConfigError, match="with these weights the module gives other logits"):
+        clrun.load(tmp_path, model=Listing())
+
+
+class Upside(Transform):
+    def evaluation(self, x: Tensor) -> Tensor:
+        return super().evaluation(x).flip(2)
+
+
+def test_a_transform_that_the_file_cannot_say_is_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared = ready(clrun.compose([*SHORT, "strategy=naive"]))
+    data = replace(prepared.data, transform=Upside((0.0,), (1.0,), "none"))
+
+    with caplog.at_level(logging.WARNING, "clrun.note"):
+        clrun.run(prepared.config, tmp_path, benchmark=data)
+
+    assert "predicts with more than its model and the transform" in caplog.text
+    assert not (tmp_path / PLACE).exists()
 
 
 class Pair(Counting):
@@ -299,3 +370,103 @@ def test_a_model_trained_where_there_is_a_gpu_is_used_where_there_is_none(
     assert (device.torch.type, device.config.precision) == ("cpu", "fp32")
     with pytest.raises(ConfigError, match="device"):
         chosen_device(file.facts, "cuda", nn.Linear(2, 2))
+
+
+@pytest.fixture(scope="module")
+def ar1_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of AR1 on the cnn, not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    clrun.run(clrun.compose([*SHORT, *AR1, "model=cnn", "model.norm=batch"]), folder)
+    return folder
+
+
+def rewritten(place: Path, tensors: dict[str, Tensor], facts: Facts) -> Path:
+    """A file with a right sum, and these contents."""
+    write_model(place / PLACE, facts, tensors)
+    return place / PLACE
+
+
+def names_of(path: Path) -> dict[str, Tensor]:
+    return load_tensors(read_model(path).content)
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "dtype", "another", "values"])
+def test_each_tensor_that_is_wrong_is_one_line(change: str, ar1_run: Path, tmp_path: Path) -> None:
+    facts = read_model(ar1_run / PLACE).facts
+    names = [*names_of(ar1_run / PLACE)]
+    assert len(names) > 10
+
+    for name in names:
+        tensors = names_of(ar1_run / PLACE)
+        value = tensors.pop(name)
+        if change == "shape":
+            tensors[name] = torch.zeros(*value.shape, 2)
+        elif change == "dtype":
+            tensors[name] = value.to(torch.float64)
+        elif change == "another":
+            tensors |= {name: value, f"{name}2": value.clone()}
+        elif change == "values":
+            tensors[name] = value + 7
+        path = rewritten(tmp_path, tensors, facts)
+        if change == "values" and name.endswith(("_max", "momentum", "inc_step")):
+            continue  # evaluation does not read them
+        with pytest.raises(ConfigError) as raised:
+            clrun.load(path)
+        assert str(raised.value).startswith(f"{path}: "), name
+        assert len(str(raised.value).splitlines()) == 1, name
+
+
+def changed(part: Component, **values: Any) -> Component:
+    return replace(part, values={**part.values, **values})
+
+
+FACTS: dict[str, tuple[Callable[[Facts], Facts], str]] = {
+    "code of somebody": (
+        lambda f: replace(f, model=replace(f.model, target="os:system")),
+        "trust",
+    ),
+    "a strategy of somebody": (
+        lambda f: replace(f, strategy=replace(f.strategy, target="canary:Canary")),
+        "trust",
+    ),
+    "no such class": (
+        lambda f: replace(f, model=replace(f.model, target="clrun.models.cnn:Nothing")),
+        "Nothing",
+    ),
+    "no such module": (
+        lambda f: replace(f, model=replace(f.model, target="clrun.nothing:CNN")),
+        "clrun.nothing",
+    ),
+    "no target": (lambda f: replace(f, model=replace(f.model, target="")), ""),
+    "an unknown key": (lambda f: replace(f, model=changed(f.model, width=3)), "width"),
+    "a wrong value": (lambda f: replace(f, model=changed(f.model, dropout=2)), "dropout"),
+    "another width": (lambda f: replace(f, model=changed(f.model, channels=[3, 4])), "tensors"),
+    "no strategy": (lambda f: replace(f, strategy=None), "tensors are not those"),
+    "more classes": (lambda f: replace(f, class_names=[*f.class_names, "x"]), "10x"),
+    "another size": (lambda f: replace(f, image_shape=(2, 8, 8), mean=[0, 0], std=[1, 1]), ""),
+    "another mean": (lambda f: replace(f, mean=[f.mean[0] + 1]), "give other logits"),
+    "another device": (lambda f: replace(f, device={**f.device, "kind": "tpu"}), "tpu"),
+    "a key of no device": (lambda f: replace(f, device={"kind": "cpu", "x": 1}), "x"),
+    "a name that leads nowhere": (lambda f: replace(f, shared={"x": "y"}), "is damaged"),
+    "another proof": (lambda f: replace(f, proof=[[0.0] * 10] * 2), "give other logits"),
+    "no proof": (lambda f: replace(f, proof=[]), "give other logits"),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_each_fact_that_is_wrong_is_one_line_and_runs_nothing(
+    name: str, ar1_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "canary.py").write_text("import pathlib\npathlib.Path('sung').touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    change, line = FACTS[name]
+    file = read_model(ar1_run / PLACE)
+    path = rewritten(tmp_path, names_of(ar1_run / PLACE), change(file.facts))
+
+    with pytest.raises(ConfigError) as raised:
+        clrun.load(path)
+
+    assert line in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert not (tmp_path / "sung").exists()

@@ -82,6 +82,8 @@ class Facts:
     eval_mb_size: Count
     device: dict[str, Any]
     """where the run was computed, and how: the keys of `device`"""
+    proof: list[list[float | None]]
+    """logits of images that everybody can make (`runner.proof`); None is no finite number"""
     shared: dict[str, str]
     """name of a tensor that is another one too -> the name that this has in the file"""
     versions: dict[str, str]
@@ -101,11 +103,13 @@ def write_model(path: Path, facts: Facts, tensors: Mapping[str, Any]) -> None:
 
     Raises:
         StorageError: the disk is full, read-only or broken.
+        ConfigError: the facts are none.
         SafetensorError, KeyError, ValueError: safetensors holds no such tensors.
     """
     from safetensors.torch import save
 
     text = json.dumps(asdict(facts), allow_nan=False)
+    _facts(path, text)  # what could not be read is not written
     metadata = {"format": "pt", "clrun": text, "sha256": ZEROS}
     content = bytearray(save(dict(tensors), metadata=metadata))
     place = _place_of_sum(content)

@@ -189,6 +189,6 @@ def with_every_row(benchmark: Benchmark) -> Benchmark:
 def _evaluation(keys: Mapping[str, Any]) -> Evaluation:
     node, problems = read_node("eval", "full", EVALUATION, keys)
     if node is None:
-        raise ConfigError(problems)
+        raise ConfigError(problems[0])
     made: Evaluation = build(node)
     return made

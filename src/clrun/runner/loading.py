@@ -30,6 +30,7 @@ from clrun.records.trained_model import (
 )
 from clrun.runner.building import build, look_at_model
 from clrun.runner.predictor import fill, untrained
+from clrun.runner.proof import agree, as_tensor, proof_of
 from clrun.strategies.answers import Answers
 from clrun.streams.experience import StreamShape
 
@@ -80,6 +81,8 @@ class TrainedModel:
         with self.device.applied(self.update_macs):
             parts = [self.logits(rows).cpu().double() for rows in x.split(size)]
         probabilities = torch.cat(parts).softmax(1)
+        if not probabilities.isfinite().all():
+            raise ConfigError(f"{self.path}: gives NaN for some images: its weights diverged.")
         names = [self.class_names[k] for k in probabilities.argmax(1).tolist()]
         return Predictions(names, probabilities)
 
@@ -114,7 +117,36 @@ def load(
     fill(predictor, _tensors(file), place)
     look_at_model(predictor, _stand_in(facts), shape, place, facts.seed)
     chosen = chosen_device(facts, device, predictor)
-    return TrainedModel(file, chosen.place(predictor).eval(), chosen)
+    placed = chosen.place(predictor).eval()
+    _require_proof(placed, facts, chosen, place, is_own=model is not None)
+    return TrainedModel(file, placed, chosen)
+
+
+def _require_proof(
+    predictor: nn.Module, facts: Facts, device: Device, place: str, *, is_own: bool
+) -> None:
+    """Refuse code that makes something else of the weights than the run's did.
+
+    Raises:
+        ConfigError: it does.
+    """
+    found = proof_of(predictor, transform_of(facts), device, facts.seed, facts.image_shape)
+    precisions = {facts.device.get("precision"), device.config.precision}
+    precision = "fp32" if precisions == {"fp32"} else "16 bits"
+    if agree(as_tensor(found), as_tensor(facts.proof), precision):
+        return
+    if is_own:
+        way_out = (
+            "is of another code, or keeps something that is no part of its state_dict. Give the "
+            "module that the run was given."
+        )
+        raise ConfigError(
+            f"{place}: with these weights the module gives other logits: it {way_out}"
+        )
+    raise ConfigError(
+        f"{place}: its weights give other logits than they did. Use the versions that wrote it: "
+        f"{', '.join(f'{name} {facts.versions.get(name)}' for name in ('clrun', 'torch'))}."
+    )
 
 
 def transform_of(facts: Facts) -> Transform:
@@ -143,7 +175,7 @@ def node_of(group: str, part: Component, place: str, *, trust: bool) -> Node:
     require_known(part.target, place, trust=trust)
     node, problems = read_node(group, part.option, part.target, part.values)
     if node is None:
-        raise ConfigError([f"{place}: {problem}" for problem in problems])
+        raise ConfigError(f"{place}: {problems[0]}")
     return node
 
 
@@ -157,13 +189,14 @@ def chosen_device(
     """
     keys = {"kind": given} if isinstance(given, str) else dict(given or {})
     # compiling gives the same numbers to rounding, and needs a compiler wherever the file goes
-    saved = {**facts.device, "compile": False}
-    any_threads = {**saved, "threads": None}
+    any_threads = {**facts.device, "compile": False, "threads": None}
+    _device_node({**any_threads, **keys})  # what is wrong on any machine
+    saved = {**any_threads, "threads": facts.device.get("threads")}
     anywhere = {**any_threads, "kind": "cpu", "precision": "fp32"}
     problems: ConfigError | None = None
     for usual in (saved, any_threads, anywhere):
         try:
-            device = _device({**usual, **keys})
+            device: Device = build(_device_node({**usual, **keys}))
             device.settle(predictor)
             return device
         except ConfigError as error:
@@ -174,12 +207,12 @@ def chosen_device(
     raise problems
 
 
-def _device(values: Mapping[str, Any]) -> Device:
-    node, problems = read_node("device", str(values["kind"]), "clrun.device.device:Device", values)
+def _device_node(values: Mapping[str, Any]) -> Node:
+    kind = str(values.get("kind"))
+    node, problems = read_node("device", kind, "clrun.device.device:Device", values)
     if node is None:
-        raise ConfigError(problems)
-    device: Device = build(node)
-    return device
+        raise ConfigError(problems[0])
+    return node
 
 
 def _node(group: str, part: Component, place: str, trust: bool) -> Node:

@@ -35,7 +35,7 @@ def untrained(
     if strategy is None:
         return model
     with explained(strategy, ".predictor(...)"):
-        made: nn.Module = component(strategy).predictor(strategy.config, model, shape.num_classes)
+        made: nn.Module = component(strategy).predictor(strategy.config, model, shape)
     return made
 
 

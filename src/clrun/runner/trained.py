@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,17 @@ from clrun.profiling.spans import phase
 from clrun.records.run_record import versions
 from clrun.records.trained_model import PLACE, Component, Facts, write_model
 from clrun.runner.interrupt import Interrupted
+from clrun.runner.loading import transform_of
 from clrun.runner.own import is_own
 from clrun.runner.predictor import declares_predictor, fill, untrained
 from clrun.runner.prepare import Prepared
+from clrun.runner.proof import agree, proof_of
 from clrun.strategies.answers import Answers
 from clrun.strategies.strategy import Strategy
 
 COMPARED = 8
 """Images whose logits are compared. A compiled model has its usual minibatch: it would be compiled
 again for another number."""
-TOLERANCE, TOLERANCE_IN_16_BITS = 1e-3, 0.1
-"""Share of the largest logit that another order of the same operations may make."""
 
 log = logging.getLogger("clrun.note")
 
@@ -59,10 +59,13 @@ def _save(prepared: Prepared, strategy: Strategy, path: Path) -> None:
     predictor = strategy.trained_predictor() or prepared.model
     tensors, shared = saved_tensors(predictor)  # a copy: predicting may change a buffer
     facts = _facts(prepared, shared)
-    _require_same_answers(prepared, strategy, _rebuilt(prepared, predictor, tensors, facts))
+    rebuilt = _rebuilt(prepared, predictor, tensors, facts)
+    _require_same_answers(prepared, strategy, rebuilt, facts)
+    device, transform = prepared.device, transform_of(facts)
+    proof = proof_of(rebuilt, transform, device, facts.seed, facts.image_shape)
     held = {name: tensor for name, tensor in tensors.items() if name not in shared}
     try:
-        write_model(path, facts, held)
+        write_model(path, replace(facts, proof=proof), held)
     except (SafetensorError, KeyError, ValueError) as error:
         raise NotSaved(f"safetensors cannot hold its tensors: {in_a_line(error)}") from error
 
@@ -102,7 +105,9 @@ def _rebuilt(
     return prepared.device.place(made)
 
 
-def _require_same_answers(prepared: Prepared, strategy: Strategy, rebuilt: nn.Module) -> None:
+def _require_same_answers(
+    prepared: Prepared, strategy: Strategy, rebuilt: nn.Module, facts: Facts
+) -> None:
     """Raise NotSaved unless the rebuilt predictor gives the logits that the strategy gives."""
     device, keys = prepared.device, prepared.keys
     scored = map(prepared.evaluation.rows, prepared.data.experiences)
@@ -111,27 +116,13 @@ def _require_same_answers(prepared: Prepared, strategy: Strategy, rebuilt: nn.Mo
         return
     count = keys.eval_mb_size if device.config.compile else COMPARED
     x = rows.index_select(0, torch.arange(min(count, len(rows))))
-    answers = Answers(
-        rebuilt, prepared.data.transform, device, prepared.config.seed, quick=False
-    ).predict(x)
-    in_16_bits = device.config.precision != "fp32"
-    if not _agree(answers, strategy.predict(x), TOLERANCE_IN_16_BITS if in_16_bits else TOLERANCE):
+    answers = Answers(copy_of(rebuilt), transform_of(facts), device, facts.seed, quick=False)
+    if not agree(answers.predict(x), strategy.predict(x), device.config.precision):
         name = prepared.config.nodes["strategy"].option
         raise NotSaved(
-            f"strategy={name} predicts with more than its model, and has no `predictor` that says "
-            "with what (clrun.strategies.strategy)"
+            f"strategy={name} predicts with more than its model and the transform, and has no "
+            "`predictor` that says with what (clrun.strategies.strategy)"
         )
-
-
-def _agree(given: Tensor, expected: Tensor, share: float) -> bool:
-    if given.shape != expected.shape:
-        return False
-    given, expected = given.double().cpu(), expected.double().cpu()
-    finite = expected.isfinite()
-    if not torch.equal(given[~finite], expected[~finite]):
-        return bool(expected.isnan().any() and given.isnan().any())  # NaN is no number's equal
-    largest = expected[finite].abs().max() if finite.any() else 0.0
-    return not bool(((given - expected)[finite].abs() > share * largest).any())
 
 
 def _facts(prepared: Prepared, shared: dict[str, str]) -> Facts:
@@ -144,8 +135,8 @@ def _facts(prepared: Prepared, shared: dict[str, str]) -> Facts:
         config_hash=config.hash(),
         class_names=list(benchmark.class_names),
         image_shape=(shape.channels, shape.height, shape.width),
-        mean=list(benchmark.transform.mean),
-        std=list(benchmark.transform.std),
+        mean=list(map(float, benchmark.transform.mean)),
+        std=list(map(float, benchmark.transform.std)),
         seed=config.seed,
         model=_component(nodes["model"]),
         is_own_model=is_own(nodes["model"]),
@@ -156,6 +147,7 @@ def _facts(prepared: Prepared, shared: dict[str, str]) -> Facts:
         eval_mb_size=prepared.keys.eval_mb_size,
         device={name: getattr(device.config, name) for name in names}
         | {"kind": device.torch.type, "threads": prepared.hardware[1]},
+        proof=[],
         shared=shared,
         versions=versions(),
     )

@@ -246,7 +246,7 @@ class AR1(Strategy):
             return self.learner.predict(x)
 
     @classmethod
-    def predictor(cls, config: Config, model: nn.Module, num_classes: int) -> nn.Module:
+    def predictor(cls, config: Config, model: nn.Module, shape: StreamShape) -> nn.Module:
         """The whole model, its normalisation exchanged and its layers cut as they learn.
 
         Between two experiences its head is the consolidated one.

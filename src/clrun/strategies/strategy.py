@@ -96,7 +96,7 @@ class Strategy(ABC):
         """
 
     @classmethod
-    def predictor(cls, config: Any, model: nn.Module, num_classes: int) -> nn.Module:
+    def predictor(cls, config: Any, model: nn.Module, shape: StreamShape) -> nn.Module:
         """The module that gives `predict`'s logits, made around a `model` as a run is given it.
 
         A trained model is saved as the state of such a module, and loaded into a new one: images as

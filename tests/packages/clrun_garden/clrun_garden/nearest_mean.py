@@ -10,9 +10,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clrun.strategies.step import START, Position, Step
+
+
+class Means(nn.Module):
+    """Minus the distance of images to the mean of each class; classes not seen are never named."""
+
+    def __init__(self, distance: str, means: Tensor, seen: Tensor | None = None) -> None:
+        super().__init__()
+        self.distance = distance
+        self.register_buffer("means", means)
+        self.register_buffer("seen", torch.ones(len(means), 1, dtype=torch.bool))
+        if seen is not None:
+            self.seen = seen
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, means = x.flatten(1).double(), self.means.expand(-1, x[0].numel())
+        if self.distance == "cosine":
+            rows, means = (torch.nn.functional.normalize(some) for some in (rows, means))
+        return -torch.cdist(rows, means).masked_fill(~self.seen.T, torch.inf)
 
 
 class NearestMean:
@@ -43,11 +61,16 @@ class NearestMean:
 
     def predict(self, x: Any) -> Tensor:
         """Minus the distance to each class's mean. [B, C, H, W] -> [B, num_classes]"""
-        pixels = self._pixels(x)
-        means = self.sums.expand(-1, pixels.shape[1]) / self.counts.clamp(min=1)
-        if self.config.distance == "cosine":
-            pixels, means = (torch.nn.functional.normalize(rows) for rows in (pixels, means))
-        return -torch.cdist(pixels, means).masked_fill(self.counts.T == 0, torch.inf)
+        return self.trained_predictor()(self.parts.transform.evaluation(x.to("cpu")))
+
+    @classmethod
+    def predictor(cls, config: Config, model: nn.Module, shape: Any) -> nn.Module:
+        """The means alone: nothing of the model predicts."""
+        pixels = shape.channels * shape.height * shape.width
+        return Means(config.distance, torch.zeros(shape.num_classes, pixels, dtype=torch.float64))
+
+    def trained_predictor(self) -> nn.Module:
+        return Means(self.config.distance, self.sums / self.counts.clamp(min=1), self.counts > 0)
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self.sums, "counts": self.counts}
