@@ -5,6 +5,7 @@ ClrunError            1   a run failed
 |- FolderError        3   the run folder is in use or belongs to another run
 |- Unsavable          1   a state holds what cannot be saved, or nobody says what it is
 |- NoCheckpoint       4   no state that was saved is whole
+|- OutOfMemory        1   so it did for want of memory
 |- StorageError       5   the disk is full, read-only or broken
 |- NonFiniteLoss      6   the loss became NaN or infinite
 `- NonFiniteLatents   6   so did what was to be stored
@@ -47,6 +48,10 @@ class NoCheckpoint(ClrunError):
     """States were saved, and none of them is whole, so that there is nothing to go on from."""
 
     exit_code = 4
+
+
+class OutOfMemory(ClrunError):
+    """There was not enough memory; the message names what to lower."""
 
 
 class StorageError(ClrunError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from clrun.device import memory
@@ -38,3 +41,23 @@ def test_what_fits_passes_and_what_does_not_is_one_line_with_both_sizes(tmp_path
 
     line = "a.b=1: rows would take 4.1 GB, and this machine has 4.0 GB. Use less."
     assert refused.value.problems == [line]
+
+
+def test_a_job_of_a_batch_system_has_what_its_group_was_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path / "memory.max")
+    monkeypatch.setattr(memory, "GROUP", tmp_path / "cgroup")
+    (tmp_path / "cgroup").write_text("0::/slurm/job_7/step_0\n")
+    (tmp_path / "slurm" / "job_7" / "step_0").mkdir(parents=True)
+    (tmp_path / "slurm" / "job_7" / "step_0" / "memory.max").write_text("max\n")
+    (tmp_path / "slurm" / "job_7" / "memory.max").write_text("5000000\n")
+
+    assert physical_bytes() == 5_000_000
+
+
+def test_a_process_has_what_ulimit_leaves_it():
+    code = "from clrun.device.memory import physical_bytes; print(physical_bytes())"
+    limited = f"ulimit -v 3000000; {sys.executable} -c '{code}'"
+
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60)
+
+    assert int(done.stdout) <= 3_000_000 * 1024

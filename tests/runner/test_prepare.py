@@ -12,6 +12,8 @@ from torchvision import models
 
 import clrun
 from clrun.errors import ConfigError
+from clrun.images.download import file_digest
+from clrun.models.published import SHA256
 from clrun.runner.prepare import notes, prepare, weights_note
 
 
@@ -218,7 +220,9 @@ def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file of weights where torchvision looks for those of MobileNetV2."""
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    torch.save(models.mobilenet_v2().state_dict(), folder / "mobilenet_v2-b0353104.pth")
+    file = folder / "mobilenet_v2-b0353104.pth"
+    torch.save(models.mobilenet_v2().state_dict(), file)
+    monkeypatch.setitem(SHA256, file.name, file_digest(file, "sha256"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
 

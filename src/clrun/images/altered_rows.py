@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from clrun.device.rows import Rows
+from clrun.images.download import Progress
 from clrun.images.lazy_rows import AT_ONCE, LazyRows, Store, identity, stores
 from clrun.images.transforms import resize
 
@@ -146,11 +147,11 @@ def altered(x: Rows, alteration: Alteration) -> Rows:
     return AlteredRows(x, alteration)
 
 
-def resized(x: Rows, side: int) -> Rows:
+def resized(x: Rows, side: int, on_progress: Progress | None = None) -> Rows:
     """`x` at side x side pixels: at once if it is in memory, else whenever rows are read."""
     if x.shape[2:] == (side, side):
         return x
-    return resize(x, side) if isinstance(x, Tensor) else altered(x, Resizing(side))
+    return resize(x, side, on_progress) if isinstance(x, Tensor) else altered(x, Resizing(side))
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

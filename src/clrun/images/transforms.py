@@ -15,11 +15,17 @@ from torch.nn.functional import interpolate, pad
 from clrun.device.rows import sent
 from clrun.images.augment import JITTER, AugmentPolicy
 from clrun.images.color import jittered
+from clrun.images.download import Progress
 
 PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, pixels in [0, 1]."""
 IMAGENET: PixelStatistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of ImageNet's training images, which its published weights want."""
+
+PIECE_BYTES = 64 << 20
+"""Bytes of images that are resized together."""
+SOON_DONE = 512 << 20
+"""Bytes of images that are resized in a few seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +112,21 @@ class Transform:
         return x.mul_(scale).add_(shift)
 
 
-def resize(x: Tensor, side: int) -> Tensor:
-    """Bilinear, antialiased. [N, C, H, W] uint8 -> [N, C, side, side] uint8"""
+def resize(x: Tensor, side: int, on_progress: Progress | None = None) -> Tensor:
+    """Bilinear, antialiased. [N, C, H, W] uint8 -> [N, C, side, side] uint8
+
+    `on_progress` is called where it takes long.
+    """
     if x.shape[2:] == (side, side):
         return x
     resized = x.new_empty(*x.shape[:2], side, side)
-    for source, target in zip(x.split(1024), resized.split(1024), strict=True):  # bounds the peak
+    piece = max(1, min(1024, PIECE_BYTES // (x.shape[1] * side**2)))  # bounds the peak
+    done = 0
+    for source, target in zip(x.split(piece), resized.split(piece), strict=True):
         target.copy_(interpolate(source, (side, side), mode="bilinear", antialias=True))
+        done += len(source)
+        if on_progress and resized.nbytes > SOON_DONE:
+            on_progress(f"resizing to {side}x{side}", done, len(x), unit="images")
     return resized
 
 

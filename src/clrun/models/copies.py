@@ -7,6 +7,23 @@ import copy
 from torch import Tensor, nn
 
 
+def empty_copy_of(model: nn.Module) -> nn.Module:
+    """The model without values, on the device "meta": a large one is not held twice."""
+    computed = (
+        value
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor)
+    )
+    memo: dict[int, Tensor] = {
+        id(tensor): tensor.detach().to("meta") for tensor in (*model.buffers(), *computed)
+    }
+    for parameter in model.parameters():
+        empty = parameter.detach().to("meta")
+        memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, memo=dict(memo)).to("meta")
+
+
 def copy_of(model: nn.Module) -> nn.Module:
     """The model with tensors of its own, whatever computes some of them.
 

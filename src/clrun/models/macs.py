@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from clrun.models.copies import copy_of
+from clrun.models.copies import copy_of, empty_copy_of
 from clrun.models.features import unwatched
-from clrun.models.shapes import SMALL
+from clrun.models.shapes import is_quick
 
 aten = torch.ops.aten
 
@@ -28,16 +29,16 @@ def training_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
 
 
 def _counted(model: nn.Module, input_shape: Sequence[int], *, backward: bool) -> int:
-    if sum(parameter.numel() for parameter in model.parameters()) <= SMALL:
-        try:
+    if is_quick(model, input_shape):
+        with suppress(_Opaque):  # on "meta" it comes apart
             return _run(model, input_shape, "cpu", backward=backward)
-        except _Opaque:
-            pass  # on "meta" it comes apart
     return _run(model, input_shape, "meta", backward=backward)
 
 
 def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward: bool) -> int:
-    twin = copy_of(model).to(device).eval()  # counts the same, and draws no dropout masks
+    twin = (
+        empty_copy_of(model) if device == "meta" else copy_of(model)
+    ).eval()  # counts the same, and draws no dropout masks
     for module in twin.modules():
         module._forward_hooks.clear()  # whoever watches the model is not to see its twin
     x = torch.zeros(2, *input_shape, device=device)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from clrun.errors import ConfigError
-from clrun.models.copies import copy_of
+from clrun.models.copies import copy_of, empty_copy_of
 from clrun.models.dropout import SeededDropout
-from clrun.models.shapes import SMALL
+from clrun.models.shapes import is_quick
 
 IMAGES = 2
 """Enough to tell a row for each image from one row, and for BatchNorm to learn from."""
@@ -33,11 +34,13 @@ def outputs(model: nn.Module, image_shape: Sequence[int], *, training: bool) -> 
 
     A copy computes, so that the model stays as it is. Hooks on its layers are called.
     """
-    twin = copy_of(model).train(training)
-    for layer in twin.modules():
-        if isinstance(layer, SeededDropout):
-            layer.eval()  # it changes no shape, and has masks only in an update
-    return _output(twin, (IMAGES, *image_shape))
+    shape = (IMAGES, *image_shape)
+    if not is_quick(model, image_shape):
+        # a model that looks at values has none on "meta"
+        with suppress(Exception):
+            twin = _twin(empty_copy_of(model), training)
+            return twin(torch.zeros(*shape, device="meta"))
+    return _computed(_twin(copy_of(model), training), shape)
 
 
 def require_logits(output: Any, num_classes: int, name: str, mode: str = "") -> None:
@@ -57,24 +60,18 @@ def require_logits(output: Any, num_classes: int, name: str, mode: str = "") -> 
         raise ConfigError(f"{name}: gives {dtype}{mode}. It must give logits, float32.")
 
 
-def _output(model: nn.Module, shape: Sequence[int]) -> Any:
-    """What the model makes of images without content; a large one computes no values for it."""
-    if sum(parameter.numel() for parameter in model.parameters()) <= SMALL:
-        return _computed(model, shape)
-    try:
-        return _on_meta(model, shape)
-    except Exception:  # a model that looks at values has none there
-        return _computed(model, shape)
+def _twin(model: nn.Module, training: bool) -> nn.Module:
+    """The copy as it is to be run."""
+    for layer in model.train(training).modules():
+        if isinstance(layer, SeededDropout):
+            layer.eval()  # it changes no shape, and has masks only in an update
+    return model
 
 
 def _computed(model: nn.Module, shape: Sequence[int]) -> Any:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.enable_grad():
         return model(torch.zeros(*shape, device=device))
-
-
-def _on_meta(model: nn.Module, shape: Sequence[int]) -> Any:
-    return model.to("meta")(torch.zeros(*shape, device="meta"))
 
 
 def _described(output: object) -> str:

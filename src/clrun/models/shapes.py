@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -14,6 +15,14 @@ from clrun.models.features import evaluating, unwatched
 SMALL = 30_000_000
 """Parameters up to which a few images cost less time to compute than the device "meta", which
 computes nothing, to import: PyTorch's compiler comes with it (2 s)."""
+SMALL_IMAGE = 3 * 512 * 512
+"""Numbers of an image up to which that is so."""
+
+
+def is_quick(model: nn.Module, input_shape: Sequence[int]) -> bool:
+    """Whether a few inputs of that shape, without the batch, are computed at once."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return parameters <= SMALL and prod(input_shape) <= SMALL_IMAGE
 
 
 def output_shape(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, ...]:
@@ -25,7 +34,7 @@ def output_shape(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, ...
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with evaluating(model), unwatched(model), torch.no_grad():
-        if sum(parameter.numel() for parameter in model.parameters()) <= SMALL:
+        if is_quick(model, input_shape):
             output = model(torch.zeros(1, *input_shape, device=device))
         else:
             output = _on_meta(model, input_shape)

@@ -14,7 +14,7 @@ from clrun.errors import ClrunError, ConfigError
 from clrun.images.download import Progress
 from clrun.models.probe import IMAGES, outputs, require_logits, require_module
 from clrun.profiling.spans import span
-from clrun.runner.sizes import allocated
+from clrun.runner.sizes import allocated, weights_fit
 from clrun.seeds import isolated
 from clrun.sources.source import Source
 from clrun.strategies.descent_keys import DescentKeys
@@ -83,7 +83,7 @@ def model_of(node: Node, shape: StreamShape, seed: int) -> nn.Module:
     Raises:
         ConfigError: it cannot be made, or is no torch.nn.Module.
     """
-    with isolated(seed, "weights"), allocated(node, shape):
+    with isolated(seed, "weights"), allocated(node, shape), weights_fit(node, shape):
         return require_module(build(node, shape), called(node))
 
 

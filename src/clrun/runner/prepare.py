@@ -37,8 +37,9 @@ from clrun.runner.building import (
 from clrun.runner.chooser import chosen_network
 from clrun.runner.evaluation import Evaluation
 from clrun.runner.made_strategy import try_strategy
+from clrun.runner.out_of_memory import memory_errors
 from clrun.runner.own import OwnBenchmark, with_own
-from clrun.runner.sizes import allocated, require_images_fit
+from clrun.runner.sizes import allocated, require_images_fit, require_update_fits
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
@@ -144,11 +145,13 @@ def ready(
     Raises:
         ConfigError, DownloadError: see `prepare` and `Prepared.data`.
     """
-    prepared = prepare(
-        config, on_progress, own_benchmark=benchmark, own_model=model, device_node=device
-    )
-    _ = prepared.data
-    try_strategy(prepared)
+    with memory_errors(config, has_started=False):
+        prepared = prepare(
+            config, on_progress, own_benchmark=benchmark, own_model=model, device_node=device
+        )
+        _ = prepared.data
+        require_update_fits(prepared)
+        try_strategy(prepared)
     return prepared
 
 

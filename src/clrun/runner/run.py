@@ -15,7 +15,6 @@ from clrun.errors import ClrunError, ConfigError, NoCheckpoint, StorageError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
 from clrun.models.weights import origin
-from clrun.profiling.activity import doing
 from clrun.records.checkpoint import Checkpoints
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
@@ -26,6 +25,7 @@ from clrun.runner.cost import Cost
 from clrun.runner.interrupt import Interrupted, noted_signals, raise_noted
 from clrun.runner.learning import Pause, is_scored_after, learnt
 from clrun.runner.made_strategy import made_strategy
+from clrun.runner.out_of_memory import memory_errors
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.saving import Saver
@@ -68,12 +68,14 @@ def run(
         FolderError: the folder is in use or holds a run.
         NoCheckpoint: the state is none of such a run.
         NonFiniteLoss: the loss became NaN or infinite.
+        OutOfMemory: there was not enough memory.
         Interrupted: a signal arrived.
     """
     with (
         _recorded_outcome(
             folder if isinstance(folder, RunFolder) else RunFolder(folder), prepared
         ) as run_folder,
+        memory_errors(prepared.config),
         closing(RawLog(run_folder.path / "metrics.jsonl")) as raw_log,
         prepared.device.applied(prepared.update_macs),
         quick_process(prepared.device),
@@ -90,8 +92,7 @@ def run(
 
         if is_latest:
             point_latest(run_folder.path, _output_root(run_folder, prepared))
-        with doing("setting up"):
-            stream, state = _begun(prepared, raw_log, display or SilentDisplay())
+        stream, state = _begun(prepared, raw_log, display or SilentDisplay())
         saver = _saver(prepared, run_folder, has_saved=resumed is not None)
         if not run_folder.is_continued:
             run_folder.update(**content_record(prepared))

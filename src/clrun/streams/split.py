@@ -114,7 +114,7 @@ class Split:
         """
         download = self.config.download
         data = self.source.load(self.root, download=download, on_progress=on_progress)
-        return self._stream(data, seed, self._transform())
+        return self._stream(data, seed, self._transform(), on_progress)
 
     def outline(self, seed: int, on_progress: Progress | None = None) -> Benchmark | None:
         """The same stream without its images, for counting; None where the source reads them.
@@ -131,15 +131,21 @@ class Split:
             outline(), seed, Transform((0.0,) * channels, (1.0,) * channels, "none")
         )
 
-    def _stream(self, data: SourceData, seed: int, transform: Transform) -> Benchmark:
+    def _stream(
+        self,
+        data: SourceData,
+        seed: int,
+        transform: Transform,
+        on_progress: Progress | None = None,
+    ) -> Benchmark:
         config = self.config
         train, validation = data.train, data.validation
         if config.limit_per_class is not None:
             rows = scenarios.limit_per_class(train.y, config.limit_per_class)
             train = Patterns(train.x[rows], train.y[rows])
         self._require_room(train, data.test)
-        train, test = self._resized(train), self._resized(data.test)
-        validation = None if validation is None else self._resized(validation)
+        train, test = (self._resized(part, on_progress) for part in (train, data.test))
+        validation = None if validation is None else self._resized(validation, on_progress)
         return Benchmark(
             name=f"{self.source.name}_{config.scenario}",
             shape=self.shape(),
@@ -188,9 +194,11 @@ class Split:
         ]
         return [None, *(Permutation(torch.randperm(height * width, generator=rng)) for rng in rngs)]
 
-    def _resized(self, patterns: Patterns) -> Patterns:
+    def _resized(self, patterns: Patterns, on_progress: Progress | None) -> Patterns:
         side = self.config.image_size
-        return patterns if side is None else Patterns(resized(patterns.x, side), patterns.y)
+        if side is None:
+            return patterns
+        return Patterns(resized(patterns.x, side, on_progress), patterns.y)
 
     def _require_room(self, *parts: Patterns) -> None:
         """Refuse to resize more images in memory than there is memory."""
