@@ -5,9 +5,12 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import clrun
 from clrun.errors import ClrunError
 from clrun.profiling.activity import doing, watch
 from clrun.records.raw_log import read_raw_log
@@ -307,8 +310,7 @@ AR1 = (
 )
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize(
+LONG = pytest.mark.parametrize(
     ("what", "overrides"),
     [
         ("evaluating", ("strategy=naive",)),
@@ -317,6 +319,11 @@ AR1 = (
         ("storing latents", AR1),
     ],
 )
+"""what a run does besides updates that takes long, and a run that does it"""
+
+
+@LONG
+@pytest.mark.parametrize("number", SIGNALS)
 def test_what_takes_long_besides_updates_is_not_waited_for(
     what, overrides, number, at_activity, config_of, tmp_path
 ):
@@ -330,6 +337,48 @@ def test_what_takes_long_besides_updates_is_not_waited_for(
     assert record["status"] == "interrupted"
     assert done.count(what) == 1
     assert not any(does in ("evaluating", what) for does in done[done.index(what) + 1 :])
+
+
+def results_in(folder: Path) -> dict[str, Any]:
+    results = json.loads((folder / "results.json").read_text())
+    of_the_process = ("wall_seconds", "peak_rss_bytes")
+    results["cost"] = {k: v for k, v in results["cost"].items() if k not in of_the_process}
+    return results
+
+
+@LONG
+def test_what_was_not_waited_for_is_done_when_the_run_goes_on(
+    what, overrides, at_activity, config_of, finished, tmp_path
+):
+    at_activity(what, signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        run(prepare(config_of(*overrides)), tmp_path / "run")
+    watch(None)
+
+    clrun.resume(tmp_path / "run")
+
+    assert results_in(tmp_path / "run") == results_in(finished(*overrides).folder)
+
+
+def test_a_second_ctrl_c_in_an_evaluation_saves_no_state_that_may_be_half_done(
+    config_of, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("clrun.runner.interrupt.SAME_SECONDS", 0)
+
+    def twice(begins: str | None) -> None:
+        if begins == "evaluating":
+            send(signal.SIGINT)
+            send(signal.SIGINT)
+
+    watch(twice)
+    try:
+        with pytest.raises(Interrupted) as stopped:
+            run(prepare(config_of("eval.initial=false", "strategy=naive")), tmp_path / "run")
+    finally:
+        watch(None)
+
+    assert stopped.value.exit_code == 130
+    assert list(tmp_path.glob("run/checkpoints/state-*")) == []
 
 
 def test_an_interrupted_run_keeps_the_results_of_its_finished_experiences(

@@ -43,10 +43,11 @@ Handler = Callable[[int, object], None]
 class Interrupted(ClrunError):
     """A signal arrived; the exit code is 128 plus its number."""
 
-    def __init__(self, number: int, done: str = "") -> None:
-        """`done` is a sentence about what was done until then."""
+    def __init__(self, number: int, done: str = "", *, anywhere: bool = False) -> None:
+        """`done` is a sentence about what was done until then. `anywhere`: it was raised wherever
+        the run was, so that something may be half done."""
         super().__init__(number, done)
-        self.number, self.exit_code = number, 128 + number
+        self.number, self.exit_code, self.anywhere = number, 128 + number, anywhere
 
     def __str__(self) -> str:
         said = f"interrupted by {signal.Signals(self.number).name}."
@@ -86,7 +87,7 @@ class _Noting:
     def __call__(self, number: int, _frame: object) -> None:
         if self._hasty.is_second(number) and self.received:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # the third one is the system's
-            raise Interrupted(number)
+            raise Interrupted(number, anywhere=True)
         if not self.received:
             self.received.append(number)
             self._latest = time.monotonic() + GRACE_SECONDS
@@ -98,7 +99,7 @@ class _Noting:
         if self.is_saving or not (is_stoppable() or time.monotonic() > self._latest):
             return
         self._latest = time.monotonic() + GRACE_SECONDS  # what cleans up has its time
-        raise Interrupted(self.received[0])
+        raise Interrupted(self.received[0], anywhere=True)
 
 
 _noting: _Noting | None = None
@@ -136,6 +137,16 @@ def raise_noted(received: list[int]) -> None:
     if received:
         _alarm(0)
         raise Interrupted(received[0])
+
+
+def look() -> None:
+    """Raise `Interrupted` if a run has collected a signal.
+
+    Raises:
+        Interrupted: it has.
+    """
+    if _noting is not None:
+        raise_noted(_noting.received)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from clrun.profiling.activity import doing
 from clrun.profiling.spans import updates
 from clrun.records.results import Results
 from clrun.runner.evaluation import Scores
+from clrun.runner.interrupt import look
 from clrun.runner.prepare import Prepared
 from clrun.runner.saving import Saver
 from clrun.runner.scored import trimmed
@@ -97,13 +98,14 @@ def _evaluated(
     """Score the strategy as it is now, and record it; `experience` None is before training."""
     benchmark, evaluation, strategy = prepared.data, prepared.evaluation, state.strategy
     seen = len(benchmark) if strategy.whole_stream else (experience or 0) + 1
-    with state.whole(), state.cost.phase("eval"), doing("evaluating"):
+    with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
         scores = evaluation.scores(
             strategy,
             benchmark,
             seen=seen,
             minibatch=prepared.keys.eval_mb_size,
             hold=prepared.device.hold,
+            look=look,
         )
     if experience is not None:
         state.scored.add(seen - 1, scores)

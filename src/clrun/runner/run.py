@@ -72,6 +72,7 @@ def run(
         Interrupted: a signal arrived.
     """
     with (
+        noted_signals() as signals,  # until the record says how the run ended
         _recorded_outcome(
             folder if isinstance(folder, RunFolder) else RunFolder(folder), prepared
         ) as run_folder,
@@ -80,7 +81,6 @@ def run(
         prepared.device.applied(prepared.update_macs),
         quick_process(prepared.device),
         isolated(prepared.config.seed, "run", device=prepared.device.torch),
-        noted_signals() as signals,
     ):
 
         def pause(state: RunState) -> None:
@@ -94,8 +94,6 @@ def run(
             point_latest(run_folder.path, _output_root(run_folder, prepared))
         stream, state = _begun(prepared, raw_log, display or SilentDisplay())
         saver = _saver(prepared, run_folder, has_saved=resumed is not None)
-        if not run_folder.is_continued:
-            run_folder.update(**content_record(prepared))
         if resumed is not None:
             _load(state, resumed, stream)
         elif run_folder.is_continued:
@@ -208,7 +206,7 @@ def _kept_if_interrupted(
     try:
         yield
     except Interrupted as interrupted:
-        if state.is_whole:
+        if state.is_whole and not interrupted.anywhere:
             saver.save(state)
         finished = len(state.scored.ends)
         noun = "experience was" if experiences == 1 else "experiences were"
@@ -227,7 +225,8 @@ def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[Run
     config = prepared.config
     try:
         if not run_folder.is_continued:
-            run_folder.update(**started(config, run_folder.path, **prepared.machine))
+            first = started(config, run_folder.path, **prepared.machine)
+            run_folder.update(**first, **content_record(prepared))  # from here on it can go on
             run_folder.keep_config(config)
         yield run_folder
     except (Interrupted, KeyboardInterrupt) as error:
