@@ -244,12 +244,19 @@ def differences(old: object, new: object, path: str) -> Iterator[tuple[str, obje
                 pair = old.get(key, MISSING), new.get(key, MISSING)
                 yield from differences(*pair, f"{path}/{key}")
     elif isinstance(old, list) and isinstance(new, list):
+        old, new = _trimmed(old), _trimmed(new)
         if len(old) != len(new):
             yield f"{path}, length", len(old), len(new)
         for number, pair in enumerate(zip(old, new, strict=False)):
             yield from differences(*pair, f"{path}[{number}]")
     elif old != new and not _both_nan(old, new):
         yield path, old, new
+
+
+def _trimmed(values: list[object]) -> list[object]:
+    """A row without what was not evaluated at its end, which may be left off."""
+    count = next((n for n in range(len(values), 0, -1) if values[n - 1] is not None), 0)
+    return values[:count]
 
 
 def _both_nan(old: object, new: object) -> bool:

@@ -71,6 +71,12 @@ def without_inodes(folder: Path) -> None:
             (folder.parent / "fillers" / str(number)).touch()
 
 
+def emptied(disk: Path) -> None:
+    """Give back what was used up."""
+    (disk / "filler").unlink(missing_ok=True)
+    shutil.rmtree(disk / "fillers", ignore_errors=True)
+
+
 def limited(_folder: Path) -> None:
     """Let no file of this process grow, as a limit on files does."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))

@@ -10,11 +10,14 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from storage_faults import (
     Broken,
+    emptied,
     failing_at,
     full,
     limited,
@@ -27,7 +30,10 @@ from storage_faults import (
 from clrun.cli.main import main
 from clrun.records.raw_log import read_raw_log
 
-QUICK = ("strategy=naive", "strategy.train_epochs=1", "device=cpu", "benchmark.limit_per_class=10")
+QUICK = (
+    *("strategy=naive", "strategy.train_epochs=1", "device=cpu", "device.threads=1"),
+    *("benchmark.limit_per_class=10", "model.hidden=[8]", "checkpoint.every_steps=1"),
+)
 
 WRITERS = {
     "log file": "clrun.log",
@@ -36,8 +42,11 @@ WRITERS = {
     "record": "/.run.json.",
     "config": "/.config.yaml.",
     "raw log": "metrics.jsonl",
+    "state": "/.state-000000003.safetensors.",
+    "record of a state": "/.state-000000003.json.",
     "results": "/.results.json.",
     "matrix": "/.accuracy_matrix.csv.",
+    "model": "/.model.safetensors.",
 }
 """What writes -> how the file that it opens is called."""
 
@@ -67,21 +76,46 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"no disk can be mounted here: {error}")
 
 
+class Failing(NamedTuple):
+    """A disk that can be made to fail, a folder of it for a run, and what makes it well again."""
+
+    kind: str
+    fail: Callable[[Path], None]
+    folder: Path
+    mend: Callable[[], None]
+
+
 @pytest.fixture
-def fault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Callable, Path]]:
-    """What makes a disk fail, and a folder of it for a run."""
+def failing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Failing]:
     kind = request.param
     if kind in ("full", "inodes"):
         disk = request.getfixturevalue("disk")
-        yield {"full": full, "inodes": without_inodes}[kind], disk / "run"
+        fail = {"full": full, "inodes": without_inodes}[kind]
+        yield Failing(kind, fail, disk / "run", lambda: emptied(disk))
     elif kind in CODES:
         broken = Broken(CODES[kind])
-        yield broken, tmp_path / "run"
+        yield Failing(kind, broken, tmp_path / "run", broken.mend)
         broken.mend()
     else:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield PLAIN[kind], tmp_path / "run"
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        lift = partial(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+        yield Failing(kind, PLAIN[kind], tmp_path / "run", lift)
+        lift()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the run finds on a disk that does not fail."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert main([*QUICK, f"hydra.run.dir={folder}"]) == 0
+    return found_in(folder)
+
+
+def found_in(folder: Path) -> dict[str, Any]:
+    results = json.loads((folder / "results.json").read_text())
+    steps = [line for line in read_raw_log(folder / "metrics.jsonl") if line["kind"] == "step"]
+    losses = [line["loss"] for line in steps]
+    return {"matrix": results["accuracy_matrix"], "metrics": results["metrics"], "losses": losses}
 
 
 def whole(folder: Path) -> None:
@@ -96,23 +130,37 @@ def whole(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.parametrize("fault", REASONS, indirect=True, ids=str)
-def test_it_is_one_line_that_begins_with_the_cause(fault, writer, request, capsys, workplace):
-    make_fail, folder = fault
-    kind = request.node.callspec.params["fault"]
+@pytest.mark.parametrize("failing", REASONS, indirect=True)
+def test_a_disk_that_fails_is_one_line_and_the_run_goes_on_when_it_is_well(
+    failing, writer, capsys, workplace, undisturbed
+):
+    kind, fail, folder, mend = failing
 
-    with failing_at(WRITERS[writer], make_fail, folder) as happened:
+    with failing_at(WRITERS[writer], fail, folder) as happened:
         code = main([*QUICK, f"hydra.run.dir={folder}"])
-
     errors = capsys.readouterr().err
+    mend()
+
     assert happened
     assert re.fullmatch(rf"clrun: /[^\n]*: ({REASONS[kind]})\.?[^\n]*\n", errors), errors
     assert code == 5
-    if kind not in ("removed", "renamed"):
-        whole(folder)
-        record = folder / "run.json"
-        if kind in ("full", "inodes") and record.exists():
-            assert json.loads(record.read_text())["status"] == "failed"
+    if kind == "removed":
+        assert not (folder / "run.json").exists()
+        return
+    if kind == "renamed":
+        folder = folder.with_name(f"{folder.name}-elsewhere")
+    whole(folder)
+    if kind in ("full", "inodes") and (folder / "run.json").exists():
+        assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    assert main(again(folder)) == 0
+    assert found_in(folder) == undisturbed
+
+
+def again(folder: Path) -> list[str]:
+    """The words to go on with a run, or to begin it where there was no room for its record."""
+    if (folder / "run.json").exists():
+        return ["resume", str(folder)]
+    return [*QUICK, f"hydra.run.dir={folder}"]
 
 
 def test_a_job_of_a_sweep_that_hydra_cannot_begin_is_named(disk, capsys, workplace):

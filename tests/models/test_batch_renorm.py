@@ -10,6 +10,7 @@ from clrun.models.batch_renorm import (
     NO_EPS,
     BatchRenorm2D,
     change_brn_pars,
+    renormalisation,
     replace_bn_with_brn,
 )
 from clrun.models.layers import BatchNorm2d
@@ -483,3 +484,35 @@ def test_a_normalisation_without_tensors_goes_where_the_others_are():
     replace_bn_with_brn(model)
 
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+
+
+def renormalised(scale: float, shift: float, **options: float) -> nn.Module:
+    """A layer that expects mean 0 and deviation 1, after a minibatch of others."""
+    layer = BatchRenorm2D(4, momentum=0.0, **options)
+    x = torch.randn(64, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    layer(x * scale + shift)
+    return nn.Sequential(layer)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "clipped"),
+    [(1.0, 0.0, 0.0), (5.0, 0.0, 1.0), (0.1, 0.0, 1.0), (1.0, 3.0, 1.0), (1.0, -3.0, 1.0)],
+)
+def test_statistics_that_are_far_off_are_at_the_bounds(scale, shift, clipped):
+    model = renormalised(scale, shift, r_max=1.5, d_max=0.5, r_d_max_inc_step=0.0)
+
+    found = renormalisation(model)
+
+    assert found == {"r_max": 1.5, "d_max": 0.5, "clipped": clipped, "layer": "0"}
+
+
+def test_bounds_that_leave_no_room_are_not_counted():
+    model = renormalised(5.0, 3.0, r_max=1.0, d_max=0.0, r_d_max_inc_step=0.0)
+
+    assert renormalisation(model)["clipped"] == 0.0
+
+
+def test_layers_that_do_not_learn_say_nothing():
+    assert renormalisation(nn.Linear(2, 2)) == {}
+    assert renormalisation(nn.Sequential(BatchRenorm2D(4))) == {}  # no minibatch yet
+    assert renormalisation(renormalised(1.0, 0.0).eval()) == {}

@@ -8,7 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import datetime
 
 import pytest
@@ -262,3 +262,22 @@ def test_a_disk_that_knows_no_links_has_no_latest(tmp_path, monkeypatch, code, i
         point_latest(tmp_path / "run", tmp_path)
 
     assert os.listdir(tmp_path) == ["run"]
+
+
+def test_what_a_killed_process_was_writing_is_removed_when_its_run_goes_on(tmp_path):
+    with closing(RunFolder(tmp_path)) as folder:
+        folder.update(status="running")
+    kept = (".lock", "run.json", ".notes.abcdefgh", ".run.json", "checkpoints/model.safetensors")
+    left = (
+        ".run.json.abcd_f12",
+        ".results.json.abcdefgh",
+        "checkpoints/.model.safetensors.12345678",
+    )
+    (tmp_path / "checkpoints").mkdir()
+    for name in (*kept[2:], *left):
+        (tmp_path / name).write_text("")
+
+    RunFolder.unfinished(tmp_path).close()
+
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert files == set(kept)

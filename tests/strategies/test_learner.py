@@ -659,3 +659,36 @@ def test_a_fresh_optimizer_is_not_made_anew_where_an_experience_is_continued(
     assert resumed.optimizer.state
     for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_mean_penalty_of_an_experience_is_among_the_vitals(learner, parts_of, rows):
+    trained = learner(parts_of(plugins=(Shrinking(0.1), Shrinking(0.2))))
+    sums = []
+    for iteration in range(2):
+        squared = sum(float(p.detach().square().sum()) for p in trained.model.parameters())
+        sums.append((0.1 + 0.2) / 2 * squared)
+        step(trained, rows, HERE._replace(iteration=iteration, iterations=2))
+
+    assert trained.vitals()["penalties"] == {"Shrinking": pytest.approx(sum(sums) / 2)}
+
+
+def test_vitals_are_those_of_one_experience_and_part_of_the_state(
+    learner, parts_of, rows, numbered
+):
+    trained, again = (learner(parts_of(plugins=(Shrinking(0.1),))) for _ in "ab")
+    step(trained, rows, HERE)
+
+    again.load_state_dict(deepcopy(trained.state_dict()))
+    assert again.vitals() == trained.vitals()
+    assert trained.vitals()["penalties"]["Shrinking"] > 0
+
+    trained.end(numbered(0))
+    trained.begin(numbered(1))
+    assert trained.vitals() == {"penalties": {"Shrinking": None}}
+
+
+def test_without_plugins_there_are_no_vitals(learner, rows):
+    trained = learner()
+    step(trained, rows, HERE)
+
+    assert trained.vitals() == {}

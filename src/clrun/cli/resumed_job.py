@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.core.utils import configure_log
 from omegaconf import OmegaConf
 
+from clrun.cli.hydra_job import hydra_storage_errors
 from clrun.cli.job import logged_traceback, notes_shown, shown_run
 from clrun.config.sources import conf_root
 from clrun.console.display import make_console
@@ -39,4 +40,5 @@ def _open_log(folder: Path) -> None:
     """Let log lines go to the end of the run's log, as Hydra does for a run that starts."""
     log = OmegaConf.load(conf_root() / "hydra" / "job_logging" / "clrun.yaml")
     hydra = {"runtime": {"output_dir": str(folder)}, "job": {"name": LOG}}
-    configure_log(OmegaConf.create({"hydra": hydra, "log": log}).log)
+    with hydra_storage_errors(folder):
+        configure_log(OmegaConf.create({"hydra": hydra, "log": log}).log)

@@ -146,7 +146,8 @@ class _Line:
         items = [] if left is None else [time_left(left - (now - self._pace_at))]
         activity = self._activity
         if activity is not None and now - self._activity_at >= SHORT_SECONDS:
-            return [*items, activity]
+            is_last = pace is not None and pace.done >= 1  # no update is left that could be timed
+            return [activity] if is_last else [*items, activity]
         if pace is None:
             return items
         numbers = [f"loss {pace.loss:.3f}", f"acc {pace.accuracy:.3f}"]

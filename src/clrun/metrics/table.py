@@ -65,7 +65,7 @@ METRICS = (
     Metric(
         key="fwt",
         label="forward transfer",
-        meaning="mean gain before each is learnt, over the untrained model",
+        meaning="mean gain before each, over the untrained",
         better="higher",
         function=lambda m: fwt(m.accuracy, m.initial),
         is_signed=True,

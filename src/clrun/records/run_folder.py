@@ -8,7 +8,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from clrun.disk import locks
-from clrun.disk.files import NO_STORAGE, require_same, storage_error, storage_errors, write_text
+from clrun.disk.files import (
+    NO_STORAGE,
+    require_same,
+    storage_error,
+    storage_errors,
+    unfinished,
+    write_text,
+)
 from clrun.disk.locks import LockedElsewhere
 from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
@@ -42,6 +49,12 @@ SAVED = "saved"
 """`states` of run.json once there is a state; before, it has none, or says why none can be."""
 
 log = logging.getLogger("clrun")
+
+WHOLE_FILES = (
+    *("run.json", "results.json", "accuracy_matrix.csv", "checkpoints/model.safetensors"),
+    *(".hydra/config.yaml", ".hydra/overrides.yaml"),
+)
+"""Those that appear whole or not at all; the states of a run look after themselves."""
 
 LOCK = ".lock"
 """The file whose lock is held by the process that writes to a run folder."""
@@ -120,6 +133,7 @@ class RunFolder:
         if folder.record.get("status") == "completed":  # while we looked
             folder.close()
             raise FolderError(f"{path}: is finished.")
+        _clean(path)
         return folder
 
     def update(self, **values: Any) -> None:
@@ -149,6 +163,14 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back."""
         self._lock.release()
+
+
+def _clean(path: Path) -> None:
+    """Remove what a killed process left of the files that it was just writing."""
+    for file in WHOLE_FILES:
+        for left in unfinished((path / file).parent, Path(file).name):
+            with suppress(OSError):  # it is in nobody's way
+                left.unlink()
 
 
 def _named(config: RunConfig) -> dict[str, Any]:

@@ -56,14 +56,15 @@ def continuation(
     device = _device_as_it_was(run, force=force)
     prepared = ready(config, on_progress, benchmark=benchmark, model=model, device=device)
     now = _identity(prepared)
-    different = differences(record, now)
+    unknown = {key: now[key] for key in now if key not in record}  # it ended before it was written
+    different = differences({**record, **unknown}, now)
     if different and not force:
         raise FolderError(
             f"{path}: to go on would not give the numbers of this run. {'; '.join(different)}. "
             "With --force it goes on nevertheless."
         )
     state = _newest(run.folder, config)
-    run.folder.update(**continued(record, different), **(now if different else {}))
+    run.folder.update(**continued(record, different), **(now if different else unknown))
     return Continuation(prepared, state)
 
 
