@@ -30,6 +30,10 @@ from storage_faults import (
 from clrun.cli.main import main
 from clrun.records.raw_log import read_raw_log
 
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="mounts disks, and asks /proc what is open"
+)
+
 QUICK = (
     *("strategy=naive", "strategy.train_epochs=1", "device=cpu", "device.threads=1"),
     *("benchmark.limit_per_class=10", "model.hidden=[8]", "checkpoint.every_steps=1"),
