@@ -215,8 +215,10 @@ def test_a_word_says_what_goes_on_once_it_takes_long_enough_to_read(at):
     assert line(80, stepped(), does("evaluating")).endswith("acc 0.900")
     at(100.0)
     assert line(80, stepped(), does("evaluating"), later).endswith("left evaluating")
+    at(100.0)
     last = stepped(done=1.0, seconds_left=0.0)
     assert line(80, last, does("choosing exemplars"), later).endswith("100% choosing exemplars")
+    at(100.0)
     assert line(80, stepped(), does("evaluating"), does(None), later).endswith("acc 0.900")
 
 
