@@ -47,3 +47,28 @@ def test_a_step_size_that_is_much_too_small_learns_nothing(found):
 
 def test_a_step_size_that_is_much_too_large_ends_the_run(found):
     assert "NonFiniteLoss" in found("strategy.lr=1e30")["end of the run"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_idle"),
+    [
+        ("ewc_lambda: 100", False),
+        ("ewc_lambda: 100, exclude: ['*']", True),  # nothing is left to hold on to
+        ("ewc_lambda: 0", False),  # as asked for
+    ],
+)
+def test_a_penalty_that_holds_on_to_nothing_is_idle(keys, is_idle, found):
+    said = found("strategy=naive", f"strategy.plugins=[{{name: si, {keys}}}]")
+
+    assert ("penalty" in said) == is_idle
+
+
+@pytest.mark.parametrize(("step", "is_idle"), [("4.1e-5", True), ("0.01", False)])
+def test_bounds_that_hardly_rise_are_seen(step, is_idle, found):
+    said = found(
+        *("strategy=ar1", "strategy.rm_sz=50", "strategy.train_mb_size=32"),
+        *("model=slim_resnet18", "model.width=4", "strategy.latent_layer=layer2"),
+        *("benchmark.limit_per_class=20", f"strategy.inc_step={step}"),
+    )
+
+    assert ("bounds of BatchReNorm" in said) == is_idle

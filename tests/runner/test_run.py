@@ -91,6 +91,8 @@ def test_run_json_tells_how_the_run_went(finished):
     assert (record["device"], record["threads"]) == ("cpu", 1)
     started, ended = (datetime.fromisoformat(record[key]) for key in ("started", "ended"))
     assert started <= ended
+    assert record["seconds"] >= finished().lines[-1]["seconds"]
+    assert record["seconds"] < finished().lines[-1]["seconds"] + 60
 
 
 def test_the_table_holds_the_accuracy_matrix(finished):

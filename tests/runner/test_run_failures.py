@@ -28,6 +28,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_told(config_of, tmp_path):
     assert record["status"] == "failed"
     assert record["error"].startswith("NonFiniteLoss: the loss is nan")
     assert record["ended"] is not None
+    assert record["seconds"] > 0
     assert not (folder / "results.json").exists()
     assert (folder / ".hydra" / "config.yaml").exists()
     assert read_raw_log(folder / "metrics.jsonl")[-1]["kind"] == "eval"

@@ -37,7 +37,7 @@ class RawLog:
             StorageError: the line cannot be written, and no part of it is; or the file is gone.
         """
         place = {"experience": experience, "epoch": epoch, "iteration": iteration}
-        line = {"kind": kind, **place, "seconds": round(self._seconds(), 6), **values}
+        line = {"kind": kind, **place, "seconds": round(self.seconds(), 6), **values}
         text = json.dumps(line, allow_nan=False) + "\n"
         with phase("write"), storage_errors(self.path):
             if kind != "step" or time.monotonic() - self._looked >= LOOK_SECONDS:
@@ -54,7 +54,7 @@ class RawLog:
         """Where the log ends: its bytes, and the seconds since it was begun."""
         with storage_errors(self.path):
             self._look()
-            return {"offset": os.stat(self._file.fileno()).st_size, "seconds": self._seconds()}
+            return {"offset": os.stat(self._file.fileno()).st_size, "seconds": self.seconds()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Cut the log where it ended then, and go on from there.
@@ -90,7 +90,9 @@ class RawLog:
                 os.ftruncate(handle, end)
             raise
 
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """Since the run began, by a clock that is never set; the time between two processes of a
+        run that was resumed is left out."""
         return time.monotonic() - self._start
 
 

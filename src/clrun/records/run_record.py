@@ -45,6 +45,7 @@ def started(config: RunConfig, folder: Path, **machine: Any) -> dict[str, Any]:
         "output_root": os.path.abspath(config.root.output_root),
         "started": utc_now(),
         "ended": None,
+        "seconds": None,
     }
 
 
@@ -53,7 +54,7 @@ def continued(record: Mapping[str, Any], differences: Sequence[str]) -> dict[str
     now = {"at": utc_now(), "process": f"{os.getpid()} on {platform.node()}"}
     before = record.get("resumed")
     times = [*(before if isinstance(before, list) else []), {**now, "forced": list(differences)}]
-    return {"status": "running", "error": None, "ended": None, "resumed": times}
+    return {"status": "running", "error": None, "ended": None, "seconds": None, "resumed": times}
 
 
 def ended(status: str, error: str | None = None) -> dict[str, Any]:

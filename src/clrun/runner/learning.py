@@ -14,6 +14,7 @@ from clrun.records.results import Results
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import look
 from clrun.runner.prepare import Prepared
+from clrun.runner.recorder import noted
 from clrun.runner.saving import Saver
 from clrun.runner.scored import trimmed
 from clrun.runner.state import RunState
@@ -62,6 +63,7 @@ def _learn(prepared: Prepared, experience: Experience, state: RunState, pause: P
         class_names=[prepared.data.class_names[label] for label in experience.classes],
         train_rows=len(experience.train.y),
         wall_seconds=state.cost.experience_seconds(),
+        **noted("vitals", state.strategy.vitals()),
     )
     state.learnt()
 

@@ -136,3 +136,8 @@ class Recorder:
             return min(self.cost.train_steps / self.updates, 1.0)
         within = (step.epoch + (step.iteration + 1) / step.iterations) / self.epochs
         return (experience + within) / self.experiences
+
+
+def noted(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values by this name, where there are any."""
+    return {name: values} if values else {}

@@ -36,6 +36,7 @@ from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Experience, merged
 from clrun.streams.fingerprint import fingerprint
+from clrun.streams.inputs import input_statistics
 
 COUNTED_EXPERIENCES = 1000
 """To count the updates of an experience takes up to a few milliseconds; progress is then shown by
@@ -78,6 +79,7 @@ def run(
         ) as run_folder,
         memory_errors(prepared.config),
         closing(RawLog(run_folder.path / "metrics.jsonl")) as raw_log,
+        _timed(run_folder, raw_log),
         prepared.device.applied(prepared.update_macs),
         quick_process(prepared.device),
         isolated(prepared.config.seed, "run", device=prepared.device.torch),
@@ -114,13 +116,14 @@ def _output_root(run_folder: RunFolder, prepared: Prepared) -> Path:
 
 
 def content_record(prepared: Prepared) -> dict[str, Any]:
-    """Where the data are looked for, what tells them from others, and what their classes are; and
-    the file of initial weights, if there is one."""
+    """Where the data are looked for, what tells them from others, what their classes are and what
+    the model is given of them; and the file of initial weights, if there is one."""
     given = prepared.config.nodes["benchmark"].values.get("data_root")
     data = {
         "root": str(data_folder(given)),
         "fingerprint": fingerprint(prepared.data),
         "class_names": list(prepared.data.class_names),
+        "inputs": input_statistics(prepared.data),
     }
     return {"data": data, "weights": origin(prepared.model)}
 
@@ -242,6 +245,15 @@ def _recorded_outcome(run_folder: RunFolder, prepared: Prepared) -> Iterator[Run
         run_folder.update(**ended("completed"))
     finally:
         run_folder.close()
+
+
+@contextmanager
+def _timed(run_folder: RunFolder, raw_log: RawLog) -> Iterator[None]:
+    """Let the record of how the run ends have its seconds, which no change of the clock touches."""
+    try:
+        yield
+    finally:
+        run_folder.record["seconds"] = round(raw_log.seconds(), 3)
 
 
 def _record_end(run_folder: RunFolder, status: str, reason: str) -> None:
