@@ -298,7 +298,11 @@ def test_what_no_file_can_hold_is_a_note_and_the_run_is_completed(
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("interrupted", "was interrupted"), ("failed", "has failed"), ("running", "has died")],
+    [
+        ("interrupted", "was interrupted"),
+        ("failed", "has failed (storage is full)"),
+        ("running", "has died"),
+    ],
 )
 def test_a_run_that_did_not_end_says_so_and_how_to_go_on(
     status: str, said: str, tmp_path: Path
@@ -310,7 +314,7 @@ def test_a_run_that_did_not_end_says_so_and_how_to_go_on(
         clrun.load(tmp_path)
 
     assert str(raised.value) == (
-        f"{tmp_path}: has no trained model: the run {said} (storage is full). "
+        f"{tmp_path}: has no trained model: the run {said}. "
         f"clrun resume {tmp_path} goes on with it."
     )
 
@@ -470,3 +474,14 @@ def test_each_fact_that_is_wrong_is_one_line_and_runs_nothing(
     assert line in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
     assert not (tmp_path / "sung").exists()
+
+
+def test_the_file_says_what_the_machine_chose_so_that_a_resumed_run_writes_the_same(
+    ar1_run: Path,
+) -> None:
+    device = read_model(ar1_run / PLACE).facts.device
+
+    assert device == {
+        **{"kind": "cpu", "index": 0, "threads": 1, "channels_last": True},
+        **{"precision": "fp32", "compile": False, "deterministic": True, "tricks": True},
+    }

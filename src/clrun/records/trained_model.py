@@ -1,8 +1,8 @@
 """model.safetensors: a trained model in one file, its tensors and all that is needed to use them.
 
-The facts are JSON text in the file's metadata, beside a SHA-256 of the whole file with the place of
-that sum zeroed: safetensors has no checksum, and a flipped bit would be a wrong weight in silence.
-Reading executes nothing and imports no torch.
+The facts are JSON text in the file's metadata. Among them is a SHA-256 of the whole file with the
+place of that sum zeroed: safetensors has no checksum, and a flipped bit would be a wrong weight in
+silence. The same content gives the same bytes. Reading executes nothing and imports no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -31,7 +31,8 @@ from clrun.records.run_folder import read_record, run_status
 PLACE = Path("checkpoints", "model.safetensors")
 """Where a run folder has it."""
 ZEROS = "0" * 64
-SUM = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+SUM = re.compile(rb'\\"sha256\\": \\"([0-9a-f]{64})\\"')
+"""in the header, where quotes of the facts are escaped once, and those in a text of them thrice"""
 ENDED = {"interrupted": "was interrupted", "died": "has died", "failed": "has failed"}
 """What is said of a run that ended before its stream did."""
 HEADER_BYTES = 8
@@ -57,6 +58,8 @@ class Facts:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
+    sha256: str = ZEROS
+    """of the file that has zeros here"""
     schema: Literal[1] = 1
     label: str
     """strategy, benchmark and seed of the run"""
@@ -108,12 +111,12 @@ def write_model(path: Path, facts: Facts, tensors: Mapping[str, Any]) -> None:
     """
     from safetensors.torch import save
 
-    text = json.dumps(asdict(facts), allow_nan=False)
+    text = json.dumps(asdict(replace(facts, sha256=ZEROS)), allow_nan=False)
     _facts(path, text)  # what could not be read is not written
-    metadata = {"format": "pt", "clrun": text, "sha256": ZEROS}
-    content = bytearray(save(dict(tensors), metadata=metadata))
+    # one entry: safetensors writes several in an order that changes from file to file
+    content = bytearray(save(dict(tensors), metadata={"clrun": text}))
     place = _place_of_sum(content)
-    assert place is not None, "safetensors writes its metadata as compact JSON"
+    assert place is not None, "the facts begin with it"
     content[place : place + len(ZEROS)] = hashlib.sha256(content).hexdigest().encode()
     with storage_errors(path):
         path.parent.mkdir(exist_ok=True)
@@ -137,7 +140,7 @@ def model_file(place: Path) -> Path:
     if status is None:
         raise ConfigError(f"{place}: is no run's folder (no run.json). Name e.g. outputs/latest.")
     if status in ENDED:
-        error = read_record(place).get("error")
+        error = read_record(place).get("error") if status == "failed" else None
         reason = f" ({str(error).splitlines()[0].rstrip('.')})" if error else ""
         raise ConfigError(
             f"{place}: has no trained model: the run {ENDED[status]}{reason}. "
@@ -181,10 +184,11 @@ def read_model(path: Path) -> TrainedFile:
             raise ConfigError(
                 f"{path}: is a safetensors file that clrun did not write. Name a run's folder."
             )
+        end = place + len(ZEROS)
         whole = hashlib.sha256(content[:place])
         whole.update(ZEROS.encode())
-        whole.update(memoryview(content)[place + len(ZEROS) :])
-        if whole.hexdigest() != metadata.get("sha256"):
+        whole.update(memoryview(content)[end:])
+        if whole.hexdigest() != content[place:end].decode():
             raise ConfigError(
                 f"{path}: is damaged (its SHA-256 differs). Restore it from a copy, or run again."
             )
@@ -245,7 +249,7 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 def _place_of_sum(content: bytes | bytearray) -> int | None:
-    """Where the header has its sum; in the facts, which are text in it, quotes are escaped."""
+    """Where the header has the sum."""
     length = int.from_bytes(content[:HEADER_BYTES], "little")
     found = SUM.search(content, 0, HEADER_BYTES + length)
     return None if found is None else found.start(1)

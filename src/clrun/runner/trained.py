@@ -146,7 +146,12 @@ def _facts(prepared: Prepared, shared: dict[str, str]) -> Facts:
         evaluation=dict(nodes["eval"].values),
         eval_mb_size=prepared.keys.eval_mb_size,
         device={name: getattr(device.config, name) for name in names}
-        | {"kind": device.torch.type, "threads": prepared.hardware[1]},
+        | {
+            "kind": device.torch.type,
+            "index": device.torch.index or 0,
+            "threads": prepared.machine["threads"],
+            "channels_last": prepared.machine["channels_last"],
+        },
         proof=[],
         shared=shared,
         versions=versions(),
