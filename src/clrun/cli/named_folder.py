@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clrun.errors import ConfigError
+from clrun.records.planted import require_own_names
 from clrun.records.run_folder import UNNAMED, require_free, require_writable
 
 RUN = "hydra.run.dir"
@@ -20,7 +21,8 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
 
     Raises:
         ConfigError: it names nothing, or a folder that cannot be made.
-        FolderError: there is a run in the folder of a run; nothing of it changed.
+        FolderError: there is a run in the folder of a run, or a name that is written to is a link;
+            nothing of it changed.
     """
     node, _, name = key.rpartition(".")
     given = OmegaConf.to_container(OmegaConf.select(tree, node), resolve=False)
@@ -31,6 +33,7 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
     if not text or not text.strip():
         raise ConfigError(f"{key}={text or ''}: names no folder. Leave it out for a fresh one.")
     folder = os.path.expanduser(text)
+    require_own_names(Path(folder))
     if key == RUN:
         require_free(Path(folder).absolute())
     require_writable(key, folder)

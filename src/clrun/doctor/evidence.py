@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrun.disk.opening import open_regular, read_text
 from clrun.errors import ConfigError
 from clrun.metrics.matrix import matrix_of_rows
 from clrun.records.run_folder import read_record, run_status
@@ -122,7 +123,7 @@ def _missing(folder: Path) -> str:
 def _object(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none that can be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -132,7 +133,7 @@ def _lines(path: Path) -> dict[str, list[dict[str, Any]]]:
     """The lines of a raw log by kind; one that is cut off or damaged is left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with open_regular(path) as file:
             for text in file:
                 try:
                     line = json.loads(text)

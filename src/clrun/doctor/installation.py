@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from clrun.disk.folders import chosen_or_cached, user_cache
+from clrun.disk.opening import read_text
 from clrun.doctor.finding import Finding
 
 LITTLE_SPACE = 10**9
@@ -233,7 +234,7 @@ def image_caches(place: Path) -> Iterator[Fact]:
     for manifest in sorted(place.glob("*/manifest.json")):
         name = f"cache {manifest.parent.name}"
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
+            content = json.loads(read_text(manifest))
             needed = math.prod([content["count"], *content["shape"]])
             held = (manifest.parent / "rows.npy").stat().st_size
         except (OSError, ValueError, KeyError, TypeError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clrun.disk.opening import read_text
 from clrun.records.run_folder import DIED, RUNNING, read_record, run_status
 
 COMPLETED, FAILED, INTERRUPTED, NOT_STARTED = "completed", "failed", "interrupted", "not started"
@@ -50,7 +51,7 @@ def outcome_in(folder: Path, values: Mapping[str, str]) -> Outcome:
     """The outcome of the run in a folder."""
     status, record = run_status(folder), read_record(folder)
     try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        results = json.loads(read_text(folder / "results.json"))
     except (OSError, ValueError):
         results = {}
     if status == COMPLETED and results:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clrun.disk.files import require_same, storage_errors, write_all
-from clrun.disk.opening import open_own
+from clrun.disk.opening import open_own, open_regular
 from clrun.profiling.spans import phase
 
 LOOK_SECONDS = 1.0
@@ -98,5 +98,6 @@ class RawLog:
 
 def read_raw_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a raw log; a last line cut off by a crash is left out, whatever is in it."""
-    lines = path.read_bytes().split(b"\n")
+    with open_regular(path) as file:
+        lines = file.read().split(b"\n")
     return [json.loads(line) for line in lines[:-1]]

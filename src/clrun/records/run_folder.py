@@ -25,8 +25,10 @@ from clrun.disk.files import (
     write_text,
 )
 from clrun.disk.locks import LockedElsewhere
+from clrun.disk.opening import read_text
 from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
+from clrun.records.planted import require_own_names
 from clrun.records.record_file import write_record
 
 if TYPE_CHECKING:
@@ -122,10 +124,12 @@ class RunFolder:
         """The folder of a run that did not finish, with its record, to go on with it.
 
         Raises:
-            FolderError: another process writes there, or the run is finished.
+            FolderError: another process writes there, the run is finished, or a name that it
+                writes to is a link.
         """
         folder = cls.__new__(cls)
         folder.path, folder.is_continued = path, True
+        require_own_names(path)
         with storage_errors(path):
             folder._opened = os.stat(path)
         folder._lock = _locked(path)
@@ -207,8 +211,9 @@ def require_free(path: Path) -> None:
     """Refuse a folder that holds a run or gets one just now, and change nothing of it.
 
     Raises:
-        FolderError: it does.
+        FolderError: it does, or a name that a run writes to is a link.
     """
+    require_own_names(path)
     with _locks_as_refusals(path):
         locks.require_free(path / LOCK)
     require_unused(path)
@@ -251,7 +256,7 @@ def _is_left(path: Path) -> bool:
 def read_record(path: Path) -> dict[str, Any]:
     """The run.json of a folder; empty where it is damaged or not there."""
     try:
-        content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        content = json.loads(read_text(path / "run.json"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
