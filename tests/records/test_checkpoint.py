@@ -491,7 +491,6 @@ def test_a_folder_that_cannot_be_listed_is_a_storage_error(tmp_path, monkeypatch
     def fail(_path: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "scandir", fail)
     monkeypatch.setattr(os, "listdir", fail)
 
     for use in (lambda: Checkpoints(tmp_path), checkpoints.newest):

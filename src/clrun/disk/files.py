@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import io
 import os
 import tempfile
@@ -106,8 +107,14 @@ NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 def unfinished(folder: Path, name: str) -> list[Path]:
-    """What processes that were killed left of a file called like this, or by a pattern."""
-    return sorted(folder.glob(f".{name}.{'[a-z0-9_]' * 8}"))
+    """What processes that were killed left of a file called like this, or by a pattern.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    pattern = f".{name}.{'[a-z0-9_]' * 8}"
+    entries = os.listdir(folder) if folder.is_dir() else []
+    return [folder / entry for entry in sorted(entries) if fnmatch.fnmatchcase(entry, pattern)]
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -171,9 +171,9 @@ class RunFolder:
 
 def _clean(path: Path) -> None:
     """Remove what a killed process left of the files that it was just writing."""
-    for file in WHOLE_FILES:
-        for left in unfinished((path / file).parent, Path(file).name):
-            with suppress(OSError):  # it is in nobody's way
+    with suppress(OSError):  # it is in nobody's way
+        for file in WHOLE_FILES:
+            for left in unfinished((path / file).parent, Path(file).name):
                 left.unlink()
 
 
