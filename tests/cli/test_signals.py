@@ -126,3 +126,14 @@ def test_once_there_is_a_folder_it_says_what_became_of_the_run(tmp_path):
     [record] = tmp_path.glob("outputs/*/*/run.json")
     assert ended.returncode == 143, ended.stderr
     assert json.loads(record.read_text())["status"] == "interrupted"
+
+
+def test_reading_the_data_of_a_run_that_goes_on_is_not_waited_for(tmp_path):
+    sent(RUN, "filelock", [signal.SIGTERM], tmp_path)
+    [record] = tmp_path.glob("outputs/*/*/run.json")
+    before = record.read_bytes()
+
+    ended = sent(("resume", str(record.parent)), "clrun.sources.digits", [signal.SIGHUP], tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (129, "clrun: interrupted by SIGHUP.\n")
+    assert record.read_bytes() == before

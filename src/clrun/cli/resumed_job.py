@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.utils import configure_log
@@ -13,6 +15,7 @@ from clrun.config.sources import conf_root
 from clrun.console.display import make_console
 from clrun.console.downloads import Downloads
 from clrun.console.waiting import waiting
+from clrun.profiling.activity import doing
 from clrun.records.unfinished import Unfinished
 from clrun.runner.interrupt import noted_signals
 from clrun.runner.resume import continuation
@@ -29,11 +32,19 @@ def go_on(run: Unfinished, *, force: bool) -> None:
     """
     folder = run.folder.path
     with noted_signals(), notes_shown(), logged_traceback(folder / f"{LOG}.log"):
-        with waiting("reading the model and the data"), Downloads(make_console()) as downloads:
+        with _reading(), Downloads(make_console()) as downloads:
             ready = continuation(run, downloads, force=force)
         _open_log(folder)
         is_job = (folder.parent / "multirun.yaml").exists()
         shown_run(ready.prepared, run.folder, resumed=ready.state, is_latest=not is_job)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Say that data are read, which a signal may end: nothing of the run has changed until then."""
+    what = "reading the model and the data"
+    with waiting(what), doing(what):
+        yield
 
 
 def _open_log(folder: Path) -> None:
