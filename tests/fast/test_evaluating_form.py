@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import clrun
+from clrun.errors import ClrunError
 from clrun.fast.evaluating_form import EvaluatingForm, evaluating_form
 from clrun.fast.folding import FoldedConv, folded
 from clrun.models.cut import evaluation_graph
@@ -259,6 +260,20 @@ def test_where_folding_would_not_do_the_model_evaluates_itself_and_says_why(make
     (line,) = caplog.messages
     assert line.startswith(f"{make.__name__} is evaluated layer by layer, which is slower: ")
     assert reason in line
+
+
+class Interrupting(Net):
+    """Stands for a signal that arrives while it is copied."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise ClrunError("interrupted")
+
+
+def test_who_interrupts_the_copying_is_no_obstacle():
+    form, _ = form_of(lived_in(Interrupting()))
+
+    with pytest.raises(ClrunError, match="interrupted"):
+        form(images())
 
 
 def test_a_model_s_calls_are_counted_as_it_counts_them():

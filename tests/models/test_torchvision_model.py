@@ -14,6 +14,7 @@ from clrun.models.features import head
 from clrun.models.layers import BatchNorm2d
 from clrun.models.published import SHA256
 from clrun.models.torchvision_model import TorchvisionModel
+from clrun.models.weights import weights_left_out
 from clrun.seeds import isolated
 from clrun.streams.experience import StreamShape
 
@@ -233,3 +234,15 @@ def test_the_real_weights_load_and_leave_the_head_to_the_seed(monkeypatch):
     first = model.network.features[0][0].weight
     assert first.norm().item() > 5  # trained; random ones of this shape have a norm of about 2
     torch.testing.assert_close(model.state_dict(), again.state_dict(), rtol=0, atol=0)
+
+
+def test_a_model_whose_weights_come_later_reads_none_and_computes_as_with_them(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # nothing is there, and nothing is fetched
+
+    with weights_left_out():
+        model = build("googlenet", pretrained=True, size=64)
+
+    assert model.network.transform_input  # what GoogLeNet's published weights want
+    assert not list(tmp_path.iterdir())

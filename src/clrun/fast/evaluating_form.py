@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from clrun.attributes import TooMany, are_same, hooks, is_inside, readable, versions
 from clrun.device.device import Device
+from clrun.errors import ClrunError
 from clrun.fast.folding import folded, is_foldable
 from clrun.seeds import isolated
 
@@ -98,6 +99,8 @@ class EvaluatingForm:
             return "hooks are called for its layers"
         try:
             quick, plain = copy.deepcopy(self._model), copy.deepcopy(self._model)
+        except ClrunError:  # a signal that was noted ends more than this
+            raise
         except Exception as error:  # whatever a layer of somebody's raises
             return f"it cannot be copied ({str(error).splitlines()[0][:80]})"
         graph = self._trace(quick)

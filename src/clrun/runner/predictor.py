@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from clrun.config.bases import component
 from clrun.config.foreign import explained, in_a_line
 from clrun.config.run_config import Node
-from clrun.errors import ConfigError
+from clrun.errors import ClrunError, ConfigError
 from clrun.models.weights import weights_left_out
 from clrun.runner.building import model_of
 from clrun.strategies.strategy import Strategy
@@ -56,6 +56,8 @@ def fill(predictor: nn.Module, tensors: Mapping[str, Tensor], place: str) -> Non
     if not problems:
         try:
             predictor.load_state_dict(dict(tensors))
+        except ClrunError:
+            raise
         except Exception as error:  # whatever a module of somebody's own raises
             problems = [in_a_line(error)]
     if problems:
