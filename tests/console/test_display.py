@@ -212,6 +212,7 @@ def test_a_word_says_what_goes_on_once_it_takes_long_enough_to_read(at):
         at(100.5)
 
     assert line(80, does("evaluating"), later) == "starting 0% evaluating"
+    assert line(80, does("evaluating"), does(None)) == "starting 0% first updates"
     assert line(80, stepped(), does("evaluating")).endswith("acc 0.900")
     at(100.0)
     assert line(80, stepped(), does("evaluating"), later).endswith("left evaluating")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from clrun.console.display import Pace
 from clrun.console.sweep_display import SweepDisplay
 from clrun.console.sweep_table import print_sweep
 from clrun.records.outcome import Outcome
@@ -79,6 +81,50 @@ def test_there_is_a_line_for_each_job_with_the_time_left() -> None:
         "3 of 4, 0:02 left  accuracy 0.9000, 2.0 s  strategy=joint seed=0",
         "4 of 4  failed  strategy=joint seed=1: the loss is nan.",
     ]
+
+
+VALUES = {"strategy": "replay", "strategy.lr": "0.01", "benchmark.scenario": "ni", "seed": "10"}
+
+
+def test_on_a_terminal_keys_are_as_short_as_in_the_table() -> None:
+    shown = console(is_terminal=True)
+    display = SweepDisplay(shown, [VALUES])
+
+    display.ended(completed(0.5, **VALUES), 2.0)
+    display.line(completed(0.5, **VALUES), 2.0)
+
+    line = "1 of 1  accuracy 0.5000, 2.0 s  strategy=replay lr=0.01 scenario=ni seed=10"
+    assert text(shown).rstrip() == line
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_line_that_moves_has_room_for_share_and_time(width: int) -> None:
+    shown = console(width, is_terminal=True)
+    display = SweepDisplay(shown, [VALUES] * 12)
+    display.ended(completed(0.5, **VALUES), 300.0)
+    job = display.job(VALUES)
+    pace = Pace(
+        experience=0,
+        experiences=2,
+        epoch=0,
+        epochs=2,
+        done=0.53,
+        loss=1.0,
+        accuracy=0.5,
+        images=10,
+        images_per_second=None,
+        seconds_left=None,
+    )
+
+    job.title("replay-digits-s10")
+    job.step(pace)
+    job.close()
+
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text(shown)).replace("\r", "\n")
+    moving = [line for line in plain.splitlines() if "53%" in line]
+    assert "2 of 12  strategy=replay lr=0.01 scenario=ni" in moving[-1]
+    assert moving[-1].rstrip().endswith(" left")
+    assert len(moving[-1]) <= width - len("^C")
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -56,7 +56,7 @@ class SweepJob:
         outcome = failed(values, failure) if is_failed else outcome_in(folder, values)
         if self.display is None:
             let_readers_leave()  # of a process that a launcher started
-            print(outcome_line(outcome, time.monotonic() - start), flush=True)
+            print(outcome_line(outcome, time.monotonic() - start, outcome.name), flush=True)
         if failure is not None:
             raise failure
         return outcome.value

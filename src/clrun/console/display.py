@@ -18,8 +18,8 @@ from clrun.profiling.activity import watch
 PLAIN_SECONDS = 5.0
 """Seconds between two lines about epochs of a piped run, at least."""
 
-NARROW = 100
-"""A terminal of fewer columns has a short bar: numbers need the room."""
+BARS = ((100, 24), (60, 8), (0, 4))
+"""(columns of a terminal, of the bar in it or a wider one): numbers need the room."""
 
 SHORT_SECONDS = 0.2
 """What takes no longer is not shown as what goes on: the line would flicker."""
@@ -125,8 +125,8 @@ class _Line:
         pace, now = self._pace, time.monotonic()
         where = "starting" if pace is None else _where(pace)
         done = 0.0 if pace is None else pace.done
-        width = 24 if options.max_width >= NARROW else 8
-        left = options.max_width - len(f"{where} {width * ' '} 100%")
+        width = next(bar for least, bar in BARS if options.max_width >= least)
+        left = options.max_width - len(f"{where} {width * ' '} 100%^C ")  # which a terminal adds
         shown = ""
         for item in self._items(now):
             if len(f"{shown}  {item}") > left:
@@ -148,8 +148,8 @@ class _Line:
         if activity is not None and now - self._activity_at >= SHORT_SECONDS:
             is_last = pace is not None and pace.done >= 1  # no update is left that could be timed
             return [activity] if is_last else [*items, activity]
-        if pace is None:
-            return items
+        if pace is None:  # nothing was said of updates yet
+            return [*items, "first updates"] if self._activity_at else items
         numbers = [f"loss {pace.loss:.3f}", f"acc {pace.accuracy:.3f}"]
         return [*items, f"epoch {pace.epoch + 1}/{pace.epochs}", *numbers, *speed(pace)[:1]]
 

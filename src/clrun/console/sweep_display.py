@@ -16,6 +16,10 @@ from clrun.console.time_left import TimeLeft
 from clrun.records.outcome import COMPLETED, Outcome, job_name
 
 SEED = "seed"
+BAR_WIDTH, LEFT_WIDTH, LEAST_NAME = 8, 9, 16
+"""LEFT_WIDTH: of "0:41 left", which stays where it is when it comes and goes."""
+BESIDE_NAME = len(" ") + BAR_WIDTH + len("  53% ") + LEFT_WIDTH + len("^C ")
+"""Columns of the other things; a terminal writes ^C after the line, which must not break it."""
 
 
 class SweepDisplay:
@@ -45,11 +49,13 @@ class SweepDisplay:
         time_left = (
             "" if left is None or is_last or not self._total else f", {clock_time(left)} left"
         )
-        line = f"{self.count(self._ended)}{time_left}  {outcome_line(outcome, seconds)}"
-        style = "" if outcome.status == COMPLETED else "bold red"
+        start = f"{self.count(self._ended)}{time_left}"
         if self.console.is_terminal:
+            line = f"{start}  {outcome_line(outcome, seconds, short_name(outcome.values))}"
+            style = "" if outcome.status == COMPLETED else "bold red"
             self.console.print(Text(line, style=style), no_wrap=True, overflow="ellipsis")
         else:
+            line = f"{start}  {outcome_line(outcome, seconds, outcome.name)}"
             self.console.print(Text(line), soft_wrap=True)
 
     def count(self, number: int) -> str:
@@ -59,7 +65,7 @@ class SweepDisplay:
     def described(self, values: Mapping[str, str], seconds: float, done: float) -> tuple[str, str]:
         """Which job runs, and the time that is left for all."""
         left = self._time_left.now(kind(values), seconds, done) if self._total else None
-        where = f"{self.count(self._ended + 1)}  {job_name(values)}"
+        where = f"{self.count(self._ended + 1)}  {short_name(values)}"
         return where, "" if left is None else f"{clock_time(left)} left"
 
 
@@ -73,15 +79,15 @@ class JobDisplay(SilentDisplay):
 
     def title(self, text: str) -> None:
         if self._sweep.console.is_terminal:
-            name = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            room = max(self._sweep.console.width - BESIDE_NAME, LEAST_NAME)
+            name = Column(no_wrap=True, overflow="ellipsis", width=room)
             self._progress = Progress(
                 TextColumn("[bold]{task.description}", table_column=name),
-                BarColumn(bar_width=16),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=BAR_WIDTH),
+                TextColumn("{task.percentage:>3.0f}%", table_column=Column(min_width=4)),
+                TextColumn("{task.fields[left]}", table_column=Column(min_width=LEFT_WIDTH)),
                 console=self._sweep.console,
                 transient=True,
-                expand=True,
             )
             where, left = self._sweep.described(self._values, 0.0, 0.0)
             self._task = self._progress.add_task(escape(where), total=1.0, left=left)
@@ -105,11 +111,22 @@ def kind(values: Mapping[str, str]) -> str:
     return job_name({key: value for key, value in values.items() if key != SEED})
 
 
-def outcome_line(outcome: Outcome, seconds: float) -> str:
-    """How a job ended, in one line whose end may be cut."""
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, or the whole where that would be two keys' name."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
+
+
+def short_name(values: Mapping[str, str]) -> str:
+    """What a job is called where a line of a terminal must hold more than its name."""
+    return job_name(dict(zip(short_keys(list(values)), values.values(), strict=True)))
+
+
+def outcome_line(outcome: Outcome, seconds: float, name: str) -> str:
+    """How the job of this name ended, in one line whose end may be cut."""
     if outcome.status != COMPLETED:
         reason = f": {outcome.reason}" if outcome.reason else ""
-        return f"{outcome.status}  {outcome.name}{reason}"
+        return f"{outcome.status}  {name}{reason}"
     accuracy = "-" if outcome.value is None else f"{outcome.value:.4f}"
     how_long = "was there already" if outcome.is_kept else f"{seconds:.1f} s"
-    return f"accuracy {accuracy}, {how_long}  {outcome.name}"
+    return f"accuracy {accuracy}, {how_long}  {name}"

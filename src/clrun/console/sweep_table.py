@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clrun.console.display import clock_time
-from clrun.console.sweep_display import SEED, kind
+from clrun.console.sweep_display import SEED, kind, short_keys
 from clrun.metrics.spread import spread
 from clrun.records.outcome import COMPLETED, FAILED, UNFINISHED, Outcome
 
@@ -48,7 +48,7 @@ def sweep_table(outcomes: Sequence[Outcome], *, ascii_only: bool = False) -> Tab
     """A row for each combination of swept keys, seeds folded."""
     table = Table(caption="mean over seeds and its 95 % interval")
     keys = list(dict.fromkeys(key for outcome in outcomes for key in outcome.values if key != SEED))
-    for name in _short(keys):
+    for name in short_keys(keys):
         table.add_column(name, overflow="fold", style="bold")
     for name in ("runs", "accuracy", "forgetting", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -77,12 +77,6 @@ def _spread(values: Sequence[float | None], sign: str) -> str:
         return "-"
     mean, half_width = spread(known)
     return f"{mean:.4f}" if half_width is None else f"{mean:.4f} {sign}{half_width:.4f}"
-
-
-def _short(keys: Sequence[str]) -> list[str]:
-    """The last part of each key, or the whole where that would be two keys' name."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
 
 
 def _with_status(outcomes: Sequence[Outcome], status: str) -> list[Outcome]:

@@ -15,6 +15,7 @@ from clrun.errors import ClrunError, ConfigError, NoCheckpoint, StorageError
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
 from clrun.models.weights import origin
+from clrun.profiling.activity import doing
 from clrun.records.checkpoint import Checkpoints
 from clrun.records.raw_log import RawLog
 from clrun.records.results import Results
@@ -94,7 +95,8 @@ def run(
 
         if is_latest:
             point_latest(run_folder.path, _output_root(run_folder, prepared))
-        stream, state = _begun(prepared, raw_log, display or SilentDisplay())
+        with doing("setting up"):
+            stream, state = _begun(prepared, raw_log, display or SilentDisplay())
         saver = _saver(prepared, run_folder, has_saved=resumed is not None)
         if resumed is not None:
             _load(state, resumed, stream)
