@@ -8,7 +8,7 @@ the files of the model must be those of a run that nobody disturbed, but for tim
 memory and what a file says of when it was written. With --signals, M runs for each of five signals
 are interrupted once at a random moment: they must be gone within ten seconds with 128 + the
 signal's number, and be the same after `clrun resume`. A fork server that has torch imported makes
-an attempt cheap. The seed is printed; it decides the moments, as far as seconds decide anything.
+an attempt cheap. The seed is printed and decides the moments.
 The exit code is 1 if a run differs or a process ended otherwise.
 """
 
@@ -33,6 +33,8 @@ from typing import Any
 KILLS = 3
 """How often each run is killed at least."""
 MOST_KILLS = 8
+JITTER = 0.15
+"""Seconds after a line was written in which a kill may come: a few updates and their saving."""
 SECONDS_TO_LEAVE = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -90,10 +92,10 @@ class Undisturbed:
     """A run that nobody disturbed: what it wrote, and how long it took."""
 
     content: dict[str, Any]
-    seconds: float
     until_first: float
     """seconds until it wrote its first line"""
-    lines: int
+    size: int
+    """bytes of its log"""
 
 
 def child(words: Sequence[str], log: Path) -> None:
@@ -107,6 +109,18 @@ def child(words: Sequence[str], log: Path) -> None:
 
     sys.argv[1:] = words
     sys.exit(command())
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a signal is sent: so many seconds after a file has so many bytes."""
+
+    file: Path
+    size: int
+    seconds: float
+
+    def has_come(self) -> bool:
+        return _size(self.file) >= self.size
 
 
 class Attempts:
@@ -126,11 +140,13 @@ class Attempts:
         return process
 
     def interrupted(
-        self, words: Sequence[str], log: Path, after: float, number: int
+        self, words: Sequence[str], log: Path, moment: Moment, number: int
     ) -> tuple[int, bool, float]:
         """The exit code, whether the signal found it alive, and seconds from there to its end."""
         process = self.start(words, log)
-        process.join(after)
+        while process.is_alive() and not moment.has_come():
+            process.join(0.003)
+        process.join(moment.seconds)
         is_alive = process.is_alive()
         sent = time.monotonic()
         if is_alive:
@@ -218,16 +234,14 @@ class Proof:
             folder, log = self.place / f"whole-{seed}", self.place / f"whole-{seed}.log"
             start = time.monotonic()
             process = self.attempts.start(command_of(folder, self.words(seed)), log)
-            while process.is_alive() and not _has_lines(folder):
+            while process.is_alive() and not _size(folder / "metrics.jsonl"):
                 time.sleep(0.01)
             first = time.monotonic() - start
             process.join()
             if process.exitcode:
                 raise SystemExit(f"{self.name}: exit code {process.exitcode}: {log.read_text()}")
-            content = content_of(folder)
-            self._known[seed] = Undisturbed(
-                content, time.monotonic() - start, first, _lines(folder)
-            )
+            size = _size(folder / "metrics.jsonl")
+            self._known[seed] = Undisturbed(content_of(folder), first, size)
         return self._known[seed]
 
     def killed(self, number: int) -> None:
@@ -244,11 +258,13 @@ class Proof:
         self.tally.seconds += time.monotonic() - begin
 
     def _kill(self, folder: Path, log: Path, seed: int, whole: Undisturbed) -> int:
-        kills, after, code = 0, 0.0, -signal.SIGKILL
+        kills, code = 0, -signal.SIGKILL
         while code == -signal.SIGKILL:
-            after = self._moment(folder, whole, kills)
+            moment = self._moment(folder, whole, 0.5 if kills < KILLS else 1.1)
+            if kills >= MOST_KILLS or (kills >= KILLS and self.rng.random() < 0.5):
+                moment = Moment(folder, 10**12, 0.0)  # never
             words = command_of(folder, self.words(seed))
-            code, was_alive, _ = self.attempts.interrupted(words, log, after, signal.SIGKILL)
+            code, was_alive, _ = self.attempts.interrupted(words, log, moment, signal.SIGKILL)
             self.tally.resumed += words[0] == "resume"
             if code == -signal.SIGKILL and was_alive:
                 kills += 1
@@ -258,22 +274,25 @@ class Proof:
             self.tally.wrong.append(f"{log}: exit code {code} after {kills} kills")
         return kills if code == 0 else KILLS
 
-    def _moment(self, folder: Path, whole: Undisturbed, kills: int) -> float:
-        """When the next signal comes: anywhere in what is left of the run, or never."""
-        if kills >= MOST_KILLS or (kills >= KILLS and self.rng.random() < 0.5):
-            return 1e6
-        done = min(1.0, _lines(folder) / whole.lines)
-        left = whole.until_first + (whole.seconds - whole.until_first) * (1 - done)
-        return self.rng.uniform(0, 0.7 * left)  # of what is left, or most runs end before
+    def _moment(self, folder: Path, whole: Undisturbed, far: float) -> Moment:
+        """A moment in the first share `far` of what is left of the run.
+
+        A run is as far as its log is long: seconds say little on a busy machine.
+        """
+        log, draw = folder / "metrics.jsonl", self.rng.random
+        if draw() < 0.2:  # before it writes, or writes again
+            return Moment(log, 0, draw() * whole.until_first)
+        done = _size(log)
+        reached = 1 + done + int(far * draw() * max(0, whole.size - done))
+        return Moment(log, reached, draw() * JITTER)
 
     def signalled(self, number: int, sent: signal.Signals) -> None:
         """A run that a signal interrupts once."""
         seed, begin = number % 3, time.monotonic()
         whole, tally = self.undisturbed(seed), self.tally
         folder, log = self.place / f"{number}-{sent.name}", self.place / f"{number}-{sent.name}.log"
-        after = self.rng.uniform(0, whole.seconds)
         code, was_alive, seconds = self.attempts.interrupted(
-            command_of(folder, self.words(seed)), log, after, sent
+            command_of(folder, self.words(seed)), log, self._moment(folder, whole, 1.0), sent
         )
         status = status_of(folder)
         tally.codes[f"{sent.name}: {code}, {status}"] += 1
@@ -306,13 +325,8 @@ class Proof:
         shutil.rmtree(folder)
 
 
-def _lines(folder: Path) -> int:
-    file = folder / "metrics.jsonl"
-    return file.read_bytes().count(b"\n") if file.exists() else 0
-
-
-def _has_lines(folder: Path) -> bool:
-    return _lines(folder) > 0
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def photographs(folder: Path) -> Path:
