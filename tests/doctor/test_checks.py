@@ -96,6 +96,14 @@ def skipped(count):
     return lambda files: files.epochs[-1].update(skipped_updates=count)
 
 
+def both(*changes):
+    def change(files):
+        for each in changes:
+            each(files)
+
+    return change
+
+
 INTERRUPTED = "interrupted by SIGTERM. 1 of 2 experiences were finished."
 NAN = "NonFiniteLoss: the loss is nan in experience 1"
 CAPS = r"r_max 1\.020 of 1\.25 and d_max 0\.040 of 0\.5"
@@ -114,7 +122,12 @@ FIRES = [
     ("statistics of the images", images([0], [0]), r"deviation 0\.00", "normalize=data"),
     ("statistics of the weights", weights(True, "data"), "=data gives", "normalize=model"),
     ("statistics of the weights", weights(True, True), "=true gives", "normalize=model"),
-    ("learnt but not recalled", last([0.8, 0.5]), r"1 was .* 0\.900.*\(0\.500", "minibatches"),
+    (
+        "learnt but not recalled",
+        last([0.8, 0.5]),
+        r"experience 1 are.* 0\.500, and 0\.900",
+        "batches",
+    ),
     ("final accuracy", final(0.26), r"0\.260: .* 4 classes gives 0\.250", "strategy=joint"),
     ("classes never recalled", last([1, 1], (1, 1, 0, 1)), "Class cat is never", "preview"),
     ("classes never recalled", last([1, 1], (1, 1, 0, 0)), "Classes cat, dog are", "preview"),
@@ -150,9 +163,11 @@ QUIET = [
     ("nothing learnt", epochs((1.4, 0.2), (0.2, 0.2))),
     ("statistics of the images", images([0.4], [0.2], normalize=False)),
     ("statistics of the images", images([-1.8], [0.6], normalize="model")),
+    ("statistics of the images", images([0.5], [0.3], normalize=None)),  # pixels, from Python
     ("statistics of the weights", weights(True, "model")),
     ("statistics of the weights", weights(False, True)),
     ("learnt but not recalled", last([0.8, 0.64])),
+    ("learnt but not recalled", both(last([0.8, 0.0]), rows(70, 1))),
     ("final accuracy", final(None)),
     ("classes never recalled", last([0.8, 0.9], (0, 0.9, 0.9, 0.9))),  # it was, and is forgotten
     ("forgetting", last([0.03, 0.95])),

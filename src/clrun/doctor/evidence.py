@@ -56,15 +56,20 @@ class Evidence:
             if isinstance(weight := found.get("ewc_lambda"), int | float):
                 yield weight
 
-    @property
+    @cached_property
     def class_names(self) -> list[str]:
         names = self.record.get("data", {}).get("class_names") or self.results.get("class_names")
         return [str(name) for name in names or ()]
 
-    @property
+    @cached_property
     def learnt(self) -> list[list[int]]:
         """The classes of each experience that was learnt."""
         return [list(line["classes"]) for line in self.of_kind("experience")]
+
+    @cached_property
+    def test_rows(self) -> list[int]:
+        """Test rows of each experience; empty while there are no results."""
+        return [experience["test_rows"] for experience in self.results.get("experiences", ())]
 
     @cached_property
     def accuracy(self) -> Floats:

@@ -112,7 +112,7 @@ def dear_evaluation(run: Evidence) -> Iterator[Finding]:
 
 def few_test_rows(run: Evidence) -> Iterator[Finding]:
     """Accuracies are of a handful of rows."""
-    rows = [experience["test_rows"] for experience in run.results.get("experiences", ())]
+    rows = run.test_rows
     few = [count for count in rows if 0 < count < FEW_ROWS]
     if few and 2 * len(few) >= len([count for count in rows if count]):
         least = min(few)

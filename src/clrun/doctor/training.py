@@ -17,6 +17,8 @@ NEAR_LOSS = 0.9
 """So is a loss from this share of that of guessing on."""
 LEARNT = 0.8
 """Training accuracy from which an experience counts as learnt."""
+ENOUGH_ROWS = 10
+"""Accuracy on fewer test rows than this says little."""
 CLIPPED = 0.5
 """Share of channels at BatchReNorm's bounds from which its statistics are another data set's."""
 RISEN = 0.5
@@ -66,14 +68,16 @@ def not_recalled(run: Evidence) -> Iterator[Finding]:
         place = (experience, experience)
         if experience >= min(run.accuracy.shape) or len(run.accuracy) < len(run.learnt):
             continue
+        if run.test_rows and run.test_rows[experience] < ENOUGH_ROWS:
+            continue
         chance = NEAR_CHANCE / max(len(run.learnt[experience]), 2)
         if lines[-1]["accuracy"] >= LEARNT and run.accuracy[place] <= chance:
             lost.append((experience, lines[-1]["accuracy"], float(run.accuracy[place])))
     if lost:
         experience, trained, tested = lost[0]
         yield Finding(
-            f"Experience {experience}{_others(len(lost))} was learnt (training accuracy "
-            f"{trained:.3f}) and its test images are not recognised right after ({tested:.3f}).",
+            f"The test images of experience {experience}{_others(len(lost))} are not recognised "
+            f"right after it was learnt: accuracy {tested:.3f}, and {trained:.3f} in training.",
             "Look at the test images (clrun preview). A model with BatchNorm: larger minibatches, "
             "or several classes in each.",
         )
@@ -136,10 +140,10 @@ def other_statistics(run: Evidence) -> Iterator[Finding]:
     normalize = run.key("benchmark.normalize")
     if not inputs or normalize in (False, "model"):
         return
-    means, stds = inputs["mean"], inputs["std"]
-    mean = max(means, key=abs)
-    std = max(stds, key=lambda value: abs(math.log(max(value, 1e-9))))
-    if abs(mean) > FAR_MEAN or not 1 / FAR_STD <= std <= FAR_STD:
+    mean = max(inputs["mean"], key=abs)
+    std = max(inputs["std"], key=lambda value: abs(math.log(max(value, 1e-9))))
+    least = 1 / FAR_STD if normalize is not None else 0.0  # else they may be pixels in [0, 1]
+    if abs(mean) > FAR_MEAN or not least <= std <= FAR_STD:
         yield Finding(
             f"Images reach the model with mean {mean:.2f} and deviation {std:.2f}, not 0 and 1: "
             "the statistics are those of another data set.",
