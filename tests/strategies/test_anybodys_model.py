@@ -17,6 +17,9 @@ from torch.nn.utils import parametrizations, prune, spectral_norm
 
 import clrun
 from clrun.errors import ConfigError
+from clrun.runner.evaluating import scores_on
+from clrun.runner.loading import TrainedModel
+from clrun.runner.prepare import ready
 
 
 class Net(nn.Module):
@@ -269,3 +272,40 @@ def test_the_same_seed_gives_the_same_bits_whatever_a_module_draws(kind, strateg
 
     assert torch.equal(losses, again[0])
     assert torch.equal(accuracies, again[1])
+
+
+SAVED = [(k, s) for k, s in CASES if (k, s) not in REFUSED and s != "replay" and k != "lists"]
+
+
+@pytest.mark.parametrize(("kind", "strategy"), SAVED)
+def test_what_a_run_saves_of_it_has_the_accuracies_of_the_run(kind, strategy, tmp_path):
+    _, accuracies = run_of(kind, strategy, tmp_path)
+
+    trained = clrun.load(tmp_path, model=KINDS[kind]())
+
+    assert last_row_of(trained, strategy) == accuracies[-1].tolist()
+
+
+def last_row_of(trained: TrainedModel, strategy: str) -> list[float | None]:
+    """Accuracies of a loaded model on the experiences of the runs above."""
+    prepared = ready(clrun.compose([*STRATEGIES[strategy], *SMALL]))
+    scores = scores_on(trained, prepared.data, prepared.evaluation)
+    return torch.tensor(scores.experiences).tolist()
+
+
+def test_what_is_no_part_of_its_state_is_missed_when_it_is_loaded(tmp_path):
+    run_of("lists", "naive", tmp_path)
+
+    with pytest.raises(ConfigError, match="keeps something that is no part of its state_dict"):
+        clrun.load(tmp_path, model=Listing())
+
+
+def test_a_frozen_module_and_one_with_two_outputs_are_given_weights_too(tmp_path):
+    _, accuracies = run_of("plain", "naive", tmp_path)
+
+    trained = clrun.load(tmp_path, model=Frozen())
+
+    assert not any(parameter.requires_grad for parameter in trained.model.parameters())
+    assert last_row_of(trained, "naive") == accuracies[-1].tolist()
+    with pytest.raises(ConfigError, match="gives a tuple"):
+        clrun.load(tmp_path, model=Pair())
