@@ -289,6 +289,28 @@ def test_states_that_are_gone_or_damaged_are_no_beginning(tmp_path):
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_run_that_was_killed_at_its_very_end_has_its_results_still(tmp_path):
+    config = clrun.compose([*SMALL, "strategy=naive", *MLP])
+    ended = started(config, tmp_path / "run")
+    assert ended is not None
+    edit(tmp_path / "run", status="running")
+    (tmp_path / "run" / "results.json").unlink()
+
+    again = clrun.resume(tmp_path / "run")
+
+    assert lines(tmp_path / "run") == ended.lines
+    assert results(tmp_path / "run") == ended.results
+    assert again.accuracy_matrix == ended.results["accuracy_matrix"]
+
+
+def test_where_run_folders_go_need_not_be_there_any_more(stopped):
+    saved = record(stopped)
+    saved["config"]["root"]["output_root"] = "/proc/nowhere"
+    edit(stopped, **{**saved, "output_root": "/proc/nowhere"})
+
+    assert resumed(stopped) is not None
+
+
 @pytest.fixture
 def stopped(tmp_path) -> Path:
     started(clrun.compose([*SMALL, "strategy=naive", *MLP]), tmp_path / "run", stop_at=5)

@@ -100,12 +100,17 @@ class Recorder:
     def state_dict(self) -> dict[str, Any]:
         """Where the log ends, and what it does not have yet. Synchronises."""
         self._fetch()
-        return {"raw_log": self.raw_log.state_dict(), "meter": self.meter.state_dict()}
+        return {
+            "raw_log": self.raw_log.state_dict(),
+            "meter": self.meter.state_dict(),
+            "evaluated": self.time_left.made,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Cut the log where it ended, and go on from there."""
         self.raw_log.load_state_dict(state["raw_log"])
         self.meter.load_state_dict(state["meter"])
+        self.time_left.made = state["evaluated"]
 
     def _fetch(self) -> None:
         for step, update in self.meter.fetch():

@@ -52,7 +52,9 @@ def continuation(
         FolderError: something is not as it was, so that the numbers would be others.
         NoCheckpoint: there are no states, or no whole one.
     """
-    record, config, path = run.folder.record, run.config, run.folder.path
+    record, path = run.folder.record, run.folder.path
+    # the folder is there, and the one that run folders go to need not be
+    config = replace(run.config, root=replace(run.config.root, output_root=str(path)))
     device = _device_as_it_was(run, force=force)
     prepared = ready(config, on_progress, benchmark=benchmark, model=model, device=device)
     now = _identity(prepared)
@@ -114,6 +116,8 @@ def _device_as_it_was(run: Unfinished, *, force: bool) -> Node | None:
     }
     values = {**node.values, **{key: chosen[key] for key in chosen if key in node.values}}
     config, problems = read(f"{run.folder.path}/run.json: device.", values, type(node.config))
+    if problems and force:
+        return None
     if problems:
         raise ConfigError(problems)
     there = replace(node, config=config)

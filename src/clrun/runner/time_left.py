@@ -27,12 +27,13 @@ class TimeLeft:
     def __init__(self, evaluations: int) -> None:
         """`evaluations`: how many there are in the whole run, the one before training left out."""
         self._evaluations = evaluations
-        self._evaluated = 0
+        self.made = 0
+        """evaluations so far"""
         self._marks: deque[Mark] = deque()
 
     def evaluated(self) -> None:
         """Count an evaluation."""
-        self._evaluated += 1
+        self.made += 1
 
     def now(self, cost: Cost, done: float) -> tuple[float | None, float | None]:
         """(seconds left, images a second) with this share of training done; None where nothing
@@ -47,6 +48,6 @@ class TimeLeft:
         if seconds < MEASURED_SECONDS or share <= 0:
             return None, None
         left = seconds / share * (1 - done)
-        if self._evaluated:
-            left += wall["eval"] / self._evaluated * self._evaluations * (1 - done)
+        if self.made:
+            left += wall["eval"] / self.made * self._evaluations * (1 - done)
         return left, (mark.images - first.images) / seconds
