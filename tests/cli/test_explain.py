@@ -41,7 +41,8 @@ def test_a_key_has_its_default_its_type_with_bounds_and_its_comment(capsys):
     assert lines[1].startswith("  Experience replay: a small memory mixed into every minibatch")
     at = lines.index("  strategy.mem_size=200  (whole number, at least 1)")
     assert lines[at + 1].startswith("      rows the memory holds, over all classes")
-    assert "  strategy.memory_mb_size=null  (whole number, at least 1, or null)" in lines
+    at = lines.index("  strategy.memory_mb_size=null")
+    assert lines[at + 1] == "      (whole number, at least 1, at most 1e+09, or null)"
     assert "  strategy.mix=split  (split | add)" in lines
 
 

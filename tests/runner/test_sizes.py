@@ -16,6 +16,15 @@ from clrun.runner.prepare import build, prepare, ready
     ("words", "line"),
     [
         (["device.threads=100000"], "device.threads=100000: this machine has "),
+        (
+            ["strategy.train_mb_size=1000000000000"],
+            "train_mb_size=1000000000000: must be at most 1e+09",
+        ),
+        (["strategy.eval_mb_size=100000000000000000000000"], "eval_mb_size=1000000000000000000000"),
+        (
+            ["strategy.memory_mb_size=1000000000000"],
+            "memory_mb_size=1000000000000: must be at most 1e+09",
+        ),
         (["benchmark.image_size=1000000"], "two images of 1000000x1000000 would take 8,000.0 GB"),
         (
             ["model.hidden=[10000000000]"],
@@ -70,7 +79,7 @@ def test_minibatches_that_cannot_fit_are_refused_with_the_keys_to_lower(monkeypa
 
 
 def test_of_a_minibatch_only_the_rows_that_there_are_count(monkeypatch, tmp_path):
-    words = ["strategy=naive", "model=cnn", "strategy.train_mb_size=1000000000000"]
+    words = ["strategy=naive", "model=cnn", "strategy.train_mb_size=1000000000"]
 
     ready_with(monkeypatch, tmp_path, 400_000_000, *words)
 

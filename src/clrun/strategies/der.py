@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from clrun.config.bounds import Count, NonNegative
+from clrun.config.bounds import Count, NonNegative, Rows
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
@@ -44,7 +44,7 @@ class DER(MemoryStrategy):
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
         mem_size: Count
-        memory_mb_size: Count | None
+        memory_mb_size: Rows | None
         alpha: NonNegative
         beta: NonNegative
 

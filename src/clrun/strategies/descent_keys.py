@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from clrun.config.bounds import Count, Fraction, NonNegative, Positive
+from clrun.config.bounds import Count, Fraction, NonNegative, Positive, Rows
 from clrun.config.keys import Keys, Known
 
 
@@ -20,8 +20,8 @@ class DescentKeys(Keys):
     momentum: Fraction
     l2: NonNegative
     train_epochs: Count
-    train_mb_size: Count
-    eval_mb_size: Count
+    train_mb_size: Rows
+    eval_mb_size: Rows
     optimizer: Literal["sgd", "adam", "adamw"]
     schedule: Literal["constant", "cosine", "step"]
     schedule_milestones: list[Count]

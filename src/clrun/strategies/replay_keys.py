@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from clrun.config.bounds import Count
+from clrun.config.bounds import Count, Rows
 from clrun.config.keys import Known
 from clrun.memory.composition import Composition
 from clrun.strategies.descent_keys import DescentKeys
@@ -18,7 +18,7 @@ class ReplayKeys(DescentKeys):
 
     mem_size: Count
     mix: Literal["split", "add"]
-    memory_mb_size: Count | None
+    memory_mb_size: Rows | None
     balance: Literal["experience", "class", "none"]
     epoch_length: Literal["current", "longest"]
     memory_update: Literal["experience", "minibatch"]
