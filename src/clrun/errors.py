@@ -103,3 +103,9 @@ def did_you_mean(word: str, allowed: Sequence[str]) -> str:
     options = {str(option).lower(): option for option in allowed}
     close = get_close_matches(str(word).lower(), list(options), n=1)
     return f" Did you mean '{options[close[0]]}'?" if close else ""
+
+
+def cut(text: object, most: int = 80) -> str:
+    """A text that stands in a message, cut to a readable length."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most - 3]}..."

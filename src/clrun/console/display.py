@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clrun.console.encoding import print_nearest
+from clrun.console.visible_console import VisibleConsole
 from clrun.profiling.activity import watch
 
 PLAIN_SECONDS = 5.0
@@ -173,8 +174,8 @@ class SilentDisplay:
 def make_console() -> Console:
     """Standard output; as wide as its lines when it is not a terminal."""
     print_nearest()  # in a job of a sweep, which is a process of its own, too
-    console = Console()
-    return console if console.is_terminal else Console(width=1000)
+    console = VisibleConsole()
+    return console if console.is_terminal else VisibleConsole(width=1000)
 
 
 def make_display(console: Console) -> Display:

@@ -6,16 +6,25 @@ import codecs
 import io
 import sys
 import unicodedata
+from typing import Any
+
+from clrun.console.visible import VisibleStream, raw
 
 NAME = "clrun.nearest"
 
 
 def print_nearest() -> None:
-    """Let standard output and error print what they can instead of failing, such as e for é."""
+    """Let standard output and error print what they can instead of failing, such as e for é, and
+    show control characters instead of sending them."""
     codecs.register_error(NAME, _nearest)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
-            stream.reconfigure(errors=NAME)
+    sys.stdout, sys.stderr = _readied(sys.stdout), _readied(sys.stderr)
+
+
+def _readied(stream: Any) -> Any:
+    within = raw(stream)
+    if isinstance(within, io.TextIOWrapper) and within.errors in ("strict", "surrogateescape"):
+        within.reconfigure(errors=NAME)
+    return stream if stream is None or stream is not within else VisibleStream(stream)
 
 
 def _nearest(error: UnicodeError) -> tuple[str, int]:
