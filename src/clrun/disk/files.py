@@ -16,6 +16,7 @@ from typing import Any
 
 from clrun.disk.json_text import json_pieces
 from clrun.disk.opening import open_own
+from clrun.disk.secrets import hidden, hidden_text
 from clrun.errors import StorageError
 
 Content = bytes | memoryview
@@ -128,14 +129,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all; see `write_bytes`."""
-    write_bytes(path, text.encode())
+    """Write text without secrets, whole or not at all; see `write_bytes`."""
+    write_bytes(path, hidden_text(text).encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all; NaN is our mistake, never a value."""
+    """Write JSON without secrets, whole or not at all; NaN is our mistake, never a value."""
     with whole_file(path) as write:
-        for text in _joined(chain(json_pieces(value), "\n")):
+        for text in _joined(chain(json_pieces(hidden(value)), "\n")):
             write(text.encode())
 
 

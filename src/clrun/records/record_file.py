@@ -9,6 +9,7 @@ from typing import Any
 
 from clrun.disk.files import write_all, write_text
 from clrun.disk.json_text import json_pieces
+from clrun.disk.secrets import hidden
 from clrun.errors import StorageError
 
 ROOM = 1024
@@ -62,4 +63,4 @@ def _fitting(record: Mapping[str, Any], size: int) -> str:
 
 
 def _text(record: Mapping[str, Any]) -> str:
-    return "".join(json_pieces(record)) + "\n"
+    return "".join(json_pieces(hidden(record))) + "\n"

@@ -26,6 +26,7 @@ from clrun.disk.files import (
 )
 from clrun.disk.locks import LockedElsewhere
 from clrun.disk.opening import read_text
+from clrun.disk.secrets import hidden
 from clrun.errors import ConfigError, FolderError, StorageError
 from clrun.profiling.spans import phase
 from clrun.records.planted import require_own_names
@@ -160,9 +161,9 @@ class RunFolder:
         folder = self.path / ".hydra"
         with storage_errors(folder):
             folder.mkdir(exist_ok=True)
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(_named(config)))
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(hidden(_named(config))))
         if not (folder / "overrides.yaml").exists():  # from Python
-            write_text(folder / "overrides.yaml", OmegaConf.to_yaml(list(config.overrides)))
+            write_text(folder / "overrides.yaml", OmegaConf.to_yaml(hidden(list(config.overrides))))
 
     def close(self) -> None:
         """Give the lock back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from clrun.records.identity import code_of
 if TYPE_CHECKING:
     from clrun.config.run_config import RunConfig
 
+
+GIT_PLACES = os.pathsep.join((os.defpath, "/usr/local/bin", "/opt/homebrew/bin"))
+"""Where git is looked for: not in PATH, which a configuration may have set."""
 
 PACKAGES = ("clrun", "torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn")
 
@@ -83,9 +87,13 @@ def git_commit() -> str | None:
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None
+    git = shutil.which("git", path=GIT_PLACES)
+    if git is None:
+        return None
     try:
         answer = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            [git, "-c", f"safe.directory={folder}", "-C", str(folder), "rev-parse", "HEAD"],
+            env={"PATH": GIT_PLACES, "LC_ALL": "C", "GIT_CONFIG_GLOBAL": os.devnull},
             capture_output=True,
             text=True,
             check=True,
