@@ -25,15 +25,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'clrun' has no attribute {name!r}")
 
 
-def compose(overrides: list[str] | None = None, **where: Any) -> RunConfig:
+def compose(overrides: list[str] | None = None, *, trust: bool = False, **where: Any) -> RunConfig:
     """A checked configuration from command-line overrides, e.g. ["strategy=naive", "seed=3"].
+
+    `config_dirs=[...]` are folders of options; with `trust` their files may name code of their own.
 
     Raises:
         clrun.errors.ConfigError: bad input; one line for each problem.
     """
     from clrun.config.compose import compose as compose_checked  # Hydra takes 0.3 s to import
 
-    return compose_checked(overrides or [], **where)
+    return compose_checked(overrides or [], trust=trust, **where)
 
 
 def run(
@@ -100,21 +102,25 @@ def resume(
     benchmark: Benchmark | None = None,
     model: nn.Module | None = None,
     force: bool = False,
+    trust: bool = False,
 ) -> Results:
     """Go on with a run that did not finish, to the results that it would have had.
 
     A `benchmark` and a `model` of one's own are handed over again, the model as it was before the
     run. `force` goes on too where versions, sources, data or the machine are not what they were.
+    `trust` lets the folder name code that is neither clrun's nor an installed package's.
 
     Raises:
         clrun.errors.ClrunError: there is nothing to go on with, or the run failed.
     """
+    from clrun.config.trust import trusting, typed
     from clrun.errors import FolderError
     from clrun.fast.garbage import no_search
     from clrun.records.unfinished import open_unfinished
 
     path = Path(folder).absolute()
-    unfinished = open_unfinished(path)
+    with trusting(typed([], everything=trust)):
+        unfinished = open_unfinished(path)
     if unfinished is None:
         raise FolderError(f"{path}: is finished.")
     try:

@@ -149,7 +149,9 @@ def test_an_error_that_nobody_expected_leads_to_its_traceback(
     )
     monkeypatch.syspath_prepend(workplace)
 
-    code = main(["--config-dir", "mine", "strategy=broken", "device=cpu", "hydra.run.dir=run"])
+    code = main(
+        ["--trust", "--config-dir", "mine", "strategy=broken", "device=cpu", "hydra.run.dir=run"]
+    )
 
     shown = capsys.readouterr().err
     log = workplace / "run" / "clrun.log"

@@ -235,7 +235,7 @@ def test_a_model_that_is_not_folded_is_noted_on_the_screen_and_in_the_log(
     (workplace / "own" / "model" / "keeping.yaml").write_text("target: keeping:Keeping\n")
     monkeypatch.syspath_prepend(str(workplace))
 
-    code = main(["--config-dir", "own", "model=keeping", *QUICK, "device=cpu"])
+    code = main(["--trust", "--config-dir", "own", "model=keeping", *QUICK, "device=cpu"])
 
     note = "Keeping is evaluated layer by layer, which is slower: its forward pass changes"
     assert code == 0

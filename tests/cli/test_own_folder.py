@@ -40,7 +40,9 @@ def test_code_in_or_beside_a_config_dir_is_found(place: str, project: Path) -> N
     option.write_text(option.read_text().replace("clrun_own_code", module))
     (project / place / f"{module}.py").write_text(CODE)
 
-    assert main(["--config-dir", "conf", "strategy=mine", *QUICK, "hydra.run.dir=run"]) == 0
+    assert (
+        main(["--trust", "--config-dir", "conf", "strategy=mine", *QUICK, "hydra.run.dir=run"]) == 0
+    )
 
     assert json.loads((project / "run" / "run.json").read_text())["label"] == "mine-digits-s0"
 
@@ -48,7 +50,7 @@ def test_code_in_or_beside_a_config_dir_is_found(place: str, project: Path) -> N
 def test_code_that_is_not_found_is_told_where_to_lie(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--config-dir", "conf", "strategy=mine"]) == 2
+    assert main(["--trust", "--config-dir", "conf", "strategy=mine"]) == 2
 
     line = capsys.readouterr().err
     assert "there is no module of that name" in line
@@ -59,7 +61,7 @@ def test_code_that_is_not_found_is_told_where_to_lie(
 def test_help_finds_the_code_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "clrun_own_code.py").write_text(CODE)
 
-    assert main(["help", "--config-dir", "conf", "strategy=mine"]) == 0
+    assert main(["help", "--trust", "--config-dir", "conf", "strategy=mine"]) == 0
     assert "strategy.lr=" in capsys.readouterr().out
 
 
@@ -98,7 +100,10 @@ def test_no_message_sends_to_a_log_that_is_not_there(
     failing = "    def learn(self, experience, *_):\n        raise ZeroDivisionError('so')\n"
     (project / f"{module}.py").write_text(f"{CODE}\n{failing}        yield\n")
 
-    assert main(["--config-dir", "conf", "strategy=mine", *QUICK, "hydra.run.dir=run", log]) == 1
+    assert (
+        main(["--trust", "--config-dir", "conf", "strategy=mine", *QUICK, "hydra.run.dir=run", log])
+        == 1
+    )
 
     assert ("traceback is in" in capsys.readouterr().err) == (log[-4:] != "none")
     assert bool(list((project / "run").glob("*.log"))) == (log[-4:] != "none")

@@ -71,7 +71,7 @@ WORDS = ("strategy=nearest_mean", "device=cpu", "model.hidden=[8]")
 
 
 def test_a_strategy_with_one_key_of_its_own_runs_and_claims_no_cost(nearest_mean, tmp_path) -> None:
-    config = clrun.compose([*WORDS], config_dirs=[nearest_mean("one_key")])
+    config = clrun.compose([*WORDS], config_dirs=[nearest_mean("one_key")], trust=True)
 
     results = clrun.run(config, tmp_path / "run")
 
@@ -85,7 +85,7 @@ def test_a_strategy_with_one_key_of_its_own_runs_and_claims_no_cost(nearest_mean
 def test_a_strategy_with_one_key_can_be_previewed(nearest_mean, capsys) -> None:
     folder = nearest_mean("previewed")
 
-    code = main(["preview", *WORDS, "--config-dir", str(folder)])
+    code = main(["preview", *WORDS, "--config-dir", str(folder), "--trust"])
 
     assert code == 0
     assert "does not say how many updates it makes" in " ".join(capsys.readouterr().out.split())
@@ -94,7 +94,7 @@ def test_a_strategy_with_one_key_can_be_previewed(nearest_mean, capsys) -> None:
 def test_a_strategy_with_one_key_can_be_profiled(nearest_mean, workplace, capsys) -> None:
     folder = nearest_mean("profiled")
 
-    code = main(["profile", *WORDS, "--config-dir", str(folder)])
+    code = main(["profile", *WORDS, "--config-dir", str(folder), "--trust"])
 
     assert code == 0, capsys.readouterr().err
 
@@ -104,7 +104,7 @@ def test_a_missing_member_is_named_in_one_line_before_anything_starts(
 ) -> None:
     folder = nearest_mean("guesses", predict="guess")
 
-    code = main([*WORDS, "--config-dir", str(folder)])
+    code = main([*WORDS, "--config-dir", str(folder), "--trust"])
 
     lines = capsys.readouterr().err.splitlines()
     assert code == 2

@@ -73,7 +73,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request) -> Path:
 
 
 def composed(folder: Path, *words: str):
-    where = {"config_dirs": [folder / "conf"]}
+    where = {"config_dirs": [folder / "conf"], "trust": True}
     return compose(["benchmark=stripes", *words], **where).nodes["benchmark"]
 
 
@@ -154,7 +154,7 @@ def test_checking_a_source_imports_neither_torch_nor_its_module(folder):
     module = next(folder.glob("*.py")).stem
     code = (
         "import pathlib, sys; from clrun.config.compose import compose; "
-        "compose(['benchmark=stripes'], config_dirs=[pathlib.Path('conf')]); "
+        "compose(['benchmark=stripes'], config_dirs=[pathlib.Path('conf')], trust=True); "
         f"sys.exit('torch' in sys.modules or '{module}' in sys.modules)"
     )
     environment = {"PYTHONPATH": ":".join([str(folder), *sys.path])}

@@ -92,12 +92,15 @@ def edited(**changes: Any) -> Any:
         ),
         (
             edited(nodes__strategy__target="os:system"),
-            "config: strategy.target=os:system: no class",
+            "config: strategy.target=os:system: os is code of neither clrun nor an installed",
         ),
         (edited(nodes__strategy__values__lr="fast"), "config: strategy.lr=fast: must be a number."),
         (edited(nodes__strategy__values__lrr=1), "config: strategy.lrr=1: there is no such key."),
-        (edited(nodes__strategy__own=True, nodes__strategy__target="os:system"), "no class system"),
-        (edited(plugins__0__target="nowhere.x:Y"), "target=nowhere.x: there is no module"),
+        (edited(nodes__strategy__own=True, nodes__strategy__target="os:system"), "os is code of"),
+        (
+            edited(plugins__0__target="nowhere.x:Y"),
+            "target=nowhere.x:Y: nowhere.x is code of neither",
+        ),
         (edited(plugins__0__values__ewc_lambda=-1), "config: strategy.plugins[0].ewc_lambda=-1"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

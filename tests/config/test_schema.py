@@ -10,6 +10,7 @@ import pytest
 
 from clrun.config.nodes import hints_of, read_node
 from clrun.config.schema import config_class
+from clrun.config.trust import Trust, trusting
 
 MODULE = """
 from __future__ import annotations
@@ -63,7 +64,8 @@ def module_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
         (tmp_path / f"{name}.py").write_text(text)
         return f"{name}:Mine"
 
-    yield write
+    with trusting(Trust(everything=True)):
+        yield write
     for name in [name for name in sys.modules if name.startswith("schema_of_")]:
         del sys.modules[name]
 

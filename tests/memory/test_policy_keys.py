@@ -60,7 +60,7 @@ def test_a_policy_that_does_not_use_a_selection_refuses_one(
     words = ["storage_policy=fifo", f"selection={selection}"]
 
     with pytest.raises(ConfigError) as caught:
-        compose(words, config_dirs=[fifo(f"{module}_{selection}", declared)])
+        compose(words, config_dirs=[fifo(f"{module}_{selection}", declared)], trust=True)
 
     assert caught.value.problems == [
         f"selection={selection}: storage_policy=fifo does not ask which rows are best. "
@@ -71,12 +71,12 @@ def test_a_policy_that_does_not_use_a_selection_refuses_one(
 def test_a_policy_that_uses_a_selection_takes_any(fifo) -> None:
     words = ["storage_policy=fifo", "selection=herding"]
 
-    config = compose(words, config_dirs=[fifo("fifo_yes", "uses_selection = True")])
+    config = compose(words, config_dirs=[fifo("fifo_yes", "uses_selection = True")], trust=True)
 
     assert config.nodes["storage_policy"].option == "fifo"
 
 
 def test_random_selection_goes_with_every_policy(fifo) -> None:
-    config = compose(["storage_policy=fifo"], config_dirs=[fifo("fifo_any", "pass")])
+    config = compose(["storage_policy=fifo"], config_dirs=[fifo("fifo_any", "pass")], trust=True)
 
     assert config.nodes["selection"].option == "random"

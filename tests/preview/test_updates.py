@@ -182,7 +182,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 @pytest.mark.parametrize(("name", "total"), [("counted_once", 5), ("plain", 3 * 1442)])
 def test_a_strategy_from_elsewhere_says_how_many_it_makes(name, total, elsewhere) -> None:
-    config = clrun.compose([*QUICK, f"strategy={name}"], config_dirs=[elsewhere])
+    config = clrun.compose([*QUICK, f"strategy={name}"], config_dirs=[elsewhere], trust=True)
 
     expected = expected_updates(config, build(config.nodes["benchmark"]).load(0))
 
@@ -191,7 +191,7 @@ def test_a_strategy_from_elsewhere_says_how_many_it_makes(name, total, elsewhere
 
 
 def test_a_loop_of_one_s_own_does_not_inherit_the_number_of_another(elsewhere) -> None:
-    config = clrun.compose([*QUICK, "strategy=once"], config_dirs=[elsewhere])
+    config = clrun.compose([*QUICK, "strategy=once"], config_dirs=[elsewhere], trust=True)
 
     expected = expected_updates(config, build(config.nodes["benchmark"]).load(0))
 

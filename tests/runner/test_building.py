@@ -331,7 +331,7 @@ def refusal(conf: Path) -> Callable[[str], str]:
     """Words -> the one line that refuses them before a run has a folder."""
 
     def refuse(words: str) -> str:
-        config = clrun.compose(["device=cpu", *words.split()], config_dirs=[conf])
+        config = clrun.compose(["device=cpu", *words.split()], config_dirs=[conf], trust=True)
         with pytest.raises(ConfigError) as refused:
             ready(config)
         (line,) = str(refused.value).splitlines()
@@ -444,7 +444,7 @@ def test_a_mistake_is_one_line_that_names_what_must_be(words: str, line: str, re
 )
 def test_a_plugin_says_what_it_cannot_be_combined_with(words, line: str, conf: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        clrun.compose(["strategy.plugins=[{name:picky}]", *words], config_dirs=[conf])
+        clrun.compose(["strategy.plugins=[{name:picky}]", *words], config_dirs=[conf], trust=True)
 
     assert str(refused.value).startswith(line)
 
@@ -466,7 +466,7 @@ def test_a_module_that_cannot_be_read_is_one_line(
     monkeypatch.syspath_prepend(str(tmp_path))
 
     with pytest.raises(ConfigError) as refused:
-        clrun.compose(["model=mine"], config_dirs=[tmp_path / "conf"])
+        clrun.compose(["model=mine"], config_dirs=[tmp_path / "conf"], trust=True)
 
     assert str(refused.value).startswith(line.format(name=name))
 
@@ -482,7 +482,7 @@ def test_a_module_that_cannot_be_read_is_one_line(
     ],
 )
 def test_right_parts_of_a_user_run(words: str, conf: Path, tmp_path: Path) -> None:
-    config = clrun.compose(["device=cpu", *words.split()], config_dirs=[conf])
+    config = clrun.compose(["device=cpu", *words.split()], config_dirs=[conf], trust=True)
 
     results = clrun.run(config, tmp_path / "run")
 
@@ -500,7 +500,7 @@ def test_right_parts_of_a_user_run(words: str, conf: Path, tmp_path: Path) -> No
     ],
 )
 def test_nothing_is_written_for_a_mistake(words, conf: Path, workplace: Path, capsys) -> None:
-    code = main([*words, "--config-dir", str(conf)])
+    code = main([*words, "--config-dir", str(conf), "--trust"])
 
     assert code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -144,7 +144,7 @@ def test_a_strategy_of_another_package_is_timed_without_spans_of_its_own(tmp_pat
     text = naive.replace("clrun.strategies.naive:Naive", "stranger:Twice")
     (tmp_path / "conf" / "strategy" / "twice.yaml").write_text(text)
     words = ["strategy=twice", "strategy.train_epochs=1", "device=cpu"]
-    config = clrun.compose(words, config_dirs=[tmp_path / "conf"])
+    config = clrun.compose(words, config_dirs=[tmp_path / "conf"], trust=True)
 
     run = profiled(config, tmp_path / "run", warm_up=0, steps=1)
 

@@ -245,7 +245,7 @@ def test_what_cannot_be_saved_runs_on_with_a_note_and_says_why_it_cannot_go_on(
     (tmp_path / "clrun_unsavable.py").write_text(UNSAVABLE)
     monkeypatch.syspath_prepend(tmp_path)
     words = [*SMALL, "strategy=mine", *MLP]
-    config = clrun.compose(words, config_dirs=[tmp_path / "conf"])
+    config = clrun.compose(words, config_dirs=[tmp_path / "conf"], trust=True)
 
     run(prepare(config), tmp_path / "whole")
     started(config, tmp_path / "run", stop_at=3)
@@ -253,8 +253,10 @@ def test_what_cannot_be_saved_runs_on_with_a_note_and_says_why_it_cannot_go_on(
     notes = [r.getMessage() for r in caplog.records if r.name == "clrun.note"]
     assert notes[0].startswith("no states are saved, and an interrupted run begins anew: Mine has")
     assert not list((tmp_path / "whole").glob("checkpoints/state-*"))
+    with pytest.raises(ConfigError, match=r"target=clrun_unsavable:Mine: .*--trust"):
+        clrun.resume(tmp_path / "run")
     with pytest.raises(NoCheckpoint, match=r"its state cannot be saved: Mine has no state_dict"):
-        resumed(tmp_path / "run")
+        clrun.resume(tmp_path / "run", trust=True)
 
 
 def test_before_the_first_state_a_run_begins_anew(tmp_path, caplog):

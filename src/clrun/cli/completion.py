@@ -38,6 +38,7 @@ FLAGS = [
     "--config-name",
     "--shell-completion",
     "--debug",
+    "--trust",
     "--version",
 ]
 

@@ -12,6 +12,7 @@ from omegaconf import Container, DictConfig, OmegaConf, open_dict, read_write
 
 from clrun.cli.request import Request
 from clrun.config.compose import compose_tree, initialized
+from clrun.config.composing import composing
 from clrun.config.sweep import read_sweep
 from clrun.errors import ConfigError, did_you_mean
 
@@ -46,7 +47,8 @@ def _text(tree: DictConfig, asked: Namespace) -> str:
         if asked.resolve:
             if OmegaConf.is_missing(tree.hydra.runtime, "output_dir"):  # Hydra 1.4 insists on it
                 tree.hydra.runtime.output_dir = "${hydra.run.dir}"
-            OmegaConf.resolve(tree)
+            with composing():
+                OmegaConf.resolve(tree)
         _leave_out(tree, asked.cfg)
         shown = _package(tree, asked.package)
     if not isinstance(shown, Container):

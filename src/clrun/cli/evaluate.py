@@ -68,8 +68,9 @@ def _refuse_options(words: Sequence[str]) -> None:
 
 def _benchmark(facts: Facts, place: str, words: Sequence[str]) -> tuple[Node, bool]:
     """The benchmark that the words name, and whether it is another one than the run's."""
-    from clrun.cli.hydra_errors import explained_errors
-    from clrun.cli.request import parse, parsed
+    from clrun.cli.request import parse
+    from clrun.config.composing import parsed
+    from clrun.config.hydra_errors import explained_errors
 
     with explained_errors():
         request = parse(words)
@@ -135,9 +136,8 @@ def _read(option: str, target: str, values: Mapping[str, Any]) -> Node:
 
 
 def _evaluated(arguments: argparse.Namespace, node: Node, *, is_other: bool) -> Evaluated:
-    from rich.console import Console
-
     from clrun.console.downloads import Downloads
+    from clrun.console.visible_console import VisibleConsole
     from clrun.console.waiting import waiting
     from clrun.fast.garbage import no_search
 
@@ -146,7 +146,7 @@ def _evaluated(arguments: argparse.Namespace, node: Node, *, is_other: bool) -> 
         from clrun.runner.loading import load
 
     trained = load(arguments.run, device=arguments.device)
-    with Downloads(Console(stderr=True)) as downloads:
+    with Downloads(VisibleConsole(stderr=True)) as downloads:
         return evaluated(
             trained,
             node,

@@ -13,6 +13,7 @@ from clrun.cli.text import columns, line_width, paragraphs, shown, wrapped
 from clrun.cli.verbs import VERBS
 from clrun.config.option_file import OptionFile, read_option, read_primary
 from clrun.config.sources import PLUGINS, RECIPES, make_importable
+from clrun.config.trust import is_trusted
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -149,7 +150,8 @@ def _keys_of_an_option(option: OptionFile, prefix: str) -> list[Explained]:
     from clrun.config.words import in_words  # with pydantic, which a list does without
 
     values = {key.path: key.value for key in option.keys.values()}
-    hints = hints_of(str(option.target), values)
+    # the types of a class that only a file names would need its code
+    hints = hints_of(str(option.target), values) if is_trusted(str(option.target)) else {}
     return [
         Explained(
             f"{prefix}{key.path}={shown(key.value)}",

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from clrun.cli.request import Request
 from clrun.config.compose import compose_tree
+from clrun.config.composing import composing
 from clrun.config.sources import conf_root, package_folders
 
 OURS = {"APP_CONFIG_GROUPS", "CONFIG"}
@@ -34,9 +35,11 @@ def help_text(request: Request) -> str | None:
     if not {named or braced for named, braced in places} <= OURS:
         return None
     folders = [*where["config_dirs"], where["config_path"] or conf_root()]
+    with composing():
+        keys = OmegaConf.to_yaml(_without_hydra(tree), resolve=request.arguments.resolve)
     return Template(template).substitute(
         APP_CONFIG_GROUPS=_groups([*folders, *(folder for _, folder in package_folders())]),
-        CONFIG=OmegaConf.to_yaml(_without_hydra(tree), resolve=request.arguments.resolve),
+        CONFIG=keys,
     )
 
 

@@ -19,21 +19,25 @@ from omegaconf import DictConfig
 from clrun.cli.completion import candidates
 from clrun.cli.config_text import config_texts
 from clrun.cli.help import help_text
-from clrun.cli.hydra_errors import explained_errors
 from clrun.cli.named_folder import RUN, named_folder
-from clrun.cli.request import Request, names, parse, parsed
+from clrun.cli.request import Request, names, parse
 from clrun.config.choices import require_choices
 from clrun.config.compose import (
     Composed,
     compose_checked,
     compose_tree,
     initialized,
+    installed,
     version_base,
 )
+from clrun.config.composing import composing, parsed
+from clrun.config.hydra_errors import explained_errors
+from clrun.config.hydra_node import require_harmless
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
 from clrun.config.sweep import PARAMS, as_parameters, is_a_sweep, read_sweep
+from clrun.config.trust import trusting, typed
 from clrun.console.waiting import waiting
 from clrun.errors import ConfigError
 from clrun.fast.garbage import no_search
@@ -49,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     request = parse(argv)
     register()
     register_resolvers()
-    with explained_errors():
+    with trusting(typed(request.overrides)), explained_errors():
         text = help_text(request) if request.arguments.help else None
         if text is not None:
             print(text)
@@ -79,7 +83,12 @@ def _shown(request: Request) -> int:
     if request.arguments.cfg:
         print("".join(config_texts(request)), end="")
         return 0
-    return _hydra(request, _nothing_to_run)
+    if not request.arguments.shell_completion:
+        # Hydra sets up its logging for what it shows
+        tree = compose_tree(request.overrides, **request.where())
+        require_harmless(tree, installed(request.overrides))
+    with composing():
+        return _hydra(request, _nothing_to_run)
 
 
 def _is_a_sweep(request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from hydra.core.utils import configure_log, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from clrun.disk.files import storage_error
+from clrun.disk.files import storage_error, write_text
+from clrun.disk.secrets import SecretsHidden, hidden_text
 from clrun.errors import StorageError
 
 Result = TypeVar("Result")
@@ -29,8 +31,10 @@ def call_as_job(tree: DictConfig, folder: Path, work: Callable[[Path], Result]) 
     failures: list[Exception] = []
 
     def task(_: DictConfig) -> Result:
+        place = Path(HydraConfig.get().runtime.output_dir)
+        hide_secrets(place)
         try:
-            return work(Path(HydraConfig.get().runtime.output_dir))
+            return work(place)
         except Exception as error:
             failures.append(error)
             raise
@@ -52,6 +56,16 @@ def call_as_job(tree: DictConfig, folder: Path, work: Callable[[Path], Result]) 
     if failures:  # asking Hydra for the value would print its own words first
         raise failures[0]
     return cast(Result, returned.return_value)
+
+
+def hide_secrets(folder: Path) -> None:
+    """Keep secrets that the configuration read out of what Hydra writes for this job."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(SecretsHidden())
+    for path in folder.glob(".hydra/*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if hidden_text(text) != text:
+            write_text(path, text)
 
 
 @contextmanager

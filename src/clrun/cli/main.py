@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from clrun.cli.verbs import VERBS
+from clrun.config.trust import Trust, trusting
 from clrun.console.encoding import print_nearest
 from clrun.console.screen import let_readers_leave
-from clrun.errors import ClrunError
+from clrun.console.visible import VisibleStream, one_line
+from clrun.disk.secrets import hidden_text
+from clrun.errors import ClrunError, ConfigError
 from clrun.runner.interrupt import Interrupted, leave, stopped_by_signals
 
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -37,15 +40,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         with stopped_by_signals():
             return _code(argv)
     except Interrupted as error:
-        return _failed(str(error), error.exit_code, debug=False)
+        return _failed([str(error)], error.exit_code, debug=False)
 
 
 def _code(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
-    words = [word for word in words if word != "--debug"]
+    trust = Trust(everything="--trust" in words)
+    words = [word for word in words if word not in ("--debug", "--trust")]
     logging.raiseExceptions = debug  # or each line that does not fit on a disk is a traceback
+    before = sys.stdout, sys.stderr
     print_nearest()
+    try:
+        with trusting(trust):
+            return _done(words, debug)
+    finally:
+        if isinstance(sys.stdout, VisibleStream):
+            sys.stdout = before[0]
+        if isinstance(sys.stderr, VisibleStream):
+            sys.stderr = before[1]
+
+
+def _done(words: list[str], debug: bool) -> int:
+    """Do what the words ask for; the exit code."""
     try:
         words = _verb_first(words)
         if words and words[0] in VERBS:
@@ -53,12 +70,15 @@ def _code(argv: Sequence[str] | None) -> int:
         from clrun.cli import hydra_app  # Hydra takes 0.3 s to import
 
         return hydra_app.main(words[1:] if words[:1] == ["run"] else words)
+    except ConfigError as error:
+        return _failed(error.problems, error.exit_code, debug)
     except ClrunError as error:
-        return _failed(str(error), error.exit_code, debug)
+        return _failed([str(error)], error.exit_code, debug)
     except KeyboardInterrupt:
-        return _failed("interrupted.", 130, debug)
+        return _failed(["interrupted."], 130, debug)
     except Exception as error:
-        return _failed(*_unexpected(error, debug), debug)
+        line, code = _unexpected(error, debug)
+        return _failed([line], code, debug)
 
 
 def _unexpected(error: Exception, debug: bool) -> tuple[str, int]:
@@ -107,9 +127,9 @@ def _verb_first(words: list[str]) -> list[str]:
     return words
 
 
-def _failed(message: str, code: int, debug: bool) -> int:
+def _failed(problems: Sequence[str], code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    for line in message.splitlines():
-        print(f"clrun: {line}", file=sys.stderr)
+    for problem in problems:
+        print(f"clrun: {one_line(hidden_text(problem))}", file=sys.stderr)
     return code

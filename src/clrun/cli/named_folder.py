@@ -7,7 +7,9 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from clrun.config.composing import composing
 from clrun.errors import ConfigError
 from clrun.records.planted import require_own_names
 from clrun.records.run_folder import UNNAMED, require_free, require_writable
@@ -45,7 +47,10 @@ def resolved(tree: DictConfig, key: str) -> str | None:
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(tree)  # its value may contain ${hydra:...}
     try:
-        value = OmegaConf.select(tree, key)
+        with composing():
+            value = OmegaConf.select(tree, key)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}: {str(error).splitlines()[0].rstrip('.')}.") from None
     finally:
         HydraConfig.instance().cfg = before
         OmegaConf.set_readonly(tree.hydra, None)  # which it has become

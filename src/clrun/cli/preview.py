@@ -54,9 +54,9 @@ def _parser() -> OneLineParser:
 
 def _composed(words: Sequence[str]) -> RunConfig:
     """The checked configuration, with mistakes reported as those of a run."""
-    from clrun.cli.hydra_errors import explained_errors
     from clrun.cli.request import parse
     from clrun.config.compose import compose
+    from clrun.config.hydra_errors import explained_errors
 
     for word in words:
         name = word.partition("=")[0]
@@ -75,14 +75,13 @@ def _preview(config: RunConfig, *, needs_pixels: bool) -> Preview:
 
     Images that are not shown need not be there, where a benchmark can do without them.
     """
-    from rich.console import Console
-
     from clrun.console.downloads import Downloads
+    from clrun.console.visible_console import VisibleConsole
     from clrun.preview.facts import preview
     from clrun.runner.building import benchmark_source, build, stream_of
 
     node, stream = config.nodes["benchmark"], None
-    with Downloads(Console(stderr=True)) as downloads:
+    with Downloads(VisibleConsole(stderr=True)) as downloads:
         if not needs_pixels and (outline := getattr(build(node), "outline", None)):
             stream = outline(config.seed, downloads)
         if stream is None:

@@ -6,10 +6,10 @@ import argparse
 
 from hydra.types import RunMode
 
-from clrun.cli.hydra_errors import explained_errors
 from clrun.cli.named_folder import RUN, named_folder
 from clrun.cli.request import parse
 from clrun.config.compose import Composed, compose_checked
+from clrun.config.hydra_errors import explained_errors
 from clrun.errors import ConfigError
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 
 from clrun.cli.misread import require_overrides, unknown_option
+from clrun.config.composing import parsed
 from clrun.config.sources import RECIPES
-from clrun.errors import ConfigError
+from clrun.config.typed_words import require_short
+from clrun.errors import ConfigError, cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Request:
         a = self.arguments
         for option, folder in (("--config-dir", a.config_dir), ("--config-path", a.config_path)):
             if folder is not None and not Path(folder).is_dir():
-                raise ConfigError(f"{option}={folder}: there is no such folder.")
+                raise ConfigError(f"{option}={cut(folder)}: there is no such folder.")
         return {
             "config_dirs": [Path(a.config_dir).absolute()] if a.config_dir else [],
             "config_path": Path(a.config_path).absolute() if a.config_path else None,
@@ -56,6 +56,7 @@ def parse(argv: Sequence[str]) -> Request:
     Raises:
         ConfigError: an option that does not exist, or that would read a pickle.
     """
+    require_short(argv)
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
     known = [option for action in parser._actions for option in action.option_strings]
@@ -66,8 +67,8 @@ def parse(argv: Sequence[str]) -> Request:
     arguments = parser.parse_intermixed_args(words)
     if getattr(arguments, "experimental_rerun", None) is not None:
         raise ConfigError(
-            "--experimental-rerun: would read a pickle, which can run any code. "
-            "Use --config-path RUN/.hydra --config-name config."
+            "--experimental-rerun: would read a pickle, which can run any code, so no --trust lets "
+            "it. Use --config-path RUN/.hydra --config-name config."
         )
     overrides = list(arguments.overrides)
     require_overrides(overrides)
@@ -91,11 +92,6 @@ def _require_companions(arguments: argparse.Namespace) -> None:
 def names(overrides: Sequence[str], key: str) -> bool:
     """Whether one of these overrides sets this key."""
     return any(override.key_or_group == key for override in parsed(overrides))
-
-
-def parsed(overrides: Sequence[str]) -> list[Override]:
-    """The overrides as Hydra's grammar reads them."""
-    return OverridesParser.create().parse_overrides(list(overrides))
 
 
 def _absolute(words: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from clrun.cli.sweep_launcher import (
     runs_here,
 )
 from clrun.config.run_config import RunConfig, quoted
-from clrun.config.sweep import Job, Sweep
+from clrun.config.sweep import Job, Sweep, as_typed
 from clrun.console.display import make_console
 from clrun.console.sweep_display import SweepDisplay
 from clrun.console.sweep_table import counted, print_sweep
@@ -103,7 +103,7 @@ class RunningSweep:
                 hydra_context=HydraContext(self._sweep.app.config_loader, callbacks),
                 task_function=job,
             )
-            sweeper.sweep(arguments=list(tree.hydra.overrides.task))
+            sweeper.sweep(arguments=as_typed(tree.hydra.overrides.task))
         callbacks.on_multirun_end(config=tree, config_name=name)
 
     def _trial(self, job: Job, number: int) -> Trial:

@@ -10,9 +10,12 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from clrun.cli.hydra_job import hide_secrets
 from clrun.cli.job import all_notes, logged_traceback, ready_run, show_note
 from clrun.config.check import check
 from clrun.config.run_config import RunConfig
+from clrun.config.sweep import as_typed
+from clrun.config.trust import trust_now, trusting
 from clrun.console.display import Display, SilentDisplay
 from clrun.console.screen import let_readers_leave
 from clrun.console.sweep_display import SweepDisplay, outcome_line
@@ -36,18 +39,21 @@ class SweepJob:
     """
 
     def __init__(self, swept: Sequence[str]) -> None:
-        self._swept = tuple(swept)
+        self._swept, self._trust = tuple(swept), trust_now()
         self.display: SweepDisplay | None = None
         self._noted: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_swept": self._swept, "display": None, "_noted": set()}
+        return {**vars(self), "display": None, "_noted": set()}
 
     def __call__(self, tree: DictConfig) -> float | None:
         start, node = time.monotonic(), HydraConfig.get()
-        folder, overrides = Path(node.runtime.output_dir), list(node.overrides.task)
+        folder, overrides = Path(node.runtime.output_dir), as_typed(node.overrides.task)
         whole = cast(DictConfig, OmegaConf.merge({"hydra": node}, cast(Any, tree)))
-        config, values = check(whole, overrides), swept_values(overrides, self._swept)
+        hide_secrets(folder)
+        with trusting(self._trust):
+            config = check(whole, overrides)
+        values = swept_values(overrides, self._swept)
         give_back()
         forget_peak()
         log = folder / f"{node.job.name}.log"

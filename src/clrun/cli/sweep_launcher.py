@@ -20,9 +20,9 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from clrun.cli.hydra_errors import explained_errors
 from clrun.cli.hydra_job import hydra_storage_errors
 from clrun.cli.sweep_job import failed
+from clrun.config.hydra_errors import explained_errors
 from clrun.config.sweep import Job
 from clrun.console.sweep_display import SweepDisplay
 from clrun.errors import ClrunError

@@ -9,12 +9,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from clrun.config.composing import composing
 from clrun.config.keys import Known
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
-from clrun.config.problems import read, shown, unknown_keys
+from clrun.config.problems import MOST_NAMED, read, shown, unknown_keys
 from clrun.config.run_config import Cadence, Node, Root, RunConfig
 from clrun.config.sources import GROUPS, RECIPES, conf_root, folders, make_importable, options
+from clrun.config.trust import trust_now
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
@@ -35,7 +37,8 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
             types, values out of bounds, and options that contradict each other.
     """
     make_importable(path for path, provider in _sources(composed) if provider in OWN)
-    tree = _plain(composed)
+    with composing():
+        tree = _plain(composed)
     choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
     problems = _unknown_root_keys(tree)
     root, more = read("", {k: v for k, v in tree.items() if k in ROOT_KEYS}, Root)
@@ -72,9 +75,10 @@ def read_cadence(given: object) -> tuple[Any, list[str]]:
 
 def _where(composed: DictConfig) -> Iterator[str]:
     """The --config-* words by which this tree was composed from the folders it came from."""
-    for path, provider in _sources(composed):
-        if provider in OWN and path.resolve() != conf_root().resolve():
-            yield from (OWN[provider], str(path))
+    for path, provider in _foreign(composed):
+        yield from (OWN[provider], str(path))
+    if trust_now().everything and _foreign(composed):
+        yield "--trust"
     name = OmegaConf.select(composed, "hydra.job.config_name")
     if name not in (None, "config"):
         yield from ("--config-name", name)
@@ -83,9 +87,10 @@ def _where(composed: DictConfig) -> Iterator[str]:
 def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
     """Keys at the root that are none, with the group meant where a group has that key."""
     lines = []
-    for key in tree:
-        if key in (*ROOT_KEYS, CADENCE, *GROUPS):
-            continue
+    wrong = [key for key in tree if key not in (*ROOT_KEYS, CADENCE, *GROUPS)]
+    if len(wrong) > MOST_NAMED:
+        lines.append(f"{len(wrong):,} keys at the root are none; the first are these.")
+    for key in wrong[:MOST_NAMED]:
         if key == RECIPES:
             lines.append(
                 f"{RECIPES}: the file of a recipe begins with the line `# @package _global_`, "
@@ -119,6 +124,12 @@ def _sources(composed: DictConfig) -> list[tuple[Path, str]]:
     """The folders this tree was composed from, the first to win first, and who named each."""
     sources = OmegaConf.select(composed, "hydra.runtime.config_sources") or []
     return [(Path(s.path), str(s.provider)) for s in sources if s.schema == "file"]
+
+
+def _foreign(composed: DictConfig) -> list[tuple[Path, str]]:
+    """Those that a user named, but our own."""
+    ours = conf_root().resolve()
+    return [(p, by) for p, by in _sources(composed) if by in OWN and p.resolve() != ours]
 
 
 def _folders(composed: DictConfig) -> list[Path]:

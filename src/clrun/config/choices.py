@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override, QuotedString
 
 from clrun.config.meant import plugin_of
-from clrun.config.sources import GROUPS, PLUGINS, options
+from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
 from clrun.config.usual_names import usual_option
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, cut
+
+NO_NAME = re.compile(r"\$\{\s*oc\.(decode|create|dict)")
+"""Interpolations that may stand for a list or mapping."""
+LONGEST_NAME = 200
+"""Characters of an option's name; file systems take 255 bytes."""
 
 
 def require_choices(overrides: Sequence[Override]) -> None:
@@ -24,18 +30,49 @@ def require_choices(overrides: Sequence[Override]) -> None:
         if group == PLUGINS:
             words = plugin_of(str(value)) or "'strategy.plugins=[{name: NAME}]'"
             raise ConfigError(f"{typed}: a plugin is part of a strategy. Write {words}.")
-        if override.is_delete() or override.is_sweep_override() or group not in GROUPS:
+        if not group:
+            raise ConfigError(f"{cut(typed)}: names no key.")
+        if override.is_sweep_override() or not _is_group(group):
             continue
-        if not isinstance(value, str | QuotedString):
-            known = ", ".join(option.name for option in options(group))
+        if not (isinstance(value, str | QuotedString) or _may_be_none(override)):
             raise ConfigError(
-                f"{typed}: takes one option.{_way_out(group, value)} Options: {known}."
+                f"{cut(typed)}: takes one option.{_way_out(group, value)}{_known(group)}"
             )
+        name = getattr(value, "text", value)
+        if isinstance(name, str) and not _can_be_an_option(name):
+            raise ConfigError(f"{cut(typed)}: there is no such option.{_known(group)}")
+
+
+def _is_group(group: str) -> bool:
+    """Whether Hydra looks for options of this name, and not for a key."""
+    return group in (*GROUPS, RECIPES, "hydra") or "/" in group
+
+
+def _may_be_none(override: Override) -> bool:
+    """Whether an override says which option by saying none: `experiment=null`, `~model`."""
+    value, is_group_of_ours = override.value(), override.key_or_group in GROUPS
+    if value is None:
+        return override.is_delete() or not is_group_of_ours
+    if not isinstance(value, list) or is_group_of_ours or override.is_delete():
+        return False
+    return all(isinstance(name, str | QuotedString) for name in value)
+
+
+def _can_be_an_option(name: str) -> bool:
+    """Whether a file can have this name."""
+    return len(name) <= LONGEST_NAME and "\0" not in name and not NO_NAME.search(name)
+
+
+def _known(group: str) -> str:
+    """The options of a group of ours."""
+    is_ours = group in (*GROUPS, RECIPES)
+    known = ", ".join(option.name for option in options(group)) if is_ours else ""
+    return f" Options: {known}." if known else ""
 
 
 def _way_out(group: str, value: object) -> str:
     """What several options, or a number, may stand for."""
     if isinstance(value, list):
-        return f" To run each: -m {group}={','.join(map(str, value))}."
+        return f" To run each: -m {group}={cut(','.join(map(str, value)))}." if value else ""
     usual = usual_option(group, str(value))
     return f" Write {usual}." if usual else ""

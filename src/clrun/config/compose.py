@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,16 +13,19 @@ import hydra
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from clrun.config.choices import require_choices
+from clrun.config.composing import composing, parsed
+from clrun.config.hydra_errors import explained_errors
+from clrun.config.hydra_node import require_harmless
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import extra_folders, register
 from clrun.config.sources import GROUPS, RECIPES, conf_root
+from clrun.config.trust import trusting, typed
 from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,8 +78,8 @@ def compose_tree(
     `force` lets through keys that do not exist, for `check` to name them all; `announce` sets up
     Hydra's logging, which shows how it composed if `hydra.verbose` asks for that.
     """
-    require_choices(OverridesParser.create().parse_overrides(list(overrides)))
-    with initialized(config_dirs, config_path) as app:
+    require_choices(parsed(overrides))
+    with composing(), initialized(config_dirs, config_path) as app:
         words = forced(overrides) if force else list(overrides)
         # as hydra.compose calls it, which cannot announce
         return app.compose_config(
@@ -87,28 +91,39 @@ def compose_checked(overrides: Sequence[str] = (), **where: Any) -> Composed:
     """The composed tree of a run, and its checked configuration.
 
     Raises:
-        ConfigError: with one line for each problem.
-        HydraException: an override cannot be parsed or names an option that does not exist.
+        ConfigError: with one line for each problem; see `trust` for what files may not say.
     """
     from clrun.config.check import check  # with pydantic, which a help text does without
 
-    try:
-        tree = compose_tree(overrides, **where)
-    except ConfigCompositionException:  # names the first key that does not exist
-        check(compose_tree(overrides, force=True, **where), overrides)
-        raise
-    return Composed(tree, check(tree, overrides))
+    with trusting(typed(overrides)), explained_errors():
+        try:
+            tree = compose_tree(overrides, **where)
+        except ConfigCompositionException:  # names the first key that does not exist
+            forced_tree = compose_tree(overrides, force=True, **where)
+            require_harmless(forced_tree, installed(overrides))
+            check(forced_tree, overrides)
+            raise
+        require_harmless(tree, installed(overrides))
+        return Composed(tree, check(tree, overrides))
 
 
-def compose(overrides: Sequence[str] = (), **where: Any) -> RunConfig:
+def installed(overrides: Sequence[str]) -> Callable[[], DictConfig]:
+    """What composes Hydra's node of these words without anybody's folders."""
+    words = [word for word in overrides if word.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    return partial(compose_tree, words)
+
+
+def compose(overrides: Sequence[str] = (), *, trust: bool = False, **where: Any) -> RunConfig:
     """A checked configuration from command-line overrides, e.g. ["strategy=naive", "seed=3"].
+
+    With `trust`, files of the folders that `where` names may name code of their own.
 
     Raises:
         ConfigError: with one line for each problem.
-        HydraException: an override cannot be parsed or names an option that does not exist.
     """
     _require_words(overrides)
-    return compose_checked(overrides, **where).config
+    with trusting(typed(overrides, everything=trust)):
+        return compose_checked(overrides, **where).config
 
 
 def _require_words(overrides: Sequence[str]) -> None:
@@ -126,7 +141,7 @@ def _require_words(overrides: Sequence[str]) -> None:
 def forced(overrides: Sequence[str]) -> list[str]:
     """Keys set even where there are none, so that `check` can name all unknown ones at once."""
     words = []
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in parsed(overrides):
         key = override.key_or_group
         is_group = key in (*GROUPS, RECIPES) or "/" in key or key.startswith("hydra")
         is_key = override.type == OverrideType.CHANGE and not is_group

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from clrun.config.sources import folders, options
+from clrun.config.yaml_file import yaml_errors, yaml_text
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -110,10 +111,11 @@ def _document(place: str, extra: Sequence[Path]) -> _Document:
     provider, path = next((found for found in places if found[1].is_file()), (None, None))
     if provider is None or path is None:
         raise ConfigError(f"{place}.yaml: no configuration folder has such a file.")
-    text = path.read_text(encoding="utf-8")
-    content = yaml.safe_load(text) or {}
+    text = yaml_text(path)
+    with yaml_errors(path):
+        content, node = yaml.safe_load(text) or {}, yaml.compose(text)
     defaults = content.get("defaults", [])
-    lines, node = text.splitlines(), yaml.compose(text)
+    lines = text.splitlines()
     keys = _keys(node, lines, "") if isinstance(node, yaml.MappingNode) else ()
     return _Document(
         header=_header(lines),

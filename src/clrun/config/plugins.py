@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from clrun.config.bases import keys_class
 from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node
-from clrun.errors import did_you_mean
+from clrun.config.yaml_file import yaml_errors, yaml_text
+from clrun.errors import ConfigError, did_you_mean
 
 
 def read_plugins(given: object, folders: Sequence[Path]) -> tuple[list[Node], list[str]]:
@@ -21,7 +22,7 @@ def read_plugins(given: object, folders: Sequence[Path]) -> tuple[list[Node], li
     for position, entry in enumerate(given if isinstance(given, list) else []):
         prefix = f"strategy.plugins[{position}]."
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             allowed = sorted(known)
             problems.append(
                 f"{prefix}name={shown(name)}: there is no such plugin."
@@ -36,11 +37,17 @@ def read_plugins(given: object, folders: Sequence[Path]) -> tuple[list[Node], li
 
 
 def _one(prefix: str, entry: Mapping[str, Any], path: Path) -> tuple[Node | None, list[str]]:
-    defaults: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
-    target = defaults.pop("target")
+    try:
+        with yaml_errors(path):
+            read_file = OmegaConf.create(yaml_text(path))
+        defaults: dict[str, Any] = OmegaConf.to_container(read_file)  # type: ignore[assignment]
+        target = str(defaults.pop("target", ""))
+        schema = keys_class("plugin", target)
+    except ConfigError as error:
+        return None, [f"{prefix}{problem}" for problem in error.problems]
     defaults = {key: value for key, value in defaults.items() if value != "???"}
     values = {**defaults, **{key: value for key, value in entry.items() if key != "name"}}
-    config, problems = read(prefix, values, keys_class("plugin", target))
+    config, problems = read(prefix, values, schema)
     if config is None or problems:
         return None, problems
     node = Node("plugin", path.stem, target, as_read(values, config), config)

@@ -12,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from clrun.config.meant import meant
 from clrun.config.schema import field_types
 from clrun.config.usual_names import usual_value
-from clrun.errors import did_you_mean
+from clrun.errors import cut, did_you_mean
 
+MOST_NAMED = 20
+"""More wrong keys of one kind are counted."""
 MANY = 4
 """So many keys without a value share one line."""
 
@@ -22,13 +24,15 @@ def unknown_keys(
     prefix: str, given: Mapping[str, Any], allowed: Sequence[str], guess: str | None = None
 ) -> list[str]:
     """A line for each key of `given` that nothing reads; `guess` replaces our own guess."""
+    wrong = [key for key in given if key not in allowed]
     keys = f" Keys: {', '.join(allowed)}." if allowed else " It has no keys."
-    return [
-        f"{prefix}{key}={shown(given[key])}: there is no such key."
+    lines = [
+        f"{prefix}{cut(key)}={shown(given[key])}: there is no such key."
         f"{meant(prefix, key, allowed) if guess is None else guess}{keys}"
-        for key in given
-        if key not in allowed
+        for key in wrong[:MOST_NAMED]
     ]
+    rest = len(wrong) - len(lines)
+    return [*lines, f"{prefix}*: {rest:,} more keys are none of these."] if rest else lines
 
 
 def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list[str]]:

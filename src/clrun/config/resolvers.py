@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from functools import partial
+from typing import Any
 
 import omegaconf
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
+
+from clrun.disk.secrets import note_read
 
 
 def register_resolvers() -> None:
@@ -17,6 +22,15 @@ def register_resolvers() -> None:
         register = OmegaConf.register_new_resolver if is_23 else OmegaConf.register_resolver
         register("clrun.job_folder", _job_folder)
         register("clrun.id", partial(secrets.token_hex, 3))
+        OmegaConf.clear_resolver("oc.env")
+        register("oc.env", _env)
+
+
+def _env(name: str, *default: Any) -> Any:
+    """OmegaConf's own, which leaves no trace of a secret in what is written."""
+    value = oc.env(name, *default)
+    note_read(name, os.environ.get(name))
+    return value
 
 
 def _job_folder(*, _root_: DictConfig) -> str:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clrun.config.bounds import Count, Natural, OutputPath, Positive
+from clrun.config.typed_words import MOST_JOBS
+from clrun.disk.secrets import hidden
 
-UNNAMED = ("run_name", "output_root", "checkpoint")
+UNNAMED = ("run_name", "output_root", "max_jobs", "checkpoint")
 """Keys at the root that change nothing of what is computed."""
 
 
@@ -24,6 +26,8 @@ class Root:
     run_name: str | None
     output_root: OutputPath
     log_every: Count
+    max_jobs: Count = MOST_JOBS
+    """with a default, which records of before it need"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,8 @@ class RunConfig:
         key, _, typed = override.partition("=")
         group, _, name = key.lstrip("+").rpartition(".")
         value = self._values_of(group).get(name)
+        if hidden(value) != value:
+            return override  # with the interpolation that was typed
         if isinstance(value, str) and (os.path.isabs(value) or "${" in typed):
             return f"{key}={quoted(value)}"
         if isinstance(value, int | float) and "${" in typed:

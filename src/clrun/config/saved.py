@@ -18,6 +18,7 @@ from clrun.config.nodes import read_node
 from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node, Root, RunConfig
 from clrun.config.sources import GROUPS, make_importable
+from clrun.disk.secrets import revealed
 from clrun.errors import ConfigError
 
 OURS = ("benchmark", "model")
@@ -28,7 +29,7 @@ FOLDERS = ("--config-dir", "--config-path")
 
 def read_plain(plain: object) -> RunConfig:
     """What `RunConfig.plain` gave; see `RunConfig.of_plain`."""
-    saved = _mapping("config", plain)
+    saved = _mapping("config", revealed(plain))
     where, overrides = _texts("where", saved), _texts("overrides", saved)
     make_importable(Path(path) for word, path in pairwise(where) if word in FOLDERS)
     given_root = _mapping("root", saved.get("root"))

@@ -21,16 +21,26 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, cast, get_type_hints
 
 from clrun.config.foreign import in_a_line
-from clrun.errors import ClrunError, ConfigError
+from clrun.config.trust import require_trusted
+from clrun.errors import ClrunError, ConfigError, cut
 
 
-@cache
 def config_class(target: str) -> type:
     """The `Config` of the component that "package.module:Class" names.
 
+    Every class that a configuration names comes through here before it is imported.
+
     Raises:
-        ConfigError: the module or class does not exist, or the class has no `Config` dataclass.
+        ConfigError: only a file names it (see `trust`), the module or class does not exist, or the
+            class has no `Config` dataclass.
     """
+    split_target(target)
+    require_trusted(target)
+    return _config_class(target)
+
+
+@cache
+def _config_class(target: str) -> type:
     module_name, class_name = split_target(target)
     path = source_of(module_name)
     with _readable(target):
@@ -93,7 +103,7 @@ def split_target(target: str) -> tuple[str, str]:
     """("package.module", "Class") of "package.module:Class"."""
     module_name, colon, class_name = str(target).partition(":")
     if not (colon and class_name.isidentifier() and module_name):
-        raise ConfigError(f"target={target}: write package.module:Class.")
+        raise ConfigError(f"target={cut(target)}: write package.module:Class.")
     return module_name, class_name
 
 
@@ -105,8 +115,8 @@ def source_of(module_name: str) -> Path | None:
         spec = None
     if spec is None:
         raise ConfigError(
-            f"target={module_name}: there is no module of that name. Code of your own is found "
-            "beside a --config-dir, or in a folder that the variable PYTHONPATH names."
+            f"target={cut(module_name)}: there is no module of that name. Code of your own is "
+            "found beside a --config-dir with --trust, or in a folder that PYTHONPATH names."
         )
     origin = Path(spec.origin) if spec.origin else None
     return origin if origin and origin.suffix == ".py" else None
@@ -149,7 +159,7 @@ def _inherited(module_name: str, class_name: str, tree: ast.Module) -> type | No
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             for base in node.bases:
                 if isinstance(base, ast.Name) and _nested(tree, base.id):
-                    return config_class(f"{module_name}:{base.id}")
+                    return _config_class(f"{module_name}:{base.id}")
             return _imported(module_name, class_name)
     return None
 

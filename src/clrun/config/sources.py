@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from clrun.config.trust import ENTRY_POINT, trust_now
+
 GROUPS = (
     "strategy",
     "storage_policy",
@@ -26,8 +28,9 @@ PLUGINS = "plugin"
 RECIPES = "experiment"
 """The group of recipes: YAML files that set keys of the other groups."""
 
-ENTRY_POINT = "clrun.conf"
-"""An installed package adds options with an entry point of this group naming its config package."""
+
+HEADER = 16_384
+"""Characters at the beginning of a file among which is what it says of itself."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ def package_folders() -> list[tuple[str, Path]]:
 def make_importable(config_folders: Iterable[Path]) -> None:
     """Find the code that lies in or beside configuration folders of one's own.
 
-    It comes last, so nothing that is installed is hidden by it.
+    It comes last, so nothing that is installed is hidden by it. Only where the folders are trusted:
+    a module there could have the name of one that some library tries to import.
     """
-    for folder in config_folders:
+    for folder in config_folders if trust_now().everything else ():
         if folder.resolve() != conf_root().resolve():
             places = (str(folder), str(folder.parent))
             sys.path.extend(place for place in places if place not in sys.path)
@@ -99,7 +103,11 @@ def _summary(path: Path) -> str:
 
 
 def _comments(path: Path) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        beginning = file.read(HEADER)
+    for line in beginning.splitlines():
         if not line.startswith("#"):
             return
         yield line.lstrip("# ").rstrip()

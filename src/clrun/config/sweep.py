@@ -6,27 +6,32 @@ in a recipe), and means the same in both places.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from clrun.config.choices import require_choices
-from clrun.config.compose import Composed, forced
+from clrun.config.compose import Composed, forced, installed
+from clrun.config.composing import composing, parsed
+from clrun.config.hydra_node import require_harmless
 from clrun.config.sources import GROUPS, RECIPES
-from clrun.errors import ConfigError
+from clrun.config.typed_words import MOST_JOBS
+from clrun.errors import ConfigError, cut
 
 if TYPE_CHECKING:
     from clrun.config.run_config import RunConfig
 
 PARAMS = "hydra.sweeper.params"
+MAX_JOBS = "max_jobs"
 
 Job = tuple[str, ...]
 """The overrides of one job."""
@@ -59,19 +64,25 @@ class Sweep:
         Raises:
             ConfigError: a key has values that cannot be listed, or none.
         """
+        self._require_few()
         for word in self.parameters:
             if word.is_interval_sweep():
                 raise ConfigError(
                     f"{word.input_line}: an interval needs a sweeper that draws from it "
                     f"(hydra/sweeper=optuna). List values: {word.key_or_group}=VALUE,VALUE."
                 )
-            if word.is_sweep_override() and not list(word.sweep_string_iterator()):
+            if word.is_sweep_override() and not number_of_values(word):
                 raise ConfigError(f"{word.input_line}: this is no value. A sweep needs one.")
         [batch] = BasicSweeper.split_arguments(list(self.parameters), max_batch_size=None)
         return [tuple(job) for job in batch]
 
     def samples(self) -> list[Job]:
-        """Jobs such as another sweeper may propose: each listed value of each key is in one."""
+        """Jobs such as another sweeper may propose: each listed value of each key is in one.
+
+        Raises:
+            ConfigError: there are too many.
+        """
+        self._require_few()
         first = {word.get_key_element(): _values(word)[0] for word in self.parameters}
         jobs = [tuple(f"{key}={value}" for key, value in first.items())]
         for word in self.parameters:
@@ -79,6 +90,19 @@ class Sweep:
                 given = first | {word.get_key_element(): value}
                 jobs.append(tuple(f"{key}={value}" for key, value in given.items()))
         return jobs
+
+    def _require_few(self) -> None:
+        """Refuse more jobs than `max_jobs`, before any of them is made."""
+        counts = [
+            number_of_values(word) for word in self.parameters if not word.is_interval_sweep()
+        ]
+        jobs = math.prod(counts) if self.is_listed else 1 + sum(counts) - len(counts)
+        given = OmegaConf.select(self.tree, MAX_JOBS)
+        most = given if isinstance(given, int) else MOST_JOBS  # each job's check says what it is
+        if jobs > most:
+            raise ConfigError(
+                f"{', '.join(self.swept)}: {jobs:,} jobs. A sweep has at most {MAX_JOBS}={most:,}."
+            )
 
     def checked(self) -> dict[Job, RunConfig]:
         """Every job of a listed sweep, or else samples, checked as a single run is.
@@ -102,13 +126,19 @@ class Sweep:
         """
         from clrun.config.check import check  # with pydantic, which a help text does without
 
-        require_choices(OverridesParser.create().parse_overrides(list(job)))
+        require_choices(parsed(job))
         loader = self.app.config_loader
+        own = [str(word) for word in self.tree.hydra.overrides.hydra]
         try:
-            tree = loader.load_sweep_config(self.tree, list(job))
+            with composing():
+                tree = loader.load_sweep_config(self.tree, list(job))
         except ConfigCompositionException:  # names the first key that does not exist
-            check(loader.load_sweep_config(self.tree, forced(job)), job)
+            with composing():
+                tree = loader.load_sweep_config(self.tree, forced(job))
+            require_harmless(tree, installed(own))
+            check(tree, job)
             raise
+        require_harmless(tree, installed(own))
         return Composed(tree, check(tree, job))
 
 
@@ -121,20 +151,28 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
     from clrun.config.check import check
 
     parser = OverridesParser.create(config_loader=app.config_loader)
-    given = parser.parse_overrides(as_parameters(overrides))
+    given = parsed(as_parameters(overrides), parser)
     require_choices(given)
     task = [word for word in given if not word.is_hydra_override()]
     own = [str(word.input_line) for word in given if word.is_hydra_override()]
     words = [*own, "hydra.mode=MULTIRUN", *_one_of_each(task)]
     try:
-        tree = app.compose_config(config_name, words, RunMode.MULTIRUN, from_shell=False)
+        with composing():
+            tree = app.compose_config(config_name, words, RunMode.MULTIRUN, from_shell=False)
     except ConfigCompositionException:
-        one = forced([*own, *_one_of_each(task)])
-        check(app.compose_config(config_name, one, RunMode.RUN, from_shell=False))
+        with composing():
+            one = forced([*own, *_one_of_each(task)])
+            single = app.compose_config(config_name, one, RunMode.RUN, from_shell=False)
+        require_harmless(single, installed(own))
+        check(single)
         raise
+    require_harmless(tree, installed(own))
+    for part in ("launcher", "sweeper"):
+        if OmegaConf.select(tree, f"hydra.{part}") is None:
+            raise ConfigError(f"hydra.{part}=null: a sweep needs one.")
     tree.hydra.overrides.task = [str(word.input_line) for word in task]
     listed = OmegaConf.select(tree, PARAMS) or {}
-    stored = parser.parse_overrides([f"{key}={value}" for key, value in listed.items()])
+    stored = parsed([f"{key}={value}" for key, value in listed.items()], parser)
     named = {word.get_key_element() for word in task}
     kept = [word for word in stored if word.get_key_element() not in named]
     return Sweep(app=app, tree=tree, parameters=(*kept, *task))
@@ -143,8 +181,9 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
 def is_a_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> bool:
     """Whether these overrides are of a sweep although -m is not among them."""
     parser = OverridesParser.create(config_loader=app.config_loader)
-    words = list(_one_of_each(parser.parse_overrides(list(overrides))))
-    tree = app.compose_config(config_name, words, RunMode.RUN, from_shell=False)
+    words = list(_one_of_each(parsed(overrides, parser)))
+    with composing():
+        tree = app.compose_config(config_name, words, RunMode.RUN, from_shell=False)
     return bool(tree.hydra.mode == RunMode.MULTIRUN)
 
 
@@ -159,14 +198,39 @@ def as_parameters(overrides: Sequence[str]) -> list[str]:
     return words
 
 
+def as_typed(words: ListConfig | list[str]) -> list[str]:
+    """Overrides that Hydra keeps, their interpolations left for each job."""
+    return [str(word) for word in cast(list[str], OmegaConf.to_container(words, resolve=False))]
+
+
 def _one_of_each(task: Sequence[Override]) -> Iterator[str]:
     """Overrides for the sweep as a whole: of each swept group the first option, so that its keys
     are there, and of other swept keys none."""
     for word in task:
         if not word.is_sweep_override():
             yield str(word.input_line)
-        elif word.key_or_group in (*GROUPS, RECIPES) and (values := _values(word)):
-            yield f"{word.get_key_element()}={values[0]}"
+        elif word.key_or_group in (*GROUPS, RECIPES) and (value := _first(word)) is not None:
+            yield f"{word.get_key_element()}={value}"
+
+
+def number_of_values(word: Override) -> int:
+    """How many values an override has, without making them; of an interval one."""
+    value = word.value()
+    if not word.is_sweep_override() or word.is_interval_sweep():
+        return 1
+    if isinstance(value, RangeSweep):
+        start, stop, step = float(value.start or 0), float(value.stop or 0), float(value.step)
+        if not (math.isfinite(start) and math.isfinite(stop) and math.isfinite(step) and step):
+            raise ConfigError(f"{cut(word.input_line)}: start, stop and step must be finite.")
+        return max(0, math.ceil((stop - start) / step))
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    return len(list(word.sweep_string_iterator()))
+
+
+def _first(word: Override) -> str | None:
+    """The first value of a swept key, if it has one."""
+    return next(iter(word.sweep_string_iterator()), None)
 
 
 def _values(word: Override) -> list[str]:

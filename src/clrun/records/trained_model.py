@@ -15,16 +15,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from clrun.config.bounds import Count, Natural, Positive
-from clrun.config.sources import ENTRY_POINT
+from clrun.config.trust import is_trusted
 from clrun.disk.files import storage_errors, write_bytes
 from clrun.disk.opening import open_regular
+from clrun.disk.secrets import hidden, revealed
 from clrun.errors import ConfigError
 from clrun.records.run_folder import read_record, run_status
 
@@ -111,7 +111,7 @@ def write_model(path: Path, facts: Facts, tensors: Mapping[str, Any]) -> None:
     """
     from safetensors.torch import save
 
-    text = json.dumps(asdict(replace(facts, sha256=ZEROS)), allow_nan=False)
+    text = json.dumps(hidden(asdict(replace(facts, sha256=ZEROS))), allow_nan=False)
     _facts(path, text)  # what could not be read is not written
     # one entry: safetensors writes several in an order that changes from file to file
     content = bytearray(save(dict(tensors), metadata={"clrun": text}))
@@ -201,9 +201,7 @@ def require_known(target: str, place: str, *, trust: bool) -> None:
     Raises:
         ConfigError: it is such a class; nothing was imported.
     """
-    package = target.partition(":")[0].partition(".")[0]
-    known = {"clrun", *(entry.value.partition(".")[0] for entry in entry_points(group=ENTRY_POINT))}
-    if not trust and package not in known:
+    if not (trust or is_trusted(target)):
         raise ConfigError(
             f"{place}: names code that is not clrun's ({target!r}). Only if you trust whoever made "
             "the file, add --trust (from Python: trust=True)."
@@ -213,6 +211,8 @@ def require_known(target: str, place: str, *, trust: bool) -> None:
 def _facts(path: Path, text: str) -> Facts:
     try:
         facts = _adapter().validate_json(text, strict=True)
+        if "${oc.env:" in text:
+            facts = _adapter().validate_python(revealed(asdict(facts)))
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in detail["loc"]) or "metadata"

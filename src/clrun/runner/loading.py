@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from clrun.config.nodes import read_node
 from clrun.config.run_config import Node
+from clrun.config.trust import Trust, trust_now, trusting
 from clrun.device.device import Device
 from clrun.device.rows import Rows, rows_at_once
 from clrun.errors import ConfigError
@@ -173,7 +174,8 @@ def node_of(group: str, part: Component, place: str, *, trust: bool) -> Node:
         ConfigError: its code is not known and not trusted, or its keys are not what they must be.
     """
     require_known(part.target, place, trust=trust)
-    node, problems = read_node(group, part.option, part.target, part.values)
+    with trusting(Trust(everything=trust or trust_now().everything)):
+        node, problems = read_node(group, part.option, part.target, part.values)
     if node is None:
         raise ConfigError(f"{place}: {problems[0]}")
     return node

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from clrun.config.meant import plugin_of
 from clrun.config.usual_names import usual_option
-from clrun.errors import ConfigError, did_you_mean
+from clrun.errors import ConfigError, cut, did_you_mean
 
 
 @contextmanager
@@ -29,16 +29,18 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
         return _unknown_option(error)
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
-    text = re.sub(r"\s+", " ", str(error).strip())
+    said = str(error).strip() or str(error.__cause__ or "").strip()  # Hydra's own may be empty
+    text = re.sub(r"\s+", " ", said.partition("\n    full_key:")[0])
     unfit = re.match(r"Error merging override (.*)", text)
     if unfit:
-        return _unfit(unfit[1], error.__cause__)
+        return _unfit(cut(unfit[1]), error.__cause__)
     ambiguous = re.match(r"Ambiguous value for argument '(.*?)' 1", text)
     if ambiguous:
         word = ambiguous[1]
         key, _, values = word.partition("=")
-        return f"{word}: several values. Add -m to run each, or write a list: {key}=[{values}]."
-    return text.rstrip(".") + "."
+        way_out = f"Add -m to run each, or write a list: {key}=[{cut(values)}]."
+        return f"{cut(word)}: several values. {way_out}"
+    return (cut(text, 400) or "the configuration cannot be composed").rstrip(".") + "."
 
 
 def _unknown_option(error: MissingConfigException) -> str:
@@ -46,12 +48,12 @@ def _unknown_option(error: MissingConfigException) -> str:
     names = sorted(error.options or [])
     words = usual_option(group, name) or (plugin_of(name) if group == "strategy" else None)
     guess = f" Write {words}." if words else did_you_mean(name, names)
-    return f"{group}={name}: there is no such option.{guess} Options: {', '.join(names)}."
+    return f"{group}={cut(name)}: there is no such option.{guess} Options: {', '.join(names)}."
 
 
 def _unfit(override: str, cause: BaseException | None) -> str:
     """The line for a key of Hydra's own that cannot have that value."""
-    reason = (str(cause).splitlines() or [""])[0]
+    reason = cut((str(cause).splitlines() or [""])[0], 200)
     if "is not Optional" in reason:
         return f"{override}: must have a value. Leave it out for its default."
     return f"{override}: {reason.rstrip('.') or 'cannot be set'}."
@@ -59,6 +61,7 @@ def _unfit(override: str, cause: BaseException | None) -> str:
 
 def _unreadable(override: str) -> str:
     """The line for an override that is not in Hydra's grammar."""
+    override = cut(override)
     key, _, value = override.partition("=")
     if value.startswith("~"):
         return f"{override}: Hydra reads ~ in quotes only. Write \"{key}='{value}'\"."
