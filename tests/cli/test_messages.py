@@ -22,7 +22,7 @@ WORDS = [
     ("seed", "Write seed=VALUE."),
     ("epochs", "Write strategy.train_epochs=VALUE."),
     ("strategy.lr", "Write strategy.lr=VALUE."),
-    ("resume X", "Verbs: help, list,"),
+    ("continue X", "Verbs: doctor, evaluate,"),
     ("prevew", "Did you mean 'preview'?"),
     ("seed=3 list", "a verb comes first: clrun list"),
     ("mine.yaml", "--config-dir DIR experiment=mine"),
