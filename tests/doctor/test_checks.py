@@ -92,6 +92,10 @@ def final(accuracy):
     return lambda files: files.results["metrics"].update(acc_pooled=accuracy)
 
 
+def skip(files):
+    files.record["config"]["nodes"]["strategy"]["values"]["on_nan"] = "skip"
+
+
 def skipped(count):
     return lambda files: files.epochs[-1].update(skipped_updates=count)
 
@@ -112,6 +116,7 @@ FIRES = [
     ("end of the run", status("running"), "died .* 2 experiences were learnt", "clrun resume /"),
     ("end of the run", status("odd"), "damaged", "Run it again"),
     ("end of the run", failed(NAN), "2 experiences .* loss is nan", "smaller strategy.lr"),
+    ("end of the run", both(skip, failed(NAN)), "loss is nan", "smaller strategy.lr, and"),
     ("end of the run", failed("StorageError: No space"), "No space", "Free space.*clrun resume"),
     ("end of the run", failed("RuntimeError: a\nb"), "RuntimeError: a b", "traceback.*clrun.log"),
     ("updates left out", skipped(3), "3 of 40 updates", "damaged images"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 import clrun
 from clrun.doctor.checks import checked
 from clrun.doctor.evidence import evidence
 from clrun.errors import NonFiniteLoss
+from clrun.images.transforms import Transform
+from clrun.streams.experience import Benchmark
 
 QUICK = ("device=cpu", "device.threads=1", "strategy.train_epochs=4")
 
@@ -30,6 +33,18 @@ def found(tmp_path) -> Callable[..., dict[str, str]]:
 
 def test_a_sound_run_has_no_findings(found):
     assert found("strategy.mem_size=300") == {}
+
+
+@pytest.mark.parametrize(("mean", "is_wrong"), [(0.1, True), (0.5, False)])
+def test_statistics_of_other_images_are_seen(mean, is_wrong, tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8)).astype(np.uint8)
+    part, transform = (x, np.arange(40) % 2), Transform((mean,), (0.29,), "none")
+    own = Benchmark.of_arrays([part, part], [part, part], transform=transform)
+
+    clrun.run(clrun.compose([*QUICK, "model.hidden=[8]"]), tmp_path / "run", benchmark=own)
+
+    found = {c.check for c in checked(evidence(tmp_path / "run")) if c.findings}
+    assert ("statistics of the images" in found) == is_wrong
 
 
 def test_naive_training_forgets_everything(found):

@@ -32,6 +32,8 @@ def ended(run: Evidence) -> Iterator[Finding]:
         error = _sentence(run.record.get("error"))
         kind = error.partition(":")[0]
         way_out = WAYS_OUT.get(kind, f"The traceback is in {run.folder / 'clrun.log'}.")
+        if kind == "NonFiniteLoss" and run.key("strategy.on_nan") == "skip":
+            way_out = "Use a smaller strategy.lr, and look for images that are damaged."
         yield Finding(f"The run failed; {done} {error}", way_out.format(folder=run.folder))
     elif run.status not in ("completed", "running"):
         yield Finding("run.json is damaged: what became of the run is not known.", "Run it again.")
