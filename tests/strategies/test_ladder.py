@@ -280,6 +280,7 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened(case, updates, trial):
     }[updates]
     resumed, stream, _ = trial(*RESUMED[case])
     resumed.load_state_dict(deepcopy(whole.states[made - 1]))
+    resumed.recall(stream[: whole.at])
 
     steps = exhaust(resumed.learn(stream[whole.at], whole.steps[made - 1].following))
     learn(resumed, stream[whole.at + 1 : whole.at + 2])
