@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from clrun.config.bounds import Count, Natural, Positive
 from clrun.config.trust import is_trusted
-from clrun.disk.files import storage_errors, write_bytes
+from clrun.disk.files import storage_errors, whole_file
 from clrun.disk.opening import open_regular
 from clrun.disk.secrets import hidden, revealed
 from clrun.errors import ConfigError
@@ -120,7 +120,8 @@ def write_model(path: Path, facts: Facts, tensors: Mapping[str, Any]) -> None:
     content[place : place + len(ZEROS)] = hashlib.sha256(content).hexdigest().encode()
     with storage_errors(path):
         path.parent.mkdir(exist_ok=True)
-    write_bytes(path, bytes(content))
+    with whole_file(path) as write:
+        write(memoryview(content))
 
 
 def model_file(place: Path) -> Path:

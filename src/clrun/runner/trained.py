@@ -24,7 +24,7 @@ from clrun.runner.loading import transform_of
 from clrun.runner.own import is_own
 from clrun.runner.predictor import declares_predictor, fill, untrained
 from clrun.runner.prepare import Prepared
-from clrun.runner.proof import agree, proof_of
+from clrun.runner.proof import Proof, agree, proof_of
 from clrun.strategies.answers import Answers
 from clrun.strategies.strategy import Strategy
 
@@ -59,10 +59,7 @@ def _save(prepared: Prepared, strategy: Strategy, path: Path) -> None:
     predictor = strategy.trained_predictor() or prepared.model
     tensors, shared = saved_tensors(predictor)  # a copy: predicting may change a buffer
     facts = _facts(prepared, shared)
-    rebuilt = _rebuilt(prepared, predictor, tensors, facts)
-    _require_same_answers(prepared, strategy, rebuilt, facts)
-    device, transform = prepared.device, transform_of(facts)
-    proof = proof_of(rebuilt, transform, device, facts.seed, facts.image_shape)
+    proof = _proof(prepared, strategy, _rebuilt(prepared, predictor, tensors, facts), facts)
     held = {name: tensor for name, tensor in tensors.items() if name not in shared}
     try:
         write_model(path, replace(facts, proof=proof), held)
@@ -103,6 +100,13 @@ def _rebuilt(
         made = untrained(nodes["model"], strategy, shape, facts.seed)
     fill(made, tensors, "the trained model")
     return prepared.device.place(made)
+
+
+def _proof(prepared: Prepared, strategy: Strategy, rebuilt: nn.Module, facts: Facts) -> Proof:
+    """The rebuilt predictor's logits for the file, once they are known to be the strategy's."""
+    _require_same_answers(prepared, strategy, rebuilt, facts)
+    transform = transform_of(facts)
+    return proof_of(rebuilt, transform, prepared.device, facts.seed, facts.image_shape)
 
 
 def _require_same_answers(
