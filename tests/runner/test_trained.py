@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -485,3 +486,46 @@ def test_the_file_says_what_the_machine_chose_so_that_a_resumed_run_writes_the_s
         **{"kind": "cpu", "index": 0, "threads": 1, "channels_last": True},
         **{"precision": "fp32", "compile": False, "deterministic": True, "tricks": True},
     }
+
+
+MINE = """
+from dataclasses import dataclass
+from torch import nn
+
+class MyNet(nn.Module):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        width: int
+
+    def __init__(self, config, shape):
+        super().__init__()
+        pixels = shape.channels * shape.height * shape.width
+        self.hidden = nn.Linear(pixels, config.width)
+        self.output = nn.Linear(config.width, shape.num_classes)
+
+    def forward(self, x):
+        return self.output(self.hidden(x.flatten(1)).relu())
+"""
+
+
+def test_code_of_ones_own_is_imported_only_where_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "net_of_mine.py").write_text(MINE)
+    option = tmp_path / "conf" / "model" / "mine.yaml"
+    option.write_text("# mine\ntarget: net_of_mine:MyNet\nwidth: 8\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [*SHORT, "strategy=naive", "model=mine"]
+    config = clrun.compose(words, config_dirs=[tmp_path / "conf"], trust=True)
+    results = clrun.run(config, tmp_path / "run")
+    prepared = ready(config)
+    monkeypatch.delitem(sys.modules, "net_of_mine")
+
+    with pytest.raises(ConfigError, match=r"names code that is not clrun's .* add --trust"):
+        clrun.load(tmp_path / "run")
+    assert "net_of_mine" not in sys.modules
+    trained = clrun.load(tmp_path / "run", trust=True)
+
+    scores = scores_on(trained, prepared.data, prepared.evaluation)
+    assert scores.experiences == results.accuracy_matrix[-1]
