@@ -100,7 +100,8 @@ class Undisturbed:
 
 def child(words: Sequence[str], log: Path) -> None:
     """The command of these words, in a process that the fork server has made."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as in a terminal
+    for number in SIGNALS:  # as in a terminal: the fork server, or nohup, may ignore some
+        signal.signal(number, signal.SIG_DFL)
     os.chdir(log.parent)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
