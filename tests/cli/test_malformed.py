@@ -355,6 +355,25 @@ def test_a_file_is_refused(
     assert [path.name for path in workplace.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_help_and_list_explain_or_refuse_it(
+    name: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = workplace / "mine" / "strategy" / "x.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_bytes(FILES[name])
+
+    codes = [
+        main(["list", "strategies", "--config-dir", "mine"]),
+        main(["help", "strategy=x", "--config-dir", "mine"]),
+    ]
+
+    captured = capsys.readouterr()
+    assert codes in ([0, 0], [0, 2])
+    assert len(captured.err.splitlines()) == codes.count(2)
+    assert not HIDDEN.search(captured.out + captured.err)
+
+
 @pytest.mark.parametrize(
     "name", ["a list", "binary", "a tab", "twice", "a tag", "defaults: itself"]
 )

@@ -66,13 +66,19 @@ def read_primary(extra: Sequence[Path] = ()) -> OptionFile:
     return _read("config", extra)
 
 
-def _read(place: str, extra: Sequence[Path]) -> OptionFile:
-    """The file at `group/name`, on top of the files that it names."""
+def _read(place: str, extra: Sequence[Path], above: Sequence[str] = ()) -> OptionFile:
+    """The file at `group/name`, on top of the files that it names; `above` are those that led here.
+
+    Raises:
+        ConfigError: a file is not there, or includes itself.
+    """
+    if place in above:
+        raise ConfigError(f"{place}.yaml: a file includes itself.")
     document = _document(place, extra)
     target, choices = document.target, dict(document.choices)
     keys: dict[str, Key] = {}
     for base_place in document.bases:
-        base = _read(base_place, extra)
+        base = _read(base_place, extra, (*above, place))
         target, choices = target or base.target, {**base.choices, **choices}
         section = f"Shared keys ({base_place}.yaml). {_first_line(base.header)}"
         keys |= {p: replace(key, section=key.section or section) for p, key in base.keys.items()}
@@ -113,18 +119,24 @@ def _document(place: str, extra: Sequence[Path]) -> _Document:
         raise ConfigError(f"{place}.yaml: no configuration folder has such a file.")
     text = yaml_text(path)
     with yaml_errors(path):
-        content, node = yaml.safe_load(text) or {}, yaml.compose(text)
-    defaults = content.get("defaults", [])
+        content, node = yaml.safe_load(text) or {}, yaml.compose(text, Loader=yaml.SafeLoader)
+    defaults = _entries(content.get("defaults"))
     lines = text.splitlines()
     keys = _keys(node, lines, "") if isinstance(node, yaml.MappingNode) else ()
     return _Document(
         header=_header(lines),
-        target=content.get("target"),
+        target=str(content["target"]) if content.get("target") is not None else None,
         bases=[_base(entry, place) for entry in defaults if _is_base(entry)],
         choices=dict(_choice(entry) for entry in defaults if isinstance(entry, dict)),
         keys={k.path: k for k in keys if k.path not in ("defaults", "target")},
         provider=provider,
     )
+
+
+def _entries(defaults: object) -> list[Any]:
+    """The entries of a defaults list that have a form of Hydra's, which refuses the others."""
+    known = defaults if isinstance(defaults, list) else []
+    return [e for e in known if isinstance(e, str) or (isinstance(e, dict) and len(e) == 1)]
 
 
 def _is_base(entry: object) -> bool:
@@ -140,7 +152,7 @@ def _base(entry: str, place: str) -> str:
 def _choice(entry: Mapping[str, Any]) -> tuple[str, str]:
     """(group, option) of an entry such as `override /model@_global_.model: mobilenet_v1`."""
     [(words, option)] = entry.items()
-    return words.split()[-1].partition("@")[0].lstrip("/"), str(option)
+    return (str(words).split() or [""])[-1].partition("@")[0].lstrip("/"), str(option)
 
 
 def _header(lines: Sequence[str]) -> str:
@@ -165,7 +177,7 @@ def _keys(node: yaml.MappingNode, lines: Sequence[str], prefix: str) -> Iterator
 
 
 def _plain(node: yaml.Node) -> Any:
-    return yaml.safe_load(yaml.serialize(node))
+    return yaml.constructor.SafeConstructor().construct_document(node)
 
 
 def _comment(name: yaml.Node, value: yaml.Node, lines: Sequence[str]) -> str:
