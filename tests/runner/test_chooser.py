@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 import clrun
+from clrun.config.trust import Trust, trusting
 from clrun.errors import ConfigError
 from clrun.runner.prepare import prepare
 
@@ -84,3 +86,23 @@ def test_what_gives_no_features_is_one_line_before_anything_starts(model, words,
         chooser_of(f"selection.model={finished.parent / model}", *words)
 
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_model_of_a_user_s_code_chooses_where_that_is_trusted(tmp_path, monkeypatch):
+    (tmp_path / "chooser_of_mine.py").write_text(
+        "from clrun.models.mlp import MLP\n\nclass Mine(MLP):\n    pass\n"
+    )
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    option = "# Mine.\ndefaults: [mlp, _self_]\ntarget: chooser_of_mine:Mine\n"
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text(option)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    words = ["strategy=naive", *SMALL, "benchmark.limit_per_class=20", "model=mine"]
+    config = clrun.compose(words, config_dirs=[tmp_path / "conf"], trust=True)
+    clrun.run(config, tmp_path / "run")
+
+    with pytest.raises(ConfigError, match="add --trust"):
+        chooser_of(f"selection.model={tmp_path / 'run'}")
+    with trusting(Trust(everything=True)):
+        chooser = chooser_of(f"selection.model={tmp_path / 'run'}")
+
+    assert type(chooser.model).__name__ == "Mine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from clrun.config.run_config import Node
+from clrun.config.trust import trust_now
 from clrun.errors import ConfigError
 from clrun.memory.feature_keys import FeatureKeys
 from clrun.models.copies import copy_of
@@ -25,7 +26,7 @@ def chosen_network(selection: Node, model: nn.Module, shape: StreamShape) -> Cho
     if keys.model == "initial":
         return Chooser(copy_of(model).requires_grad_(False))
     try:
-        trained = load(keys.model, device="cpu")
+        trained = load(keys.model, device="cpu", trust=trust_now().everything)
     except ConfigError as error:
         raise ConfigError(f"selection.model={error}") from error
     image_shape = (shape.channels, shape.height, shape.width)
