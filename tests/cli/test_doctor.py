@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -106,3 +107,18 @@ def test_without_a_run_the_installation_is_looked_at(capsys, tmp_path, monkeypat
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("python")
     assert "Looked at in " in lines[-1]
+
+
+def test_what_a_record_says_cannot_command_the_terminal(naive, tmp_path, capsys):
+    shutil.copytree(naive, tmp_path / "run")
+    place = tmp_path / "run" / "run.json"
+    record = json.loads(place.read_text())
+    record |= {"label": "a\x1b[31mb", "status": "failed", "error": "X: \x1b]0;t\x07 [bold]y"}
+    place.write_text(json.dumps(record))
+
+    assert main(["doctor", str(tmp_path / "run")]) == 0
+
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert r"X: \x1b]0;t\x07 [bold]y" in out

@@ -94,6 +94,7 @@ class Learner:
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
         self._penalties: dict[str, Tensor] = {}  # summed over the updates of an experience
         self._penalized = 0  # how many these were
+        self._weighed: list[tuple[str, Tensor]] = []  # those of the update in progress
         self._experience: Experience | None = None
         self._begun: int | None = None  # the experience in progress
         self._is_whole = model is None
@@ -250,16 +251,22 @@ class Learner:
         return torch.full_like(total, math.nan) if self.left_out else total
 
     def _penalize(self, loss: Tensor, update: Update) -> Tensor:
-        """The loss with all penalties, whose sums are kept: one that is always 0 does nothing."""
+        """The loss with all penalties, which are summed up once the update is made."""
+        self._weighed = []
         for plugin in self.plugins:
             penalty = plugin.penalty(update)
             if penalty is not None:
                 loss = loss + penalty
-                name, value = type(plugin).__name__, penalty.detach()
-                known = self._penalties.get(name)
-                self._penalties[name] = value if known is None else known + value
-        self._penalized += 1
+                self._weighed.append((type(plugin).__name__, penalty.detach()))
         return loss
+
+    def _sum_penalties(self) -> None:
+        """Count those of an update: one that is always 0 does nothing."""
+        for name, penalty in self._weighed:
+            known = self._penalties.get(name)
+            self._penalties[name] = penalty if known is None else known + penalty
+        self._weighed = []
+        self._penalized += 1
 
     def vitals(self) -> dict[str, Any]:
         """The mean penalty of each kind of plugin in the experience that is over, None where it had
@@ -285,6 +292,8 @@ class Learner:
         with span("plugins"):
             for plugin in self.plugins:
                 plugin.after_update(update)
+        if self.plugins:
+            self._sum_penalties()
         if self._left_out is not None:
             self._left_out.made()
         self._place, self._passes = None, []
