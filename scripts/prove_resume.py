@@ -299,7 +299,7 @@ class Proof:
         tally.codes[f"{sent.name}: {code}, {status}"] += 1
         tally.kills += was_alive
         tally.slowest = max(tally.slowest, seconds if was_alive else 0)
-        allowed = {128 + sent: ("interrupted", None), 0: ("completed",)}
+        allowed = {128 + sent: ("interrupted", None), 0: ("completed",), -sent: (None,)}
         if status not in allowed.get(code, ()) or (was_alive and seconds > SECONDS_TO_LEAVE):
             tally.wrong.append(f"{log}: exit code {code}, status {status}, {seconds:.1f} s")
         while status_of(folder) != "completed":
