@@ -74,3 +74,15 @@ def test_the_commit_is_a_full_hash_or_unknown():
     commit = git_commit()
 
     assert commit is None or (len(commit) == 40 and set(commit) <= set("0123456789abcdef"))
+
+
+def test_another_git_is_not_run(tmp_path, monkeypatch):
+    before = git_commit()
+    fake = tmp_path / "git"
+    fake.write_text(f"#!/bin/sh\ntouch {tmp_path}/canary\necho 0000\n")
+    fake.chmod(0o755)
+    for variable in ("PATH", "GIT_DIR", "GIT_EXEC_PATH"):
+        monkeypatch.setenv(variable, str(tmp_path))
+
+    assert git_commit() == before
+    assert not (tmp_path / "canary").exists()
