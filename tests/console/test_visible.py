@@ -9,6 +9,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from clrun.console.display import LiveDisplay
 from clrun.console.visible import HIDDEN, LONGEST_LINE, VisibleStream, one_line, visible
 from clrun.console.visible_console import VisibleConsole
 
@@ -72,6 +73,22 @@ def test_a_stream_shows_what_is_written_and_lets_rich_command() -> None:
 
     assert behind.getvalue() == "a\\x1b[1m\nb\\r\n\x1b[1mc\x1b[0m\n"
     assert stream.getvalue() == behind.getvalue()
+
+
+def test_a_line_that_moves_commands_the_terminal_and_shows_what_others_print(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    behind = io.StringIO()
+    monkeypatch.setattr("sys.stdout", VisibleStream(behind))
+    display = LiveDisplay(VisibleConsole(force_terminal=True, color_system="standard", width=80))
+
+    display.title("run")
+    print("a\x07")
+    display.close()
+
+    assert "\\x1b" not in behind.getvalue()
+    assert "\x1b[1mrun\x1b[0m" in behind.getvalue()
+    assert "\x07" not in behind.getvalue()
 
 
 def test_a_table_shows_what_its_cells_hold() -> None:

@@ -62,5 +62,10 @@ class VisibleStream:
 
 
 def raw(stream: Any) -> Any:
-    """The stream behind a `VisibleStream`; any other itself."""
-    return getattr(stream, "rich_proxied_file", stream)
+    """The stream behind a `VisibleStream`, and behind what rich puts before it while a line moves.
+
+    Any other is given back itself.
+    """
+    while hasattr(stream, "rich_proxied_file"):
+        stream = stream.rich_proxied_file
+    return stream
