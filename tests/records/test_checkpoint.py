@@ -232,13 +232,13 @@ def test_a_first_save_that_a_crash_ended_is_no_state(tmp_path, notes):
     assert notes() == []
 
 
-def test_a_damaged_state_does_not_count_among_those_kept(tmp_path):
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_a_damaged_state_does_not_count_among_those_kept(suffix, tmp_path):
+    """A run that goes on saves with other `Checkpoints` than those that found its newest state."""
     saved(tmp_path, 2)
-    damaged(tmp_path / "state-000000002.json", lambda _: b"{}")
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.newest()
+    damaged(tmp_path / f"state-000000002.{suffix}", lambda content: content[:-1])
 
-    checkpoints.save(state_of(3), facts_of(3))
+    Checkpoints(tmp_path).save(state_of(3), facts_of(3))
 
     assert [name for name in names(tmp_path) if name.endswith("json")] == [
         "state-000000001.json",

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,7 +55,7 @@ class Checkpoints:
         """`keep` is how many valid states stay. What a killed process left unfinished is removed;
         the folder itself is made with the first state."""
         self.folder, self.keep = folder, keep
-        self._damaged: set[int] = set()
+        self._looked_at: dict[int, bool] = {}  # states known to be whole or damaged
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise FolderError(f"{folder}: is no folder of this run.")
         with storage_errors(folder):
@@ -83,6 +84,7 @@ class Checkpoints:
                 record.unlink(missing_ok=True)
                 data.unlink(missing_ok=True)
             raise
+        self._looked_at[number] = True
         self._prune()
         return data
 
@@ -102,7 +104,6 @@ class Checkpoints:
             try:
                 return self._loaded(number)
             except _NotWhole as problem:
-                self._damaged.add(number)
                 note.warning("%s is passed over: %s", problem.path, problem)
         raise NoCheckpoint(f"{self.folder}: states were saved, and none of them is whole.")
 
@@ -115,18 +116,32 @@ class Checkpoints:
         """One state, after looking at every byte of it."""
         from clrun.records.state_file import Damaged, read_state
 
-        record = self._read_record(number)
-        path = self._data(number)
-        content = _read(path, record["bytes"])
-        if len(content) != record["bytes"]:
-            raise _NotWhole(path, f"has {len(content)} bytes or more instead of {record['bytes']}")
-        if hashlib.sha256(content).hexdigest() != record["sha256"]:
-            raise _NotWhole(path, "its content changed after it was written")
+        path, record, content = self._data(number), *self._whole(number)
         try:
             state = read_state(content)
         except Damaged as error:
             raise _NotWhole(path, f"cannot be read: {error}") from error
         return Saved(number=number, state=state, facts=record["facts"])
+
+    def _whole(self, number: int) -> tuple[dict[str, Any], bytes]:
+        """A state's record, and its file as it was written."""
+        path, record = self._data(number), self._read_record(number)
+        content = _read(path, record["bytes"])
+        if len(content) != record["bytes"]:
+            raise _NotWhole(path, f"has {len(content)} bytes or more instead of {record['bytes']}")
+        if hashlib.sha256(content).hexdigest() != record["sha256"]:
+            raise _NotWhole(path, "its content changed after it was written")
+        return record, content
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether a state is as it was written; one of an earlier process is looked at once."""
+        if number not in self._looked_at:
+            try:
+                self._whole(number)
+                self._looked_at[number] = True
+            except _NotWhole:
+                self._looked_at[number] = False
+        return self._looked_at[number]
 
     def _read_record(self, number: int) -> dict[str, Any]:
         path = self._record(number)
@@ -151,8 +166,8 @@ class Checkpoints:
         except StorageError as error:
             note.warning("no older state is removed: %s", error)
             return
-        valid = [n for n in numbers if n not in self._damaged and self._record(n).exists()]
-        for number in set(numbers) - set(valid[: self.keep]):
+        kept = set(islice(filter(self._is_whole, numbers), self.keep))
+        for number in set(numbers) - kept:
             _remove(self._record(number))
             _remove(self._data(number))
 
