@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import torch
 
 import clrun
 from clrun.config.trust import Trust, trusting
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, FolderError
 from clrun.runner.prepare import prepare
 
 SMALL = ("device=cpu", "model.hidden=[16]", "strategy.train_epochs=1")
@@ -70,6 +72,20 @@ def test_a_run_whose_memory_another_run_s_model_chooses(finished, tmp_path):
     assert first.memory["rows"] == second.memory["rows"] == 200
     assert first.accuracy_matrix != second.accuracy_matrix
     assert second.accuracy_matrix == again.accuracy_matrix
+
+
+def test_a_run_goes_on_only_with_the_network_that_chose_before(finished, tmp_path):
+    """It is in no state, but is read again."""
+    other = shutil.copytree(finished, tmp_path / "other")
+    config = clrun.compose([*SMALL, *HERDING, f"selection.model={other}"])
+    clrun.run(config, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    clrun.run(clrun.compose(["strategy=naive", *SMALL, "seed=4"]), tmp_path / "fresh")
+    shutil.copytree(tmp_path / "fresh" / "checkpoints", other / "checkpoints", dirs_exist_ok=True)
+
+    with pytest.raises(FolderError, match=r"chooser\.sha256: \w{64} before, \w{64} now"):
+        clrun.resume(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def _pretrained(arch: str, weights: WeightsEnum) -> nn.Module:
                 f"({str(error).splitlines()[0]}). Delete it, and it is downloaded again."
             ) from error
     check_values(network, network.state_dict(), f"{KEY}={weights.name}: {file.path}")
-    remember_origin(network, file)
+    remember_origin(network, file.path, file.sha256)
     return network
 
 

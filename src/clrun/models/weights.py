@@ -62,7 +62,7 @@ def load_pretrained(
     _check_fit(model, file.state, pretrained)
     check_values(model, file.state, f"{KEY}={pretrained}")
     model.load_state_dict(file.state)
-    remember_origin(model, file)
+    remember_origin(model, file.path, file.sha256)
 
 
 def _of_a_run(model: nn.Module, place: Path, renamed: Renaming | None) -> StateFile:
@@ -75,9 +75,9 @@ def _of_a_run(model: nn.Module, place: Path, renamed: Renaming | None) -> StateF
     return file._replace(state=state)
 
 
-def remember_origin(model: nn.Module, file: StateFile) -> None:
+def remember_origin(model: nn.Module, path: Path, sha256: str) -> None:
     """Note where the weights of a model are from, for the run's record."""
-    model.weights_from = {"file": str(file.path), "sha256": file.sha256}  # type: ignore[assignment]
+    model.weights_from = {"file": str(path), "sha256": sha256}  # type: ignore[assignment]
 
 
 def origin(model: nn.Module) -> dict[str, str] | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[1]
 
 KEYS = ("config_hash", "versions", "code", "device", "threads", "channels_last", "processor")
-PARTS = {"data": "fingerprint", "weights": "sha256"}
+PARTS = {"data": "fingerprint", "weights": "sha256", "chooser": "sha256"}
 """What is compared of run.json, and of some of its entries the one that tells their content."""
 
 

@@ -10,6 +10,7 @@ from clrun.errors import ConfigError
 from clrun.memory.feature_keys import FeatureKeys
 from clrun.models.copies import copy_of
 from clrun.models.features import Chooser
+from clrun.models.weights import remember_origin
 from clrun.runner.loading import load
 from clrun.streams.experience import StreamShape
 
@@ -35,4 +36,5 @@ def chosen_network(selection: Node, model: nn.Module, shape: StreamShape) -> Cho
             f"selection.model={keys.model}: its model takes images {list(trained.image_shape)}, "
             f"and the benchmark has {list(image_shape)}. Name a run on images of that size."
         )
+    remember_origin(trained.model, trained.path, trained.facts.sha256)
     return Chooser(trained.model.requires_grad_(False), trained.transform)

@@ -119,7 +119,8 @@ def _output_root(run_folder: RunFolder, prepared: Prepared) -> Path:
 
 def content_record(prepared: Prepared) -> dict[str, Any]:
     """Where the data are looked for, what tells them from others, what their classes are and what
-    the model is given of them; and the file of initial weights, if there is one."""
+    the model is given of them; and the files of initial weights and of the network that chooses
+    exemplars, if there are any."""
     given = prepared.config.nodes["benchmark"].values.get("data_root")
     data = {
         "root": str(data_folder(given)),
@@ -127,7 +128,9 @@ def content_record(prepared: Prepared) -> dict[str, Any]:
         "class_names": list(prepared.data.class_names),
         "inputs": input_statistics(prepared.data),
     }
-    return {"data": data, "weights": origin(prepared.model)}
+    chooser = None if prepared.chooser is None else origin(prepared.chooser.model)
+    record = {"data": data, "weights": origin(prepared.model)}
+    return record if chooser is None else {**record, "chooser": chooser}
 
 
 def _begun(
