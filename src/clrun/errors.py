@@ -68,11 +68,15 @@ class NonFiniteLoss(ClrunError):
     def __init__(
         self, loss: float, experience: int, epoch: int, iteration: int, left_out: int = 0
     ) -> None:
-        """`left_out`: so many updates in a row could not be made, this one among them."""
+        """The place counts from 0, and from 1 where it is shown, as the display does.
+
+        `left_out`: so many updates in a row could not be made, this one among them.
+        """
         super().__init__(loss, experience, epoch, iteration, left_out)
 
     def __str__(self) -> str:
-        loss, experience, epoch, iteration, left_out = self.args
+        loss, *place, left_out = self.args
+        experience, epoch, iteration = (number + 1 for number in place)
         if left_out:
             return (
                 f"the loss or a gradient is NaN or infinite in {left_out} updates in a row, the "

@@ -56,7 +56,7 @@ def test_naive_training_forgets_everything(found):
 def test_a_step_size_that_is_much_too_small_learns_nothing(found):
     said = found("strategy=joint", "strategy.lr=1e-7")
 
-    assert "Nothing was learnt in experience 0" in said["nothing learnt"]
+    assert "Nothing was learnt in experience 1" in said["nothing learnt"]
     assert "guessing among 10 classes" in said["final accuracy"]
 
 

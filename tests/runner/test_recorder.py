@@ -69,7 +69,7 @@ def test_sinks_get_each_line_as_the_raw_log_has_it(raw_log, noted):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_the_first_loss_that_is_no_number_is_named_and_nothing_is_written(raw_log, noted, bad):
-    with pytest.raises(NonFiniteLoss, match=rf"{bad} in experience 1, epoch 0, iteration 2\."):
+    with pytest.raises(NonFiniteLoss, match=rf"{bad} in experience 2, epoch 1, iteration 3\."):
         train(recorder(raw_log, noted, log_every=100), [1.0, 1.0, bad, float("nan"), 1.0], 1)
 
     assert raw_log.path.read_text() == ""
@@ -80,7 +80,7 @@ def test_a_state_with_a_loss_that_is_no_number_cannot_be_saved(raw_log, noted):
     step = Step(torch.tensor(float("nan")), torch.tensor(5), 10, 0, 0, 0, 2)
     records.update(0, next(records.cost.steps(iter([step]))))
 
-    with pytest.raises(NonFiniteLoss, match="iteration 0"):
+    with pytest.raises(NonFiniteLoss, match="iteration 1"):
         records.state_dict()
 
 

@@ -20,7 +20,7 @@ from clrun.runner.state import RunState
 def test_a_loss_that_is_no_number_ends_the_run_and_is_told(config_of, tmp_path):
     folder = tmp_path / "run"
 
-    with pytest.raises(NonFiniteLoss, match=r"the loss is nan in experience 0, epoch 0") as failed:
+    with pytest.raises(NonFiniteLoss, match=r"the loss is nan in experience 1, epoch 1") as failed:
         clrun.run(config_of("strategy.lr=1e30"), folder)
 
     record = json.loads((folder / "run.json").read_text())
@@ -58,7 +58,7 @@ def test_weights_after_a_bad_loss_are_those_before_it(name, config_of, tmp_path)
     after = dict(prepared.model.named_parameters())
     assert all(torch.equal(after[k], value) for k, value in weights[-1].items())
     assert not all(torch.equal(weights[0][k], value) for k, value in weights[-1].items())
-    experience, epoch, iteration = places[-1]
+    experience, epoch, iteration = (number + 1 for number in places[-1])
     bad = f"experience {experience}, epoch {epoch}, iteration {iteration}."
     assert bad in str(failed.value)
 

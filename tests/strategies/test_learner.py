@@ -271,7 +271,7 @@ def test_no_weight_follows_a_loss_that_is_not_finite(bad, learner, rows):
     before = parameters(trained)
     logits = trained.forward(trained.inputs(rows.x, HERE), HERE)
 
-    with pytest.raises(NonFiniteLoss, match="experience 0, epoch 0, iteration 0"):
+    with pytest.raises(NonFiniteLoss, match="experience 1, epoch 1, iteration 1"):
         trained.update(trained.loss(logits, rows.y) * bad, logits, rows.y, HERE)
 
     assert all(torch.equal(w, before[k]) for k, w in parameters(trained).items())

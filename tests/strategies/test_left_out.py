@@ -156,7 +156,7 @@ def test_so_many_in_a_row_end_the_run(learner):
     for iteration in range(MOST_IN_A_ROW - 1):
         step(trained, iteration, mark=True)
 
-    with pytest.raises(NonFiniteLoss, match=r"10 updates in a row.*iteration 9") as failed:
+    with pytest.raises(NonFiniteLoss, match=r"10 updates in a row.*iteration 10") as failed:
         step(trained, MOST_IN_A_ROW - 1, mark=True)
 
     assert failed.value.exit_code == 6
@@ -188,7 +188,7 @@ def test_it_is_said_once(learner, caplog):
             step(trained, iteration, mark=True)
 
     [said] = caplog.messages
-    assert said.startswith("the loss is nan in experience 0, epoch 0, iteration 0: that update is")
+    assert said.startswith("the loss is nan in experience 1, epoch 1, iteration 1: that update is")
 
 
 def test_an_update_of_several_gradients_is_left_out_if_one_of_them_is_bad(learner):

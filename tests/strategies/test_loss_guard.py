@@ -48,7 +48,7 @@ def test_on_the_cpu_a_bad_loss_is_an_error_that_names_the_update(bad: float) -> 
 
     guard.check(torch.tensor(1.5), PLACE)
     with pytest.raises(
-        NonFiniteLoss, match=rf"{bad} in experience 3, epoch 1, iteration 7\."
+        NonFiniteLoss, match=rf"{bad} in experience 4, epoch 2, iteration 8\."
     ) as failed:
         guard.check(torch.tensor(bad), PLACE)
 

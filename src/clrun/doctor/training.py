@@ -37,7 +37,7 @@ def diverged(run: Evidence) -> Iterator[Finding]:
     if grown:
         _, experience, first, last = max(grown)
         yield Finding(
-            f"The loss grew from {first:.3g} to {last:.3g} in experience {experience}"
+            f"The loss grew from {first:.3g} to {last:.3g} in experience {experience + 1}"
             f"{_others(len(grown))}.",
             f"Use a smaller strategy.lr than {run.key('strategy.lr')}.",
         )
@@ -55,8 +55,8 @@ def at_chance(run: Evidence) -> Iterator[Finding]:
     if guessed:
         experience, accuracy, loss = guessed[0]
         yield Finding(
-            f"Nothing was learnt in experience {experience}{_others(len(guessed))}: training ends "
-            f"with accuracy {accuracy:.3f} and loss {loss:.3g}, as guessing does.",
+            f"Nothing was learnt in experience {experience + 1}{_others(len(guessed))}: training "
+            f"ends with accuracy {accuracy:.3f} and loss {loss:.3g}, as guessing does.",
             "Use another strategy.lr (try 10 times less, and more), or more strategy.train_epochs.",
         )
 
@@ -76,8 +76,9 @@ def not_recalled(run: Evidence) -> Iterator[Finding]:
     if lost:
         experience, trained, tested = lost[0]
         yield Finding(
-            f"The test images of experience {experience}{_others(len(lost))} are not recognised "
-            f"right after it was learnt: accuracy {tested:.3f}, and {trained:.3f} in training.",
+            f"The test images of experience {experience + 1}{_others(len(lost))} are not "
+            f"recognised right after it was learnt: accuracy {tested:.3f}, and {trained:.3f} in "
+            "training.",
             "Look at the test images (clrun preview). A model with BatchNorm: larger minibatches, "
             "or several classes in each.",
         )
@@ -129,7 +130,7 @@ def renormalisation_drift(run: Evidence) -> Iterator[Finding]:
         share, experience, layer = max(later)
         yield Finding(
             f"BatchReNorm's running statistics drift: {share:.0%} of the channels are at its "
-            f"bounds at the end of experience {experience}, most of them in {layer}.",
+            f"bounds at the end of experience {experience + 1}, most of them in {layer}.",
             "Use a larger strategy.inc_update_rate, or a wider strategy.max_r_max and max_d_max.",
         )
 

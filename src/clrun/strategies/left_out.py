@@ -61,8 +61,9 @@ class LeftOut:
             what = f"the loss is {value}" if not is_finite else "a gradient is NaN or infinite"
             log.warning(
                 "%s in experience %d, epoch %d, iteration %d: that update is left out "
-                "(strategy.on_nan=skip). results.json has how many were.",
-                *(what, *where),
+                "(strategy.on_nan=skip). results.json will say how many.",
+                what,
+                *(number + 1 for number in where),
             )
 
     @torch.no_grad()
