@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -143,7 +144,16 @@ def test_a_finished_run_stays_as_it_is(words, finished, capsys):
     assert contents(finished) == before
 
 
-def test_latest_leads_to_the_run_that_goes_on_from_wherever(workplace, monkeypatch):
+def test_a_link_to_a_run_is_followed_before_it_can_lead_elsewhere(finished, capsys):
+    (finished.parent / "latest").symlink_to(finished)
+
+    assert main(["resume", "latest"]) == 0
+
+    assert capsys.readouterr().out == f"{finished}: is finished.\n"
+    (finished.parent / "latest").unlink()
+
+
+def test_latest_leads_to_the_run_that_goes_on_from_wherever(workplace, monkeypatch, capsys):
     words = ["strategy=naive", *QUICK, "strategy.train_epochs=1"]
     assert main(words) == 0
     [first] = [p for p in workplace.glob("outputs/*/*") if not p.parent.is_symlink()]
@@ -153,9 +163,12 @@ def test_latest_leads_to_the_run_that_goes_on_from_wherever(workplace, monkeypat
     assert (workplace / "outputs" / "latest").resolve() != first
     (workplace / "elsewhere").mkdir()
     monkeypatch.chdir(workplace / "elsewhere")
+    capsys.readouterr()
 
     assert main(["resume", str(first)]) == 0
 
+    title = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(r"naive-digits-s0 on cpu: mlp, continued (in|after) experience \d.*", title)
     assert (workplace / "outputs" / "latest").resolve() == first
     assert not list((workplace / "elsewhere").iterdir())
 

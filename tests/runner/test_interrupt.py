@@ -415,6 +415,22 @@ def test_a_run_that_finished_no_experience_has_no_results_and_names_its_folder(c
     assert not (folder / "results.json").exists()
 
 
+def test_a_run_of_somebodys_code_says_how_it_goes_on(tmp_path, monkeypatch):
+    option = tmp_path / "conf" / "strategy" / "mine.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("# Mine.\ndefaults: [naive, _self_]\ntarget: clrun_goes_on:Mine\n")
+    code = "from clrun.strategies.naive import Naive\n\n\nclass Mine(Naive):\n    pass\n"
+    (tmp_path / "clrun_goes_on.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["device=cpu", "strategy=mine"]
+    config = clrun.compose(words, config_dirs=[tmp_path / "conf"], trust=True)
+
+    with pytest.raises(Interrupted) as stopped:
+        run(prepare(config), tmp_path / "run", at_pause=lambda _: send(signal.SIGINT))
+
+    assert str(stopped.value).endswith(f"To go on: clrun resume {tmp_path / 'run'} --trust")
+
+
 def test_a_joint_run_counts_itself_as_one_experience(config_of, tmp_path):
     with pytest.raises(Interrupted, match=r"0 of 1 experience was finished\."):
         run(

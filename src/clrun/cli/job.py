@@ -83,12 +83,21 @@ def shown_run(
     for note in all_notes(prepared):
         show_note(note)
     display = make_display(console)
-    display.title(f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}")
+    title = f"{config.label()} on {prepared.device.name}: {config.nodes['model'].option}"
+    display.title(title if resumed is None else f"{title}, continued{_place(resumed)}")
     try:
         results = run(prepared, folder, display, resumed=resumed, is_latest=is_latest)
     finally:
         display.close()
     print_results(console, results, folder.path, time.monotonic() - start)
+
+
+def _place(resumed: dict[str, Any]) -> str:
+    """Where a saved state stands, as the display counts."""
+    learnt, (epoch, iteration) = resumed["experience"] + resumed["is_learnt"], resumed["start"]
+    if resumed["is_learnt"] or not (epoch or iteration):
+        return f" after experience {learnt}" if learnt else " before experience 1"
+    return f" in experience {learnt + 1}, epoch {epoch + 1}"
 
 
 def all_notes(prepared: Prepared) -> list[str]:

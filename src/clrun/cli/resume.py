@@ -14,7 +14,8 @@ EPILOG = """\
 It goes on from the newest state in DIR/checkpoints, and gives the numbers that
 the run would have given. So it takes the device and the threads that the run
 had, and is refused where the data, clrun's sources, a version or the machine
-are not what they were, unless you say --force. A finished run stays as it is."""
+are not what they were, unless you say --force. A finished run stays as it is.
+--trust lets the run name code that is neither clrun's nor installed options'."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     from clrun.records.unfinished import open_unfinished  # with pydantic, which a help does without
 
-    folder = arguments.folder.expanduser().absolute()
+    folder = arguments.folder.expanduser().resolve()  # `latest` may lead elsewhere soon
     run = open_unfinished(folder)
     if run is None:
         print(f"{folder}: is finished.")

@@ -14,7 +14,7 @@ Typing the folder of a file, or the name of an option in it, is not typing what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -79,6 +79,12 @@ def is_trusted(target: str) -> bool:
     now = trust_now()
     package = target.partition(":")[0].partition(".")[0]
     return now.everything or target in now.targets or package in trusted_packages()
+
+
+def needed(targets: Iterable[str]) -> bool:
+    """Whether `--trust` is needed to use these classes again where nobody types their names."""
+    known = trusted_packages()
+    return any(target.partition(":")[0].partition(".")[0] not in known for target in targets)
 
 
 def require_trusted(target: str) -> None:

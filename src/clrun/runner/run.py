@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from clrun.config.trust import needed
 from clrun.console.display import Display, SilentDisplay
 from clrun.errors import ClrunError, ConfigError, NoCheckpoint, StorageError
 from clrun.fast.process import quick_process
@@ -221,7 +222,10 @@ def _kept_if_interrupted(
         done = f"{finished} of {experiences} {noun} finished"
         said = f"{done}. {'Their results' if finished else FOLDER}: {folder}"
         if saver.has_saved:
+            nodes = (*prepared.config.nodes.values(), *prepared.config.plugins)
+            needs = needed(node.target for node in nodes)
             said += f". To go on: clrun resume {shlex.quote(str(folder))}"
+            said += " --trust" if needs else ""
         if finished:
             partial_summary(prepared, state, f"interrupted: {done}").save(folder)
         raise Interrupted(interrupted.number, said) from None
