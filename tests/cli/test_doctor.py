@@ -30,7 +30,7 @@ def test_what_is_wrong_is_shown_with_what_to_do(naive, capsys):
     place = lines.index("forgetting")
     assert lines[place + 1].startswith("  All 4 earlier experiences are forgotten: from ")
     assert lines[place + 2].startswith("  strategy=replay remembers past rows")
-    assert lines[-1].startswith("1 of 16 checks found something. Nothing wrong with: ")
+    assert lines[-1].startswith("1 of 16 checks found something. The others found nothing: ")
 
 
 def test_it_can_be_had_as_json(naive, capsys):

@@ -122,11 +122,11 @@ def test_images_get_the_size_of_those_of_the_run(at_place, capsys):
 REFUSED = {
     "another class": (
         ["own", "benchmark=npz", "benchmark.data_root=unknown.npz"],
-        "benchmark=npz: classes of 3 that the model does not know: 11. It knows 1, 2, 10.",
+        "benchmark=npz: the model does not know 1 of the 3 classes: 11. It knows 1, 2, 10.",
     ),
     "other classes": (
         ["own", "benchmark=digits"],
-        "classes of 10 that the model does not know: 0, 3, 4, 5, 6, 7, 8, 9. It knows 1, 2, 10.",
+        "the model does not know 8 of the 10 classes: 0, 3, 4, 5, 6, 7, 8, 9. It knows 1, 2, 10.",
     ),
     "another number of channels": (
         ["own", "benchmark=npz", "benchmark.data_root=colour.npz"],

@@ -88,7 +88,9 @@ def test_a_refused_file_leaves_the_weights_alone(tmp_path):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"none.pt: No such file or directory\."):
+    with pytest.raises(
+        ConfigError, match=r"none.pt: No such file or directory\. .* the folder of a run\."
+    ):
         mlp(pretrained=str(tmp_path / "none.pt"))
 
 

@@ -385,6 +385,12 @@ def ar1_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_trained_model_says_what_it_is(ar1_run: Path) -> None:
+    said = repr(clrun.load(ar1_run))
+
+    assert said == "TrainedModel(ar1-digits-s0: 10 classes, 1x8x8 images)"
+
+
 def rewritten(place: Path, tensors: dict[str, Tensor], facts: Facts) -> Path:
     """A file with a right sum, and these contents."""
     write_model(place / PLACE, facts, tensors)

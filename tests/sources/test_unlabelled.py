@@ -81,6 +81,14 @@ def test_damaged_files_are_all_named_where_they_are_refused(draw, tmp_path):
         read([tmp_path])
 
 
+def test_a_damaged_file_beside_the_shell_is_named_as_it_was(draw, tmp_path, monkeypatch):
+    draw("0.png", 0).write_bytes(b"<html>")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match=r"^0\.png is no image that can be read\."):
+        read([Path("0.png")])
+
+
 def test_other_sizes_and_channels_are_made_the_models(draw, tmp_path):
     draw("wide.png", 7, (8, 2))
     np.savez(tmp_path / "x.npz", x=np.full((2, 6, 3), 9, np.uint8))

@@ -73,7 +73,7 @@ def _show_run(run: Evidence, found: Sequence[Checked]) -> None:
     said = (
         "Nothing was found." if not bad else f"{len(bad)} of {len(found)} checks found something."
     )
-    print_quiet(console, f"{said} Nothing wrong with: {', '.join(fine)}." if fine else said)
+    print_quiet(console, f"{said} The others found nothing: {', '.join(fine)}." if fine else said)
 
 
 def _installation(*, as_json: bool) -> int:

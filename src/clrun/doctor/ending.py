@@ -20,7 +20,8 @@ WAYS_OUT = {
 
 def ended(run: Evidence) -> Iterator[Finding]:
     """The run did not come to its end."""
-    done = f"{len(run.learnt)} experiences were learnt."
+    count = len(run.learnt)
+    done = "1 experience was learnt." if count == 1 else f"{count} experiences were learnt."
     if run.status == "died":
         yield Finding(
             f"The run's process died without a word (killed, or out of memory?); {done}",

@@ -183,7 +183,7 @@ def _refuse_odd_kinds(image: Image.Image) -> None:
 
 def named(path: Path) -> str:
     """The file and the folder it is in, which is often its class."""
-    return f"{path.parent.name}/{path.name}"
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
 def _first_line(error: Exception) -> str:

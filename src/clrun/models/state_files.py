@@ -24,6 +24,7 @@ from clrun.disk.opening import UnusualFile, open_regular
 from clrun.errors import ConfigError
 
 KEY = "model.pretrained"
+GIVE = "Give a file of weights, or the folder of a run."
 AT_ONCE = 1 << 20
 DAMAGED = (
     SafetensorError,
@@ -65,9 +66,9 @@ def read_state(path: Path, expected: Callable[[str], None] | None = None) -> Sta
                 expected(sha256)
             state = _loaded(file, path)
     except UnusualFile as error:
-        raise ConfigError(f"{KEY}={path}: {error.strerror}. Give a file of weights.") from error
+        raise ConfigError(f"{KEY}={path}: {error.strerror}. {GIVE}") from error
     except OSError as error:
-        raise ConfigError(f"{KEY}={path}: {error.strerror}. Give a file of weights.") from error
+        raise ConfigError(f"{KEY}={path}: {error.strerror}. {GIVE}") from error
     if not isinstance(state, dict) or not all(map(_is_named_tensor, state.items())):
         raise ConfigError(
             f"{KEY}={path}: holds no state dict (names to tensors). "

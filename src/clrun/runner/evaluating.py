@@ -146,11 +146,9 @@ def numbered(benchmark: Benchmark, names: tuple[str, ...], node: Node) -> Benchm
     number = {composed(name): k for k, name in enumerate(names)}
     unknown = [name for name in benchmark.class_names if composed(name) not in number]
     if unknown:
-        of = (
-            f" of {len(benchmark.class_names)}" if len(unknown) < len(benchmark.class_names) else ""
-        )
+        count = f"{len(unknown)} of the {len(benchmark.class_names)} classes"
         raise ConfigError(
-            f"benchmark={node.option}: classes{of} that the model does not know: {some(unknown)}. "
+            f"benchmark={node.option}: the model does not know {count}: {some(unknown)}. "
             f"It knows {some(names)}. Give the data's classes the names of the model's."
         )
     ours = torch.tensor([number[composed(name)] for name in benchmark.class_names])

@@ -60,6 +60,10 @@ class TrainedModel:
         seed = file.facts.seed
         self.answers = Answers(model, self.transform, device, seed, quick=device.tricks)
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.image_shape))
+        return f"TrainedModel({self.facts.label}: {len(self.class_names)} classes, {shape} images)"
+
     def logits(self, x: Rows) -> Tensor:
         """Logits of uint8 rows, as the strategy gave them. [B, C, H, W] -> [B, classes]"""
         return self.answers.predict(x)
