@@ -44,16 +44,20 @@ def run(
     *,
     benchmark: Benchmark | None = None,
     model: nn.Module | None = None,
+    trust: bool = False,
 ) -> Results:
     """Run an experiment, writing to `folder` (default: a fresh one under `output_root`).
 
     A `benchmark` (see `Benchmark.of_arrays`) and a `model` of one's own take the place of those
     that are configured. The model gives logits [N, num_classes], and is trained where it is.
+    `trust` lets a run that `selection.model` names be of code that is neither clrun's nor an
+    installed package's.
 
     Raises:
         clrun.errors.ClrunError: bad input, or the run failed.
     """
     from clrun.config.run_config import RunConfig as Checked
+    from clrun.config.trust import trusting, typed
     from clrun.errors import ConfigError
     from clrun.fast.garbage import no_search
 
@@ -66,7 +70,8 @@ def run(
         from clrun.runner.prepare import ready
         from clrun.runner.run import run as run_prepared
 
-    prepared = ready(config, benchmark=benchmark, model=model)
+    with trusting(typed([], everything=trust)):
+        prepared = ready(config, benchmark=benchmark, model=model)
     chosen = fresh_folder(Path(config.root.output_root)) if folder is None else Path(folder)
     return run_prepared(prepared, chosen.absolute())
 
@@ -128,7 +133,8 @@ def resume(
             from clrun.runner.resume import continuation
             from clrun.runner.run import run as run_prepared
 
-        ready = continuation(unfinished, force=force, benchmark=benchmark, model=model)
+        with trusting(typed([], everything=trust)):  # of the runs that this one names, too
+            ready = continuation(unfinished, force=force, benchmark=benchmark, model=model)
         return run_prepared(ready.prepared, unfinished.folder, resumed=ready.state)
     finally:
         unfinished.folder.close()

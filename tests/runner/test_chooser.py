@@ -28,6 +28,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def interrupt(folder: Path) -> None:
+    """Let a run that is over be one that was interrupted at its very end."""
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+
+
 def chooser_of(*words: str):
     return prepare(clrun.compose([*SMALL, *HERDING, *words])).chooser
 
@@ -79,8 +85,7 @@ def test_a_run_goes_on_only_with_the_network_that_chose_before(finished, tmp_pat
     other = shutil.copytree(finished, tmp_path / "other")
     config = clrun.compose([*SMALL, *HERDING, f"selection.model={other}"])
     clrun.run(config, tmp_path / "run")
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    interrupt(tmp_path / "run")
     clrun.run(clrun.compose(["strategy=naive", *SMALL, "seed=4"]), tmp_path / "fresh")
     shutil.copytree(tmp_path / "fresh" / "checkpoints", other / "checkpoints", dirs_exist_ok=True)
 
@@ -122,3 +127,14 @@ def test_a_model_of_a_user_s_code_chooses_where_that_is_trusted(tmp_path, monkey
         chooser = chooser_of(f"selection.model={tmp_path / 'run'}")
 
     assert type(chooser.model).__name__ == "Mine"
+
+    config = clrun.compose([*SMALL, *HERDING, f"selection.model={tmp_path / 'run'}"])
+    with pytest.raises(ConfigError, match="trust=True"):
+        clrun.run(config, tmp_path / "one")
+    first = clrun.run(config, tmp_path / "one", trust=True)
+    interrupt(tmp_path / "one")
+    with pytest.raises(ConfigError, match="trust=True"):
+        clrun.resume(tmp_path / "one")
+    again = clrun.resume(tmp_path / "one", trust=True)
+
+    assert again.accuracy_matrix == first.accuracy_matrix
