@@ -94,6 +94,7 @@ def test_a_recorder_that_goes_on_from_a_state_writes_the_same_lines(raw_log, not
         steps = [
             Step(torch.tensor(x), torch.tensor(5), 10, 0, 0, i, 5) for i, x in enumerate(losses)
         ]
+        one.time_left.evaluated()
         for step in one.cost.steps(iter(steps[:2])):
             one.update(0, step)
         other.load_state_dict(json.loads(json.dumps(one.state_dict())))
@@ -102,6 +103,7 @@ def test_a_recorder_that_goes_on_from_a_state_writes_the_same_lines(raw_log, not
             other.update(0, step)
 
     again = read_raw_log(tmp_path / "cut.jsonl")
+    assert other.time_left.made == 1
     assert [{**x, "seconds": 0} for x in again] == [{**x, "seconds": 0} for x in whole]
 
 
