@@ -53,10 +53,10 @@ class Saver:
             self.save(state)
 
     def after_experience(self, state: RunState) -> None:
-        """Save the state that an experience left, if that is affordable or the first one."""
+        """Save the state that an experience left, if that is affordable, as the first one is."""
         spent = state.cost.wall_seconds["checkpoint"]
         is_affordable = spent + self._took <= SHARE * sum(state.cost.wall_seconds.values())
-        if self._is_able and (is_affordable or spent == 0):
+        if self._is_able and is_affordable:
             self.save(state)
 
     def save(self, state: RunState) -> bool:
