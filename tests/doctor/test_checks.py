@@ -108,6 +108,10 @@ def both(*changes):
     return change
 
 
+def without_a_memory(files):
+    del files.record["config"]["nodes"]["strategy"]["values"]["mem_size"]
+
+
 INTERRUPTED = "interrupted by SIGTERM. 1 of 2 experiences were finished."
 NAN = "NonFiniteLoss: the loss is nan in experience 1"
 CAPS = r"r_max 1\.020 of 1\.25 and d_max 0\.040 of 0\.5"
@@ -137,6 +141,7 @@ FIRES = [
     ("classes never recalled", last([1, 1], (1, 1, 0, 1)), "Class cat is never", "preview"),
     ("classes never recalled", last([1, 1], (1, 1, 0, 0)), "Classes cat, dog are", "preview"),
     ("forgetting", last([0, 0.95]), r"1 earlier .* from 0\.950 .* to 0\.000", "than 200"),
+    ("forgetting", both(without_a_memory, last([0, 0.95])), "1 earlier", "strategy=replay rem"),
     ("penalty", penalties(0.0, 0.0), "SynapticIntelligence was 0", "ewc_lambda"),
     ("bounds of BatchReNorm", bounds((1.02, 0.04, 1), (1.02, 0.04, 0)), CAPS, "than 4.1e-05"),
     ("drift of BatchReNorm", bounds((1.2, 0.4, 0), (1.2, 0.4, 0.7)), "70%.* 2, .*bn1", "rate"),

@@ -124,9 +124,10 @@ def few_test_rows(run: Evidence) -> Iterator[Finding]:
 
 
 def _against_forgetting(run: Evidence) -> str:
-    if run.option("strategy") in ("naive", "lwf"):
+    sizes = [run.key(key) for key in ("strategy.mem_size", "strategy.rm_sz")]
+    if sizes == [None, None]:
         return "strategy=replay remembers past rows; strategy=ar1 their activations."
-    size = run.key("strategy.mem_size") or run.key("strategy.rm_sz")
+    size = sizes[0] or sizes[1]
     named = f" than {size:,}" if size else ""
     return f"Use a larger memory{named} (strategy.mem_size, strategy.rm_sz), or a smaller lr."
 

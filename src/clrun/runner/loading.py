@@ -80,7 +80,7 @@ class TrainedModel:
         if tuple(x.shape[1:]) != self.image_shape:
             raise ConfigError(
                 f"images: are {list(x.shape)}, and the model of {self.facts.label} takes "
-                f"[N, {', '.join(map(str, self.image_shape))}]. Resize them."
+                f"[N, {', '.join(map(str, self.image_shape))}]. Give images of that shape."
             )
         size = rows_at_once(self.facts.eval_mb_size, x, self.device.torch)
         with self.device.applied(self.update_macs):
