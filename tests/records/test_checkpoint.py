@@ -373,6 +373,12 @@ def test_a_save_is_on_the_disk_before_it_counts_and_older_ones_go_last(steps):
     assert "unlink" not in essential[: record + 2]
 
 
+def test_the_folder_of_the_first_state_is_on_the_disk_before_there_is_something_in_it(steps):
+    essential = [step for step in steps[0] if step in ("mkdir", "write", "fsync")]
+
+    assert essential[:3] == ["mkdir", "fsync", "write"]
+
+
 def newest_number(folder: Path) -> int:
     """The number of the newest state, after looking that it is that state; 0 for none."""
     found = Checkpoints(folder).newest()

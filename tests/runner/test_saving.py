@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,21 @@ def test_what_cannot_be_saved_is_tried_once(error, standing, tmp_path, caplog):
     assert kept.reasons == [str(error)]
     assert not kept.saver.has_saved
     assert f"an interrupted run begins anew: {error}" in caplog.text
+
+
+def test_the_lines_of_a_state_are_on_the_disk_before_it_is(standing, tmp_path, monkeypatch):
+    kept, synced, fsync = Kept(tmp_path / "states"), list[tuple[str, int]](), os.fsync
+
+    def noted(handle: int) -> None:
+        is_log = os.path.samestat(os.fstat(handle), os.stat(tmp_path / "run" / "metrics.jsonl"))
+        synced.append(("log" if is_log else "state", kept.count))
+        fsync(handle)
+
+    def work(state: RunState) -> None:
+        monkeypatch.setattr(os, "fsync", noted)
+        kept.saver.save(state)
+
+    standing(work)
+
+    assert synced[0] == ("log", 0)
+    assert ("state", 1) in synced
