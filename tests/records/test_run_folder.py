@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import clrun
+from clrun.disk import locks
 from clrun.errors import FolderError, StorageError
 from clrun.records.run_folder import RunFolder, fresh_folder, point_latest, run_status
 
@@ -281,3 +282,14 @@ def test_what_a_killed_process_was_writing_is_removed_when_its_run_goes_on(tmp_p
 
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert files == set(kept)
+
+
+def test_a_run_that_was_completed_since_it_was_looked_at_is_not_opened_to_go_on(tmp_path):
+    finished = RunFolder(tmp_path / "run")
+    finished.update(status="completed")
+    finished.close()
+
+    with pytest.raises(FolderError, match=r"run: is finished\.$"):
+        RunFolder.unfinished(tmp_path / "run")
+
+    assert locks.is_free(tmp_path / "run" / ".lock")
