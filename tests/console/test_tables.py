@@ -47,34 +47,54 @@ def cells(text: str) -> list[list[str]]:
 
 
 def test_the_matrix_counts_experiences_from_one():
-    text = text_of(matrix_table([[0.5, None], [0.25, 1.0]]))
+    text = text_of(matrix_table([[0.5, None], [0.25, 1.0]], 200))
 
     assert cells(text) == [["1", "0.500", "-"], ["2", "0.250", "1.000"]]
 
 
 def test_the_matrix_of_joint_training_has_one_row():
-    assert cells(text_of(matrix_table([[0.5, 0.25, 1.0]]))) == [["1", "0.500", "0.250", "1.000"]]
+    assert cells(text_of(matrix_table([[0.5, 0.25, 1.0]], 200))) == [
+        ["1", "0.500", "0.250", "1.000"]
+    ]
 
 
 def test_a_row_that_was_not_evaluated_has_no_accuracies():
-    text = text_of(matrix_table([[], [0.25, 1.0]]))
+    text = text_of(matrix_table([[], [0.25, 1.0]], 200))
 
     assert cells(text) == [["1", "-", "-"], ["2", "0.250", "1.000"]]
 
 
 def test_a_matrix_without_rows_is_an_empty_table():
-    assert cells(text_of(matrix_table([]))) == []
+    assert cells(text_of(matrix_table([], 20))) == []
 
 
 def test_a_large_matrix_is_shown_at_evenly_spaced_experiences():
     matrix = [[i / 100 if j <= i else None for j in range(100)] for i in range(100)]
 
-    rows = cells(text_of(matrix_table(matrix), width=500))
+    rows = cells(text_of(matrix_table(matrix, 500), width=500))
 
     assert len(rows) == WIDEST
     assert rows[0][:3] == ["1", "0.000", "-"]
     assert rows[-1] == ["100", *["0.990"] * WIDEST]
     assert {len(row) for row in rows} == {WIDEST + 1}
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "columns", "first"),
+    [
+        (8, 80, range(1, 9), "0.957"),
+        (9, 80, range(1, 10), "0.96"),
+        (10, 80, range(1, 11), "0.96"),
+        (20, 80, (1, 3, 5, 7, 9, 12, 14, 16, 18, 20), "0.96"),
+        (20, 20, (1, 20), "0.96"),
+    ],
+)
+def test_no_accuracy_is_cut_where_the_terminal_is_narrow(count, width, columns, first):
+    text = text_of(matrix_table([[0.957] * count] * 2, width), width=max(width, 24))
+
+    header = next(line for line in text.splitlines() if line.startswith("┃"))
+    assert [part.strip() for part in header.strip("┃").split("┃")] == ["after", *map(str, columns)]
+    assert cells(text)[0] == ["1", *[first] * len(columns)]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

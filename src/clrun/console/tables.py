@@ -16,11 +16,13 @@ from clrun.records.results import Results, Row
 
 WIDEST = 20
 """More columns than this and the matrix is shown at evenly spaced experiences only."""
+FRAME = len("┃ after ┃")
+"""What the matrix needs of a line besides its columns."""
 
 
 def print_results(console: Console, results: Results, folder: Path, seconds: float) -> None:
     """The matrix, the metrics and where everything is written."""
-    console.print(matrix_table(results.accuracy_matrix))
+    console.print(matrix_table(results.accuracy_matrix, console.width))
     console.print(metrics_table(results.metrics, results.notes))
     memory = results.memory
     if memory["rows"]:
@@ -32,9 +34,18 @@ def print_results(console: Console, results: Results, folder: Path, seconds: flo
     console.print(Text(f"{seconds:.1f} s. Results: {folder}"), soft_wrap=True)  # [x] is no markup
 
 
-def matrix_table(matrix: Sequence[Row]) -> Table:
-    """Row i: after training on experience i; column j: accuracy on experience j."""
-    columns = evenly_spaced(max(map(len, matrix), default=0), WIDEST)
+def matrix_table(matrix: Sequence[Row], width: int) -> Table:
+    """Row i: after training on experience i; column j: accuracy on experience j.
+
+    Where a line of `width` characters has no room for three digits, two are shown, of no more
+    experiences than fit.
+    """
+    count = max(map(len, matrix), default=0)
+    columns = evenly_spaced(count, WIDEST)
+    digits = 3 if FRAME + len(columns) * len(" 0.123 ┃") <= width else 2
+    if digits == 2:
+        most = max((width - FRAME) // len(" 0.12 ┃"), 2)
+        columns = evenly_spaced(count, min(most, WIDEST))
     table = Table(
         title="Test accuracy by experience", caption="row: after training on, column: tested on"
     )
@@ -43,7 +54,8 @@ def matrix_table(matrix: Sequence[Row]) -> Table:
         table.add_column(str(column + 1), justify="right")
     for index in evenly_spaced(len(matrix), WIDEST):
         row = matrix[index]
-        table.add_row(str(index + 1), *(cell(row[c] if c < len(row) else None) for c in columns))
+        values = (row[c] if c < len(row) else None for c in columns)
+        table.add_row(str(index + 1), *(cell(value, digits) for value in values))
     return table
 
 
@@ -71,9 +83,9 @@ def _shown_metrics(values: Mapping[str, float | None]) -> Iterator[Metric]:
         yield metric
 
 
-def cell(value: float | None) -> Text:
+def cell(value: float | None, digits: int = 3) -> Text:
     """An accuracy on red (0) to green (1)."""
     if value is None:
         return Text("-", style="dim")
     red, green = round(150 * (1 - value)) + 40, round(120 * value) + 40
-    return Text(f"{value:.3f}", style=f"white on rgb({red},{green},50)")
+    return Text(f"{value:.{digits}f}", style=f"white on rgb({red},{green},50)")
