@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,22 @@ def _hang_up_as_in_a_terminal() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _logging_as_before_the_module() -> Iterator[None]:
+    """So may a run that is made once for all tests of a module."""
+    with _logging_as_it_was():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     """A run in this process opens its log: one that stays would be opened again by a later run."""
+    with _logging_as_it_was():
+        yield
+
+
+@contextmanager
+def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield

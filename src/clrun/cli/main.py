@@ -15,11 +15,13 @@ from clrun.console.encoding import print_nearest
 from clrun.console.screen import let_readers_leave
 from clrun.console.visible import VisibleStream, one_line
 from clrun.disk.secrets import hidden_text
-from clrun.errors import ClrunError, ConfigError
+from clrun.errors import ClrunError, ConfigError, StorageError
 from clrun.runner.interrupt import Interrupted, leave, stopped_by_signals
 
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
 """Hydra's options that have a value, as far as verbs take them too."""
+
+NOWHERE = "the folder that clrun was started in is gone."
 
 SIGNALLED = 128
 """What an exit code is above where a signal ended the process."""
@@ -71,6 +73,8 @@ def _done(words: list[str], debug: bool) -> int:
 
         return hydra_app.main(words[1:] if words[:1] == ["run"] else words)
     except ConfigError as error:
+        if not _is_somewhere():  # which Hydra meets first, with other words
+            return _failed([NOWHERE], StorageError.exit_code, debug)
         return _failed(error.problems, error.exit_code, debug)
     except ClrunError as error:
         return _failed([str(error)], error.exit_code, debug)
@@ -90,7 +94,7 @@ def _unexpected(error: Exception, debug: bool) -> tuple[str, int]:
         failure = storage_error(error, place)
         return str(failure), failure.exit_code
     if isinstance(error, FileNotFoundError) and not _is_somewhere():
-        return "the folder that clrun was started in is gone.", 5
+        return NOWHERE, StorageError.exit_code
     hint = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {error}{hint}", 1
 
