@@ -259,7 +259,9 @@ def test_a_signal_ends_the_whole_sweep_and_says_what_is_done(
     assert sweep.returncode == code
     assert [run["status"] for run in runs(workplace / "sweep")] == ["interrupted"]
     assert err == f"clrun: interrupted by {name}. 3 jobs: 1 interrupted, 2 not started.\n"
-    for line in ("interrupted: seed=0", "not started: seed=1", "not started: seed=2"):
+    (folder,) = [place.parent for place in workplace.glob("sweep/*/run.json")]
+    stopped = f"interrupted: seed=0. To go on: clrun resume {folder}"
+    for line in (stopped, "not started: seed=1", "not started: seed=2"):
         assert line in out.splitlines()
 
 

@@ -35,7 +35,9 @@ OUTCOMES = [
     completed(0.7, strategy="naive", seed="1"),
     completed(0.9, strategy="joint", seed="0"),
     Outcome(values={"strategy": "joint", "seed": "1"}, status="failed", reason="the loss is nan."),
-    Outcome(values={"strategy": "der", "seed": "0"}, status="interrupted"),
+    Outcome(
+        values={"strategy": "der", "seed": "0"}, status="interrupted", unfinished=FOLDER / "a b"
+    ),
     Outcome(values={"strategy": "der", "seed": "1"}, status="not started"),
 ]
 
@@ -53,7 +55,7 @@ def test_seeds_are_folded_and_what_is_not_done_is_named() -> None:
     ]
     assert lines[-4:] == [
         "failed: strategy=joint seed=1: the loss is nan.",
-        "interrupted: strategy=der seed=0",
+        "interrupted: strategy=der seed=0. To go on: clrun resume 'outputs/sweep/a b'",
         "not started: strategy=der seed=1",
         "6 jobs: 3 completed, 1 failed, 1 interrupted, 1 not started. 1:01. Results: outputs/sweep",
     ]

@@ -34,6 +34,7 @@ def test_a_folder_says_what_became_of_its_run(
     outcome = outcome_in(tmp_path, VALUES)
 
     assert (outcome.status, outcome.reason, outcome.name) == (status, reason, "seed=1")
+    assert outcome.unfinished == (tmp_path if status in ("died", "interrupted") else None)
 
 
 def test_a_run_that_somebody_writes_is_running(tmp_path: Path) -> None:

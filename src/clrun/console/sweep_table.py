@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,9 @@ def _with_status(outcomes: Sequence[Outcome], status: str) -> list[Outcome]:
 
 def _name(console: Console, status: str, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes[:MOST_NAMED]:
-        _line(console, f"{status}: {outcome.name or 'the job'}")
+        folder = outcome.unfinished
+        way_on = "" if folder is None else f". To go on: clrun resume {shlex.quote(str(folder))}"
+        _line(console, f"{status}: {outcome.name or 'the job'}{way_on}")
     if len(outcomes) > MOST_NAMED:
         _line(console, f"{status}: {len(outcomes) - MOST_NAMED} more")
 

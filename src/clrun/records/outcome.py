@@ -26,6 +26,8 @@ class Outcome:
     """why it failed, in one line"""
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     seconds: float = 0.0
+    unfinished: Path | None = None
+    """the folder of a run that can go on"""
     is_kept: bool = False
     """the run was there before, so that nothing was done"""
 
@@ -64,7 +66,8 @@ def outcome_in(folder: Path, values: Mapping[str, str]) -> Outcome:
     if status is None:
         return Outcome(values=values, status=NOT_STARTED)
     if status in (RUNNING, DIED, INTERRUPTED):
-        return Outcome(values=values, status=status)
+        unfinished = None if status == RUNNING else folder
+        return Outcome(values=values, status=status, unfinished=unfinished)
     return Outcome(values=values, status=FAILED, reason=_one_line(record.get("error")))
 
 
