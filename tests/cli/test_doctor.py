@@ -59,11 +59,17 @@ def test_it_fits_a_narrow_terminal_without_unicode(naive):
     assert made.stdout.isascii()
 
 
+def of_a_sweep(folder):
+    (folder / "job").mkdir(parents=True)
+    (folder / "job" / "run.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda folder: None, "there is no such folder"),
         (lambda folder: folder.mkdir(), "holds no run"),
+        (of_a_sweep, "holds several runs. Name the folder of one of them, e.g. "),
         (lambda folder: folder.write_text(""), "there is no such folder"),
     ],
 )

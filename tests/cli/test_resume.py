@@ -179,7 +179,7 @@ def test_latest_leads_to_the_run_that_goes_on_from_wherever(workplace, monkeypat
         ("nowhere", "nowhere: there is no such folder."),
         ("empty", "empty: holds no run, for there is no run.json."),
         ("damaged", "damaged/run.json: is damaged"),
-        ("sweep", "sweep: holds several runs. Name the folder of one of them."),
+        ("sweep", "sweep: holds several runs. Name the folder of one of them, e.g. "),
         ("edited", "edited/run.json: config: seed=-3: must be at least 0."),
         ("older", "older/run.json: config: config=null: this is no configuration of a run."),
     ],

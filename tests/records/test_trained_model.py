@@ -249,6 +249,14 @@ def test_a_folder_without_one_says_what_it_is(
     assert len(str(raised.value).splitlines()) == 1
 
 
+def test_the_folder_of_a_sweep_is_none_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "run.json").write_text("{}")
+
+    with pytest.raises(ConfigError, match=r"holds several runs\. .* e\.g\. .*job\.$"):
+        model_file(tmp_path)
+
+
 def test_a_full_disk_is_a_storage_error_that_leaves_the_old_file(path: Path) -> None:
     before = path.read_bytes()
     code = (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clrun.disk.opening import open_regular, read_text
 from clrun.errors import ConfigError
 from clrun.metrics.matrix import matrix_of_rows
-from clrun.records.run_folder import read_record, run_status
+from clrun.records.run_folder import read_record, run_status, several_runs
 
 Floats = NDArray[np.float64]
 
@@ -119,10 +119,8 @@ def evidence(folder: Path) -> Evidence:
 def _missing(folder: Path) -> str:
     if not folder.is_dir():
         return "there is no such folder. Name that of a run."
-    jobs = sorted(place.parent.name for place in folder.glob("*/run.json"))
-    if jobs:
-        return f"is none of a run. Name the folder of one of them, e.g. {folder / jobs[0]}."
-    return "holds no run: there is no run.json in it. Name the folder of a run."
+    no_run = "holds no run: there is no run.json in it. Name the folder of a run."
+    return several_runs(folder) or no_run
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -247,6 +247,15 @@ def run_status(path: Path) -> str | None:
     return DIED if status == RUNNING and _is_left(path) else status
 
 
+def several_runs(path: Path) -> str | None:
+    """What is wrong with a folder of runs, such as that of a sweep, as the folder of one."""
+    runs = sorted(place.parent for place in path.glob("*/run.json"))
+    if not runs and not (path / "multirun.yaml").exists():
+        return None
+    example = f", e.g. {runs[0]}" if runs else ""
+    return f"holds several runs. Name the folder of one of them{example}."
+
+
 def _is_left(path: Path) -> bool:
     try:
         return locks.is_free(path / LOCK)

@@ -26,7 +26,7 @@ from clrun.disk.files import storage_errors, whole_file
 from clrun.disk.opening import open_regular
 from clrun.disk.secrets import hidden, revealed
 from clrun.errors import ConfigError
-from clrun.records.run_folder import read_record, run_status
+from clrun.records.run_folder import read_record, run_status, several_runs
 
 PLACE = Path("checkpoints", "model.safetensors")
 """Where a run folder has it."""
@@ -139,7 +139,8 @@ def model_file(place: Path) -> Path:
         return path
     status = run_status(place)
     if status is None:
-        raise ConfigError(f"{place}: is no run's folder (no run.json). Name e.g. outputs/latest.")
+        wrong = several_runs(place) or "is no run's folder (no run.json). Name e.g. outputs/latest."
+        raise ConfigError(f"{place}: {wrong}")
     if status in ENDED:
         error = read_record(place).get("error") if status == "failed" else None
         reason = f" ({str(error).splitlines()[0].rstrip('.')})" if error else ""

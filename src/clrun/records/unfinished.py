@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clrun.config.run_config import RunConfig
 from clrun.errors import ConfigError
-from clrun.records.run_folder import RunFolder, read_record, run_status
+from clrun.records.run_folder import RunFolder, read_record, run_status, several_runs
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ def _require_run(path: Path) -> None:
     if not read_record(path):
         if run_status(path) is not None:
             raise ConfigError(f"{path}/run.json: is damaged, and says what the run is.")
-        if (path / "multirun.yaml").exists() or any(path.glob("*/run.json")):
-            raise ConfigError(f"{path}: holds several runs. Name the folder of one of them.")
+        if several := several_runs(path):
+            raise ConfigError(f"{path}: {several}")
         raise ConfigError(f"{path}: holds no run, for there is no run.json.")
