@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from clrun.cli.parser import OneLineParser
+from clrun.cli.text import hanging, line_width
 from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
 from clrun.errors import ConfigError, did_you_mean
 
@@ -56,6 +58,5 @@ def entries(group: str, folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 def _print(group: str, entries: Sequence[tuple[str, str]]) -> None:
     print(group)
-    width = max((len(name) for name, _ in entries), default=0)
-    for name, description in entries:
-        print(f"  {name:<{width}}  {description}")
+    for line in hanging(entries, line_width() if sys.stdout.isatty() else None):
+        print(line)

@@ -47,6 +47,23 @@ def columns(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
         yield f"  {name:<{width}}  {cut}".rstrip()
 
 
+def hanging(rows: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]:
+    """Names with what they are beside them, in lines of this width; None: one each."""
+    indent = max((len(name) for name, _ in rows), default=0) + 4
+    for name, description in rows:
+        first = f"  {name:<{indent - 2}}"
+        if width is None or not description:
+            yield first + description
+        else:
+            yield from textwrap.wrap(
+                description,
+                max(width, indent + 20),
+                initial_indent=first,
+                subsequent_indent=" " * indent,
+                break_on_hyphens=False,
+            )
+
+
 def line_width() -> int:
     """Columns to fill."""
     return min(shutil.get_terminal_size().columns, WIDEST)
