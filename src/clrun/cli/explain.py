@@ -67,6 +67,9 @@ def _overview(folders: Sequence[Path]) -> Iterator[str]:
     primary = read_primary(folders)
     yield "clrun [GROUP=OPTION | KEY=VALUE ...]  runs one experiment; with -m, a sweep"
     yield "clrun VERB ...                        does something else; see clrun help VERB"
+    yield "clrun --config-dir DIR ...            with options of your own"
+    yield "clrun --trust ...                     lets files name code that is not clrun's"
+    yield "clrun --debug ...                     shows the traceback of an error"
     yield from ("", "Verbs")
     yield from columns([(name, verb.summary) for name, verb in VERBS.items()])
     yield from ("", "Groups: clrun help GROUP lists the options, GROUP=OPTION explains one")
