@@ -356,11 +356,11 @@ def test_what_differs_is_said_and_refused_unless_it_is_forced(change, line, stop
 
 
 def test_threads_and_device_are_those_of_the_record(stopped):
-    """Of a machine where another number of threads would be chosen."""
+    """Of a machine where other threads and another memory order would be chosen."""
     saved = record(stopped)
     saved["config"]["nodes"]["device"]["values"]["threads"] = None
     saved["config_hash"] = RunConfig.of_plain(saved["config"]).hash()
-    edit(stopped, **{**saved, "threads": 2})
+    edit(stopped, **{**saved, "threads": 2, "channels_last": True})
 
     unfinished = open_unfinished(stopped)
     assert unfinished is not None
@@ -368,6 +368,7 @@ def test_threads_and_device_are_those_of_the_record(stopped):
     unfinished.folder.close()
 
     assert ready.prepared.hardware == ("cpu", 2)
+    assert ready.prepared.machine["channels_last"] is True
     assert ready.prepared.config.nodes["device"].values["threads"] is None
 
 
