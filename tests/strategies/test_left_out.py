@@ -197,7 +197,7 @@ def test_an_update_of_several_gradients_is_left_out_if_one_of_them_is_bad(learne
     x, y = rows_of(False)
     place = Place(0, 0, 0, 9)
     inputs = trained.inputs(x, place)
-    for factor in (math.nan, 1.0):
+    for factor in (math.nan, math.nan, 1.0):
         logits = trained.forward(inputs, place)
         update = trained.prepare(logits, y, place)
         total = trained.gradients(factor * trained.loss(logits, y), update)
@@ -205,6 +205,7 @@ def test_an_update_of_several_gradients_is_left_out_if_one_of_them_is_bad(learne
 
     assert math.isnan(total)
     assert kept(trained) == before
+    assert trained.state_dict()["left_out"] == 1
 
 
 @pytest.mark.parametrize("name", ["replay", "der"])
