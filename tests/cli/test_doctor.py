@@ -33,6 +33,16 @@ def test_what_is_wrong_is_shown_with_what_to_do(naive, capsys):
     assert lines[-1].startswith("1 of 16 checks found something. The others found nothing: ")
 
 
+def test_what_is_well_is_said_to_be(tmp_path, capsys):
+    keys = ["strategy=replay", "device=cpu", "benchmark.limit_per_class=10"]
+    clrun.run(clrun.compose(keys), tmp_path / "run")
+
+    assert main(["doctor", str(tmp_path / "run")]) == 0
+
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("Nothing was found. What was looked at: end of the run, ")
+
+
 def test_it_can_be_had_as_json(naive, capsys):
     assert main(["doctor", "--json", str(naive)]) == 0
 

@@ -112,6 +112,11 @@ def without_a_memory(files):
     del files.record["config"]["nodes"]["strategy"]["values"]["mem_size"]
 
 
+def latents(files):
+    without_a_memory(files)
+    files.record["config"]["nodes"]["strategy"]["values"]["rm_sz"] = 189
+
+
 INTERRUPTED = "interrupted by SIGTERM. 1 of 2 experiences were finished."
 NAN = "NonFiniteLoss: the loss is nan in experience 1"
 CAPS = r"r_max 1\.020 of 1\.25 and d_max 0\.040 of 0\.5"
@@ -147,6 +152,12 @@ FIRES = [
     ("drift of BatchReNorm", bounds((1.2, 0.4, 0), (1.2, 0.4, 0.7)), "70%.* 2, .*bn1", "rate"),
     ("balance of the memory", held({"0": 99, "1": 90, "2": 5, "3": 5}), "99 .* ant and 5", "bal"),
     ("balance of the memory", held({"0": 99, "1": 90}), "cat, dog are .* holds 189", "balanced"),
+    (
+        "balance of the memory",
+        both(latents, held({"0": 99, "1": 90})),
+        "cat, dog",
+        "larger .*rm_sz",
+    ),
     ("cost of evaluation", seconds(10.0, 31.0), r"31\.0 s and training 10\.5 s", "eval=seen"),
     ("number of test rows", rows(7, 9), r"2 of 2 .* fewest 7\): .* 14%", "seed"),
 ]

@@ -70,9 +70,10 @@ def _show_run(run: Evidence, found: Sequence[Checked]) -> None:
     bad = [(check.check, finding) for check in found for finding in check.findings]
     print_findings(console, [(name, finding.seen, finding.advice) for name, finding in bad])
     fine = [check.check for check in found if not check.findings]
-    said = (
-        "Nothing was found." if not bad else f"{len(bad)} of {len(found)} checks found something."
-    )
+    if not bad:
+        print_quiet(console, f"Nothing was found. What was looked at: {', '.join(fine)}.")
+        return
+    said = f"{len(found) - len(fine)} of {len(found)} checks found something."
     print_quiet(console, f"{said} The others found nothing: {', '.join(fine)}." if fine else said)
 
 

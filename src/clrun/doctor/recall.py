@@ -84,7 +84,7 @@ def uneven_memory(run: Evidence) -> Iterator[Finding]:
         yield Finding(
             f"{_classes(run, missing)} without a row in the memory, which holds "
             f"{lines[-1]['rows']:,}.",
-            "storage_policy=class_balanced keeps rows of each class.",
+            _for_balance(run, "keeps rows"),
         )
         return
     held = {label: count for label, count in counts.items() if count}
@@ -93,7 +93,7 @@ def uneven_memory(run: Evidence) -> Iterator[Finding]:
         yield Finding(
             f"The memory is out of balance: {held[most]:,} rows of class {_name(run, most)} and "
             f"{held[least]:,} of class {_name(run, least)}.",
-            "storage_policy=class_balanced holds as many of each class.",
+            _for_balance(run, "holds as many"),
         )
 
 
@@ -130,6 +130,12 @@ def _against_forgetting(run: Evidence) -> str:
     size = sizes[0] or sizes[1]
     named = f" than {size:,}" if size else ""
     return f"Use a larger memory{named} (strategy.mem_size, strategy.rm_sz), or a smaller lr."
+
+
+def _for_balance(run: Evidence, does: str) -> str:
+    if run.key("strategy.mem_size") is None and run.key("strategy.rm_sz") is not None:
+        return "Use a larger strategy.rm_sz: no storage_policy decides which activations stay."
+    return f"storage_policy=class_balanced {does} of each class."
 
 
 def _classes(run: Evidence, labels: list[int]) -> str:
