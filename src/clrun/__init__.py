@@ -121,6 +121,7 @@ def resume(
     from clrun.config.trust import trusting, typed
     from clrun.errors import FolderError
     from clrun.fast.garbage import no_search
+    from clrun.records.run_folder import is_job
     from clrun.records.unfinished import open_unfinished
 
     path = Path(folder).absolute()
@@ -135,6 +136,8 @@ def resume(
 
         with trusting(typed([], everything=trust)):  # of the runs that this one names, too
             ready = continuation(unfinished, force=force, benchmark=benchmark, model=model)
-        return run_prepared(ready.prepared, unfinished.folder, resumed=ready.state)
+        return run_prepared(
+            ready.prepared, unfinished.folder, resumed=ready.state, is_latest=not is_job(path)
+        )
     finally:
         unfinished.folder.close()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+import clrun
 from clrun.cli.main import main
 from clrun.records.checkpoint import Checkpoints
 from clrun.records.raw_log import read_raw_log
@@ -171,6 +172,19 @@ def test_latest_leads_to_the_run_that_goes_on_from_wherever(workplace, monkeypat
     assert re.fullmatch(r"naive-digits-s0 on cpu: mlp, continued (in|after) experience \d.*", title)
     assert (workplace / "outputs" / "latest").resolve() == first
     assert not list((workplace / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("go_on", [lambda job: main(["resume", str(job)]), clrun.resume])
+def test_latest_leads_to_the_sweep_whose_job_goes_on(go_on, workplace):
+    assert main(["-m", "strategy=naive", *QUICK, "strategy.train_epochs=1", "seed=0,1"]) == 0
+    [sweep] = [p for p in workplace.glob("outputs/multirun/*/*") if p.is_dir()]
+    job = next(sweep.glob("*/run.json")).parent
+    (job / "run.json").write_text(json.dumps({**record(job), "status": "interrupted"}))
+
+    go_on(job)
+
+    assert record(job)["status"] == "completed"
+    assert (workplace / "outputs" / "latest").resolve() == sweep
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from clrun.console.display import make_console
 from clrun.console.downloads import Downloads
 from clrun.console.waiting import waiting
 from clrun.profiling.activity import doing
+from clrun.records.run_folder import is_job
 from clrun.records.unfinished import Unfinished
 from clrun.runner.interrupt import noted_signals
 from clrun.runner.resume import continuation
@@ -35,8 +36,7 @@ def go_on(run: Unfinished, *, force: bool) -> None:
         with _reading(), Downloads(make_console()) as downloads:
             ready = continuation(run, downloads, force=force)
         _open_log(folder)
-        is_job = (folder.parent / "multirun.yaml").exists()
-        shown_run(ready.prepared, run.folder, resumed=ready.state, is_latest=not is_job)
+        shown_run(ready.prepared, run.folder, resumed=ready.state, is_latest=not is_job(folder))
 
 
 @contextmanager

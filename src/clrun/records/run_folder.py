@@ -188,6 +188,11 @@ def _named(config: RunConfig) -> dict[str, Any]:
     }
 
 
+def is_job(path: Path) -> bool:
+    """Whether a run's folder is one of a sweep, whose folder `latest` leads to."""
+    return (path.parent / "multirun.yaml").exists()
+
+
 def point_latest(folder: Path, output_root: Path) -> None:
     """Let `<output_root>/latest` lead to this folder, if it is inside and the disk knows links."""
     try:
