@@ -331,6 +331,16 @@ def test_the_frozen_and_the_shared_are_copied_as_they_are() -> None:
     assert tensors["scale"].untyped_storage().nbytes() == 4
 
 
+def test_a_tensor_that_is_another_one_transposed_is_copied_too() -> None:
+    model = nn.Linear(3, 3)
+    model.register_buffer("turned", model.weight.detach().t())
+
+    tensors, shared = saved_tensors(model)
+
+    assert shared == {}
+    assert torch.equal(tensors["turned"], model.weight.t())
+
+
 def test_predict_names_classes_and_gives_probabilities(tmp_path: Path) -> None:
     config = clrun.compose([*SHORT, "strategy=naive"])
     clrun.run(config, tmp_path)
