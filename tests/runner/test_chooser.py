@@ -97,7 +97,7 @@ def test_a_run_goes_on_only_with_the_network_that_chose_before(finished, tmp_pat
     ("model", "words", "line"),
     [
         ("nosuch", (), r"^selection\.model=.*nosuch: there is no such folder"),
-        ("", (), r"^selection\.model=.*: is no run's folder"),
+        ("", (), r"^selection\.model=.*: holds several runs"),
         ("run", ("benchmark.image_size=16",), r"takes images \[1, 8, 8\], and the benchmark has"),
         ("run", ("selection.layer_name=x",), r"^selection\.layer_name=x: MLP has no such layer"),
     ],
