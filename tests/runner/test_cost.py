@@ -84,3 +84,13 @@ def test_a_summary_holds_what_was_counted():
     assert (summary["memory_bytes"], summary["peak_device_bytes"]) == (77, 5)
     assert summary["peak_rss_bytes"] % PEAK_STEP == 0
     assert 0 <= summary["peak_rss_bytes"] - peak_bytes() < PEAK_STEP
+
+
+def test_the_most_memory_of_all_processes_of_a_run_counts():
+    before, now = Cost(), Cost()
+    state = {**before.state_dict(), "peaks": [2**60, 7]}
+
+    now.load_state_dict(state)
+
+    assert now.peaks(device_bytes=5) == (2**60, 7)
+    assert now.peaks(device_bytes=9) == (2**60, 9)
