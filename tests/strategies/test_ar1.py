@@ -658,6 +658,16 @@ def test_mobilenet_resumes_inside_an_experience_bit_for_bit(on_mobilenet, number
     assert differing(resumed.state_dict(), whole.state_dict()) == []
 
 
+def test_a_state_after_the_last_update_says_how_batch_renorm_is_doing(on_mobilenet, numbered):
+    whole, resumed = on_mobilenet(), on_mobilenet()
+    learn(whole, numbered(0, rows=20))
+
+    resumed.load_state_dict(deepcopy(whole.state_dict()))
+
+    assert "renormalisation" in whole.vitals()
+    assert resumed.vitals()["renormalisation"] == whole.vitals()["renormalisation"]
+
+
 # Small streams and bad input
 
 
