@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,3 +172,24 @@ def test_the_lines_of_a_state_are_on_the_disk_before_it_is(standing, tmp_path, m
 
     assert synced[0] == ("log", 0)
     assert ("state", 1) in synced
+
+
+def test_a_signal_whose_grace_is_over_waits_for_the_state(standing, tmp_path, monkeypatch):
+    monkeypatch.setattr("clrun.runner.interrupt.GRACE_SECONDS", 0)
+    kept, fsync, calls = Kept(tmp_path / "states"), os.fsync, list[int]()
+
+    def slow(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.3)  # the run is looked at every 0.1 s
+        fsync(handle)
+
+    def work(state: RunState) -> None:
+        monkeypatch.setattr(os, "fsync", slow)
+        kept.saver.save(state)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    standing(work)
+
+    assert kept.count == 1
