@@ -546,7 +546,7 @@ def test_an_options_shape_is_known_without_its_data(option):
         ({"limit_per_class": 0}, "must be at least 1"),
         ({"augment": "flop"}, "must be one of auto, none, flip, crop, .*crop_flip_jitter"),
         ({"source": "mnst"}, r"source=mnst: must be one of digits, mnist, .*mean 'mnist'\?"),
-        ({"source": "a.b:C"}, r"source=a\.b: there is no module of that name"),
+        ({"source": "a.b:C"}, r"source=a\.b:C: a\.b is code of neither clrun nor"),
         ({"source": "clrun.sources.mnist:Mnst"}, "source=clrun.*: no class Mnst with a Config"),
         ({"dataset": "SVHN"}, "dataset=SVHN: there is no such key"),
         ({"source": "torchvision"}, "dataset: a value is needed"),

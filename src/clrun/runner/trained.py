@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from clrun.config.foreign import in_a_line
 from clrun.config.run_config import Node
 from clrun.errors import StorageError
+from clrun.fast.pointwise import set_products
 from clrun.models.copies import copy_of
 from clrun.profiling.spans import phase
 from clrun.records.run_record import versions
@@ -99,6 +100,7 @@ def _rebuilt(
         strategy = nodes["strategy"] if facts.strategy is not None else None
         made = untrained(nodes["model"], strategy, shape, facts.seed)
     fill(made, tensors, "the trained model")
+    set_products(made, tricks=prepared.device.tricks)
     return prepared.device.place(made)
 
 

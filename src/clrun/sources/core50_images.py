@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
@@ -55,7 +56,9 @@ class FromArchive:
         with self._opening:
             if self._file is None:
                 check_published(self.archive, md5=self.remote.md5)
-                self._file = zipfile.ZipFile(open_regular(self.archive))
+                file = open_regular(self.archive)
+                weakref.finalize(self, file.close)  # ZipFile closes what it opened itself
+                self._file = zipfile.ZipFile(file)
             return self._file
 
 
