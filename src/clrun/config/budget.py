@@ -18,6 +18,8 @@ MOST_CHARACTERS = 10_000_000
 """of all that interpolations stand for"""
 CHARACTERS_OF_A_VALUE = 100
 """As many as a value counts that is no text."""
+MOST_CONTAINERS = 20_000
+"""lists and mappings that are made plain; a usual composition makes a dozen"""
 MOST_INCLUDED = 1_000
 """files that are included, one that is included twice counted twice"""
 MOST_INTERPOLATED = 50_000
@@ -30,6 +32,7 @@ class Spent:
 
     interpolations: int = 0
     characters: int = 0
+    containers: int = 0
     included: int = 0
     texts: int = 0
 
@@ -45,6 +48,18 @@ class Spent:
             raise ConfigError(
                 f"stands for too much: more than {MOST_INTERPOLATIONS:,} interpolations, or "
                 f"{MOST_CHARACTERS:,} characters"
+            )
+
+    def container(self) -> None:
+        """Count a list or a mapping that is made plain.
+
+        Raises:
+            ConfigError: it is one too many.
+        """
+        self.containers += 1
+        if self.containers > MOST_CONTAINERS:
+            raise ConfigError(
+                f"stands for too much: more than {MOST_CONTAINERS:,} lists and mappings"
             )
 
     def interpolated(self, path: object, characters: int) -> None:

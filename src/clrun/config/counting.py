@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra._internal.config_repository import CachingConfigRepository
 from omegaconf import Container, OmegaConf
+from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import InterpolationResolutionError
 
 from clrun.config.budget import spent_now
@@ -20,6 +21,8 @@ def count_what_is_composed() -> None:
     """Count from now on, where `bounded` asks; doing it again changes nothing."""
     if not hasattr(Container.resolve_parse_tree, "_is_counted"):
         Container.resolve_parse_tree = _counted_interpolations(Container.resolve_parse_tree)  # type: ignore[method-assign]
+        plain = BaseContainer._to_content
+        BaseContainer._to_content = staticmethod(_counted_containers(plain))  # type: ignore[method-assign]
         load = CachingConfigRepository.load_config
         CachingConfigRepository.load_config = _counted_inclusions(load)  # type: ignore[method-assign]
 
@@ -41,6 +44,21 @@ def _counted_interpolations(resolve: Any) -> Any:
         return value
 
     counted._is_counted = True  # type: ignore[attr-defined]
+    return counted
+
+
+def _counted_containers(plain: Any) -> Any:
+    """OmegaConf 2.4 resolves an interpolation once, and makes lists of it as often as it is met."""
+
+    def counted(*given: Any, **named: Any) -> Any:
+        spent = spent_now()
+        if spent is not None:
+            try:
+                spent.container()
+            except ConfigError as error:
+                raise TooMuch(str(error)) from None
+        return plain(*given, **named)
+
     return counted
 
 

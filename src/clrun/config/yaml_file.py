@@ -23,6 +23,7 @@ MOST_NODES = 100_000
 """values and keys, what aliases stand for counted each time"""
 DEEPEST = 32
 """lists and mappings within one another"""
+TOO_DEEP = f"has more than {DEEPEST} lists and mappings in one another"
 
 PLAIN_TAGS = tuple(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map")
@@ -51,6 +52,8 @@ def yaml_errors(path: Path) -> Iterator[None]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        if "maximum nesting depth" in str(what):  # PyYAML's own bound, from 6.0.4 on
+            what = TOO_DEEP
         raise ConfigError(f"{path}{place}: {cut(' '.join(str(what).split()), 200)}.") from None
 
 
@@ -148,9 +151,7 @@ def _require_modest(path: Path, text: str) -> int:
         if counts.nodes > MOST_NODES:
             raise ConfigError(f"{_place(path, event)}: stands for more than {MOST_NODES:,} values.")
         if counts.deepest > DEEPEST:
-            raise ConfigError(
-                f"{_place(path, event)}: has more than {DEEPEST} lists and mappings in one another."
-            )
+            raise ConfigError(f"{_place(path, event)}: {TOO_DEEP}.")
     return interpolated
 
 
