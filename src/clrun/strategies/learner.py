@@ -19,10 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clrun.attributes import hooks
 from clrun.device.rows import Rows, rows_at_once, sent
 from clrun.fast.evaluating_form import evaluating_form
-from clrun.fast.sgd import sgd
 from clrun.models.cut import evaluation_graph
 from clrun.models.dropout import SeededDropout, reseed
 from clrun.models.features import Chooser, evaluating, extract_features, head_inputs
@@ -31,8 +29,11 @@ from clrun.profiling.spans import span
 from clrun.seeds import derive, seed_generators
 from clrun.strategies.criterion import criterion
 from clrun.strategies.descent_keys import DescentKeys
+from clrun.strategies.drawing import is_foreign, may_draw
 from clrun.strategies.left_out import LeftOut, gradients_are_finite
 from clrun.strategies.loss_guard import LossGuard
+from clrun.strategies.optimizers import lay_out_as_parameters, optimizer_of
+from clrun.strategies.penalties import Penalties
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
 from clrun.strategies.schedule import rate
@@ -40,12 +41,6 @@ from clrun.strategies.snapshot import Snapshot
 from clrun.strategies.step import Step
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
-
-RANDOM = (
-    *(nn.modules.dropout._DropoutNd, nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d),
-    nn.MultiheadAttention,
-)
-"""PyTorch's layers that draw, beside those with an attribute `dropout`."""
 
 
 class Learner:
@@ -88,13 +83,11 @@ class Learner:
         self._forward = parts.device.runnable(self.part)
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
         self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
-        self._is_foreign = any(map(_is_foreign, [*parts.model.modules(), *self.plugins]))
-        self._draws = self._is_foreign or any(map(_may_draw, parts.model.modules()))
+        self._is_foreign = any(map(is_foreign, [*parts.model.modules(), *self.plugins]))
+        self._draws = self._is_foreign or any(map(may_draw, parts.model.modules()))
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
-        self._penalties: dict[str, Tensor] = {}  # summed over the updates of an experience
-        self._penalized = 0  # how many these were
-        self._weighed: list[tuple[str, Tensor]] = []  # those of the update in progress
+        self._penalties = Penalties(self.plugins)
         self._experience: Experience | None = None
         self._begun: int | None = None  # the experience in progress
         self._is_whole = model is None
@@ -120,7 +113,7 @@ class Learner:
         usual = {"params": [p for p in learning if id(p) not in marked]}
         quick = {"params": [p for p in learning if id(p) in marked], "lr": lr * factor}
         groups = [group for group in (usual, quick) if group["params"]]
-        self.optimizer = _optimizer(self.keys, groups, lr, tricks=self.parts.device.tricks)
+        self.optimizer = optimizer_of(self.keys, groups, lr, tricks=self.parts.device.tricks)
         self._lrs = [group["lr"] for group in self.optimizer.param_groups]
         if self._left_out is None:
             self._guard.watch(self.optimizer, scaled=self._scales)
@@ -135,7 +128,7 @@ class Learner:
         if is_fresh and self._is_whole and self.keys.optimizer_state == "fresh":
             self.start(self.model.parameters(), self.keys.lr)
         if is_fresh:
-            self._penalties, self._penalized = {}, 0
+            self._penalties.begin()
         self.seed_draws("begin", experience.index)
         if self.part is self.model:
             self.model.train()
@@ -234,7 +227,7 @@ class Learner:
         assert self.optimizer is not None, "start() comes first"
         if self.plugins:
             with span("plugins"):
-                loss = self._penalize(loss, update)
+                loss = self._penalties.added(loss, update)
         with span("backward"):
             self.optimizer.zero_grad(set_to_none=True)
             if self._unscaled:
@@ -250,30 +243,10 @@ class Learner:
         self._left_out.look(total, None if self._scales else self.optimizer, update.place)
         return torch.full_like(total, math.nan) if self.left_out else total
 
-    def _penalize(self, loss: Tensor, update: Update) -> Tensor:
-        """The loss with all penalties, which are summed up once the update is made."""
-        self._weighed = []
-        for plugin in self.plugins:
-            penalty = plugin.penalty(update)
-            if penalty is not None:
-                loss = loss + penalty
-                self._weighed.append((type(plugin).__name__, penalty.detach()))
-        return loss
-
-    def _sum_penalties(self) -> None:
-        """Count those of an update: one that is always 0 does nothing."""
-        for name, penalty in self._weighed:
-            known = self._penalties.get(name)
-            self._penalties[name] = penalty if known is None else known + penalty
-        self._weighed = []
-        self._penalized += 1
-
     def vitals(self) -> dict[str, Any]:
         """The mean penalty of each kind of plugin in the experience that is over, None where it had
         none. Synchronises."""
-        count = max(self._penalized, 1)
-        means: dict[str, float | None] = dict.fromkeys(type(p).__name__ for p in self.plugins)
-        means |= {name: _finite(total.item() / count) for name, total in self._penalties.items()}
+        means = self._penalties.means()
         return {"penalties": means} if means else {}
 
     def apply(self, update: Update) -> None:
@@ -293,7 +266,7 @@ class Learner:
             for plugin in self.plugins:
                 plugin.after_update(update)
         if self.plugins:
-            self._sum_penalties()
+            self._penalties.made()
         if self._left_out is not None:
             self._left_out.made()
         self._place, self._passes = None, []
@@ -382,8 +355,7 @@ class Learner:
             "previous": None if self.previous is None else self.previous.model.state_dict(),
             "train_macs": self.train_macs,
             "begun": self._begun,
-            "penalties": dict(self._penalties),
-            "penalized": self._penalized,
+            "penalties": self._penalties.state_dict(),
             "left_out": 0 if self._left_out is None else self._left_out.in_a_row,
         }
 
@@ -392,7 +364,7 @@ class Learner:
         self.model.load_state_dict(state["model"])
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])
-            _lay_out_as_parameters(self.optimizer)
+            lay_out_as_parameters(self.optimizer)
         self.scaler.load_state_dict(state["scaler"])
         for plugin, saved in zip(self.plugins, state["plugins"], strict=True):
             plugin.load_state_dict(saved)
@@ -401,9 +373,7 @@ class Learner:
             self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
             self.previous.model.load_state_dict(state["previous"])
         self.train_macs, self._begun = state["train_macs"], state["begun"]
-        device = self.parts.device.torch
-        self._penalties = {name: total.to(device) for name, total in state["penalties"].items()}
-        self._penalized = state["penalized"]
+        self._penalties.load_state_dict(state["penalties"], self.parts.device.torch)
         if self._left_out is not None:
             self._left_out.in_a_row = state["left_out"]
         self._place, self._passes = None, []
@@ -446,46 +416,3 @@ class Learner:
         device, transform = self.parts.device, self.parts.transform
         with span("images"):
             return device.put(transform.evaluation(x.to(device.torch)))
-
-
-def _finite(value: float) -> float | None:
-    """A number that JSON has a word for."""
-    return value if math.isfinite(value) else None
-
-
-def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
-    """Give the optimizer's tensors the memory order of their parameters.
-
-    A fused kernel walks through both by address, and a saved state may have been written in another
-    order: moments of a channels last parameter would meet other weights than their own.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                ordered = torch.empty_like(parameter, dtype=value.dtype)
-                state[name] = ordered.copy_(value)
-
-
-def _is_foreign(part: object) -> bool:
-    """Whether a module or plugin may draw from NumPy's or Python's generators: it is not ours."""
-    is_known = type(part).__module__.startswith(("clrun.", "torch.nn.", "torchvision."))
-    return not is_known or (isinstance(part, nn.Module) and bool(hooks(part)))
-
-
-def _may_draw(module: nn.Module) -> bool:
-    """Whether it may draw from PyTorch's: dropout and the like, or a layer we do not know."""
-    if type(module).__module__.startswith("clrun."):
-        return False
-    if not type(module).__module__.startswith("torch.nn."):
-        return True
-    return isinstance(module, RANDOM) or bool(getattr(module, "dropout", 0))
-
-
-def _optimizer(
-    keys: DescentKeys, groups: list[dict[str, Any]], lr: float, *, tricks: bool
-) -> torch.optim.Optimizer:
-    """The optimizer that the keys ask for, over parameter groups as PyTorch has them."""
-    if keys.optimizer == "sgd":
-        return sgd(groups, lr, momentum=keys.momentum, weight_decay=keys.l2, tricks=tricks)
-    kind = torch.optim.Adam if keys.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr, weight_decay=keys.l2, fused=True)
