@@ -12,7 +12,7 @@ from typing import Any
 
 from clrun.config.trust import needed
 from clrun.console.display import Display, SilentDisplay
-from clrun.errors import ClrunError, ConfigError, NoCheckpoint, StorageError
+from clrun.errors import ConfigError, NoCheckpoint, StorageError, Unsavable
 from clrun.fast.process import quick_process
 from clrun.images.files import data_folder
 from clrun.models.weights import origin
@@ -177,9 +177,7 @@ def _load(state: RunState, resumed: dict[str, Any], stream: list[Experience]) ->
     """
     try:
         state.load(resumed)
-    except ClrunError:
-        raise
-    except (NotImplementedError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (Unsavable, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise NoCheckpoint(f"the saved state does not fit this run: {reason}") from error
     state.strategy.recall(stream[: state.experience + state.is_learnt])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clrun.device.device import Device
 from clrun.device.rows import Rows
+from clrun.errors import Unsavable
 from clrun.images.transforms import Transform
 from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
@@ -128,12 +129,20 @@ class Strategy(ABC):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next update depends on."""
-        raise NotImplementedError(f"{type(self).__name__} has no state_dict: it cannot be resumed")
+        """All that the next update depends on.
+
+        Raises:
+            Unsavable: the class does not say; its runs cannot be resumed.
+        """
+        raise Unsavable(f"{type(self).__name__} has no state_dict: it cannot be resumed")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from such a state."""
-        raise NotImplementedError(f"{type(self).__name__} has no state_dict: it cannot be resumed")
+        """Continue from such a state.
+
+        Raises:
+            Unsavable: as `state_dict`.
+        """
+        raise Unsavable(f"{type(self).__name__} has no state_dict: it cannot be resumed")
 
 
 def expected_updates(strategy: type[Strategy], config: Any, ahead: Ahead) -> Sequence[int] | None:
