@@ -8,7 +8,8 @@ from math import prod
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from clrun.models.dispatching import Watching
 
 aten = torch.ops.aten
 FACTORIES = {aten.empty, aten.zeros, aten.ones, aten.rand, aten.randn}
@@ -33,14 +34,10 @@ def budget(most: int, refuse: Refuse) -> Iterator[None]:
         yield
 
 
-class _Budget(TorchDispatchMode):
+class _Budget(Watching):
     def __init__(self, most: int, refuse: Refuse) -> None:
         super().__init__()
         self.most, self.refuse, self.taken = most, refuse, 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # the compiler needs no protection from us, which would import it (2 s)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from clrun.models.copies import copy_of, empty_copy_of
+from clrun.models.dispatching import Watching
 from clrun.models.features import unwatched
 from clrun.models.shapes import is_quick
 
@@ -53,7 +53,7 @@ class _Opaque(Exception):
     """An operator does many products at once, which cannot be counted."""
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(Watching):
     """Adds up the products of matrices and the convolutions inside the block.
 
     torch.utils.flop_counter does too, takes 0.3 s to import, and counts the gradient of a grouped
@@ -63,10 +63,6 @@ class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.macs = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # the compiler needs no protection from us, which would import it (2 s)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from clrun.errors import ConfigError
 from clrun.models.features import head
+from clrun.models.fitting import misfits
 from clrun.models.state_files import KEY, StateFile, read_state
 from clrun.models.trained_weights import (
     as_batch_norm,
@@ -66,7 +67,7 @@ def load_pretrained(
 
 
 def _of_a_run(model: nn.Module, place: Path, renamed: Renaming | None) -> StateFile:
-    """What the model can take of a finished run's; it is told what images they are for."""
+    """What the model can take of a finished run's; it hears what images they are for."""
     file, facts = read_trained(place)
     state = as_batch_norm(model, file.state if renamed is None else renamed(file.state))
     state, note = with_own_head(model, state, facts)
@@ -125,14 +126,7 @@ def _check_head(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
 
 
 def _check_fit(model: nn.Module, weights: dict[str, Tensor], path: str) -> None:
-    wanted = model.state_dict()
-    problems = [f"{name} is missing" for name in wanted if name not in weights]
-    problems += [f"{name} is unknown" for name in weights if name not in wanted]
-    problems += [
-        f"{name} is {_size(weights[name])} instead of {_size(tensor)}"
-        for name, tensor in wanted.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
+    problems = misfits(model.state_dict(), weights, _size)
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ConfigError(

@@ -10,6 +10,7 @@ from clrun.config.bases import component
 from clrun.config.foreign import explained, in_a_line
 from clrun.config.run_config import Node
 from clrun.errors import ClrunError, ConfigError
+from clrun.models.fitting import misfits
 from clrun.models.weights import weights_left_out
 from clrun.runner.building import model_of
 from clrun.strategies.strategy import Strategy
@@ -45,14 +46,7 @@ def fill(predictor: nn.Module, tensors: Mapping[str, Tensor], place: str) -> Non
     Raises:
         ConfigError: with `place`, that they are not the predictor's.
     """
-    wanted = predictor.state_dict()
-    problems = [f"{name} is missing" for name in wanted if name not in tensors]
-    problems += [f"{name} is unknown" for name in tensors if name not in wanted]
-    problems += [
-        f"{name} is {_described(tensors[name])} instead of {_described(tensor)}"
-        for name, tensor in wanted.items()
-        if name in tensors and _described(tensors[name]) != _described(tensor)
-    ]
+    problems = misfits(predictor.state_dict(), tensors, _described)
     if not problems:
         try:
             predictor.load_state_dict(dict(tensors))
