@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparing_runs import lines, results
 from safetensors.numpy import load_file
 
 import clrun
 from clrun.cli.main import main
 from clrun.records.checkpoint import Checkpoints
-from clrun.records.raw_log import read_raw_log
 
 QUICK = (
     *("device=cpu", "device.threads=1", "benchmark.limit_per_class=40", "log_every=1"),
@@ -56,18 +56,6 @@ def killed(words: list[str], folder: Path, at: int, number: int = signal.SIGKILL
 
 def record(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "run.json").read_text())
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    clock = ("seconds", "wall_seconds", "rss_peak_bytes")
-    raw = read_raw_log(folder / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if k not in clock} for line in raw]
-
-
-def results(folder: Path) -> dict[str, Any]:
-    found = json.loads((folder / "results.json").read_text())
-    del found["cost"]["wall_seconds"], found["cost"]["peak_rss_bytes"]
-    return found
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from operations import Operations
 from torch.nn.functional import pad
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from clrun.images.transforms import Draws, Transform, resize
 from clrun.seeds import generator
@@ -189,15 +189,3 @@ def test_a_crop_builds_no_tensor_from_a_list_but_the_first_time():
 
     assert any("pad" in name for name in seen.names)
     assert not any("lift" in name or "scalar_tensor" in name for name in seen.names)
-
-
-class Operations(TorchDispatchMode):
-    """Notes which operations are done; a tensor made from a list is `lift_fresh`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names.append(str(func))
-        return func(*args, **(kwargs or {}))

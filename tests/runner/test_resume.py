@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comparing_runs import leaves, lines, results
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 import clrun
 from clrun.config.run_config import RunConfig
 from clrun.errors import ConfigError, FolderError, NoCheckpoint
 from clrun.profiling.activity import watch
-from clrun.records.raw_log import read_raw_log
 from clrun.records.unfinished import open_unfinished
 from clrun.runner.interrupt import Interrupted
 from clrun.runner.prepare import prepare
@@ -79,27 +79,6 @@ class Ended:
         self.lines = lines(folder)
         self.results = results(folder)
         self.pauses = state.cost.train_steps
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    clock = ("seconds", "wall_seconds", "rss_peak_bytes")
-    raw = read_raw_log(folder / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if k not in clock} for line in raw]
-
-
-def results(folder: Path) -> dict[str, Any]:
-    found = json.loads((folder / "results.json").read_text())
-    del found["cost"]["wall_seconds"], found["cost"]["peak_rss_bytes"]
-    return found
-
-
-def leaves(state: Any, name: str = "") -> dict[str, Any]:
-    """Every value of a nested state by its path, tensors as lists."""
-    if isinstance(state, dict):
-        return {k: v for key in state for k, v in leaves(state[key], f"{name}/{key}").items()}
-    if isinstance(state, list | tuple):
-        return leaves(dict(enumerate(state)), name)
-    return {name: state.tolist() if isinstance(state, Tensor) else state}
 
 
 def started(config: RunConfig, folder: Path, stop_at: int | None = None) -> Ended | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from comparing_runs import leaves, lines, results
 
 import clrun
 from clrun.config.run_config import RunConfig
@@ -86,27 +87,6 @@ def continued(config: RunConfig, interrupted: Path, folder: Path, state: bytes) 
     folder.mkdir()
     shutil.copy(interrupted / "metrics.jsonl", folder)
     return started(config, folder, read(state))
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    clock = ("seconds", "wall_seconds", "rss_peak_bytes")
-    raw = read_raw_log(folder / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if k not in clock} for line in raw]
-
-
-def results(folder: Path) -> dict[str, Any]:
-    found = json.loads((folder / "results.json").read_text())
-    del found["cost"]["wall_seconds"], found["cost"]["peak_rss_bytes"]
-    return found
-
-
-def leaves(state: Any, name: str = "") -> dict[str, Any]:
-    """Every value of a nested state by its path, tensors as lists."""
-    if isinstance(state, dict):
-        return {k: v for key in state for k, v in leaves(state[key], f"{name}/{key}").items()}
-    if isinstance(state, list | tuple):
-        return leaves(dict(enumerate(state)), name)
-    return {name: state.tolist() if isinstance(state, torch.Tensor) else state}
 
 
 def test_a_run_that_goes_on_from_its_state_ends_the_same(whole, tmp_path):

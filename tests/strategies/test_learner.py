@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from operations import Operations
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from clrun.errors import NonFiniteLoss
 from clrun.images.patterns import Patterns
@@ -370,18 +370,6 @@ def test_features_of_no_named_layer_are_what_the_head_is_given(learner, parts_of
     features = trained.extract(rows.x, None)
 
     torch.testing.assert_close(features, parts.model.features(rows.x.float() / 255).detach())
-
-
-class Operations(TorchDispatchMode):
-    """Notes which operations are done."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names.append(str(func))
-        return func(*args, **(kwargs or {}))
 
 
 def test_predictions_are_made_without_passes_for_normalisation(learner, parts_of, rows):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from comparing_runs import leaves
 from torch import Tensor, nn
 
 from clrun.errors import NonFiniteLoss
@@ -62,14 +63,6 @@ def step(trained: Learner, iteration: int, *, mark: bool = False, factor: float 
     logits = trained.forward(trained.inputs(x, place), place)
     made = trained.update(factor * trained.loss(logits, y), logits, y, place)
     return float(made.loss)
-
-
-def leaves(state: Any, name: str = "") -> dict[str, Any]:
-    if isinstance(state, dict):
-        return {k: v for key in state for k, v in leaves(state[key], f"{name}/{key}").items()}
-    if isinstance(state, list | tuple):
-        return leaves(dict(enumerate(state)), name)
-    return {name: state.tolist() if isinstance(state, Tensor) else state}
 
 
 def kept(trained: Learner) -> dict[str, Any]:
