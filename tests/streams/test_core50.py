@@ -1,5 +1,7 @@
+import gc
 import os
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -203,6 +205,15 @@ def test_archives_that_are_there_serve_as_the_folders_do(root, archived):
         assert np.array_equal(one.train.x.read(), other.train.x.read())
         assert torch.equal(one.train.y, other.train.y)
     assert not (archived / "core50" / "core50_32x32").exists()
+
+
+def test_the_archive_is_closed_with_its_reader(archived):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        core50(archived).load(seed=0).experiences[0].train.x.read()
+        gc.collect()
+
+    assert [str(warning.message) for warning in caught] == []
 
 
 @pytest.mark.parametrize("name", ["batches_filelists", "core50_32x32"])
