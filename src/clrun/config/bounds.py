@@ -14,7 +14,7 @@ Natural = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 """1, 2, 3, ..."""
 Rows = Annotated[int, Field(ge=1, le=10**9)]
-"""Of a minibatch: a minibatch has no more than there are, and beyond that only numbers overflow."""
+"""Rows of a minibatch, which has no more than there are; beyond that only numbers overflow."""
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]

@@ -15,7 +15,7 @@ NOTHING = 0.02
 UNEVEN = 4.0
 """The largest class of a memory has this many times the rows of the smallest."""
 FEW_ROWS = 30
-"""Of fewer test rows an accuracy is known to 10 points at best."""
+"""Test rows with fewer of which an accuracy is known to 10 points at best."""
 DEARER_SECONDS = 5.0
 """Evaluating that takes less than this costs nobody anything."""
 

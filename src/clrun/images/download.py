@@ -40,7 +40,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PATIENCE = 30.0
 """Seconds that a server may bring nothing, or fewer than `LEAST_RATE` bytes in each."""
 MOST_BYTES = 16 << 30
-"""Of a file whose size its publishers do not give; CORe50's images have a quarter of it."""
+"""Bytes of a file whose size its publishers do not give; CORe50's images have a quarter of it."""
 RESERVE = 512 << 20
 """Bytes that are left to others on a disk, where a server does not say how much will come."""
 LOOKED_AT = 64 << 20

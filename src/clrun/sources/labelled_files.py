@@ -135,7 +135,7 @@ class LabelledFiles:
 
     def outline(self) -> SourceData:
         """The rows without their images, of which only headers are read; what else was found in
-        them is told if it is remembered.
+        them is there if it is remembered.
 
         Raises:
             ConfigError: see `check`.
