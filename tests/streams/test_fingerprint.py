@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from clrun.config.compose import compose
@@ -67,6 +69,42 @@ class Noting(LazyRows):
 
     def _origin(self) -> bytes:
         return b"noting"
+
+
+def test_of_rows_with_a_known_checksum_every_pixel_counts_and_none_is_read():
+    stream = digits()
+    rows = [Noting(50, 1) for _ in range(3)]
+    for x, checksum in zip(rows, ("a", "b", "a"), strict=True):
+        x.checksum = checksum
+    y = torch.zeros(50, dtype=torch.int64)
+
+    found = [fingerprint(with_train(stream, Patterns(x, y))) for x in rows]
+    fewer = fingerprint(with_train(stream, Patterns(rows[0][torch.arange(49, -1, -1)], y)))
+
+    assert found[0] == found[2]
+    assert len({found[0], found[1], fewer}) == 3
+    assert [x.asked for x in rows] == [[], [], []]
+
+
+def test_one_pixel_of_one_image_file_among_many_is_enough(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLRUN_CACHE", str(tmp_path / "cache"))
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    for name in ("a", "b"):
+        (photos / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = rng.integers(0, 256, (2000, 2000), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{number}.png", compress_level=0)
+    words = ("benchmark=folder", f"benchmark.data_root={photos}", "benchmark.n_experiences=2")
+
+    before, again = (fingerprint(digits(*words)) for _ in range(2))
+    changed = photos / "a" / "3.png"
+    pixels = np.asarray(Image.open(changed)).copy()
+    pixels[1000, 1000] ^= 1
+    Image.fromarray(pixels).save(changed, compress_level=0)
+    after = fingerprint(digits(*words))
+
+    assert before == again
+    assert after != before
 
 
 def test_of_rows_that_are_made_when_needed_a_few_are_read():

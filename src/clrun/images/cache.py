@@ -149,8 +149,9 @@ class _Cache(Generic[Item]):
         """The rows, built if they are not there."""
         if not self.is_there():
             self._build(on_progress)
+        found = self._found()
         with storage_errors(self.file.path):
-            return MappedRows(self.file)
+            return MappedRows(self.file, None if found is None else found.rows)
 
     def is_there(self) -> bool:
         """Whether the folder holds the rows that are wanted, whole."""

@@ -39,6 +39,9 @@ class LazyRows(ABC):
 
     dtype = torch.uint8
     device = torch.device("cpu")
+    checksum: str | None = None
+    """what is known of the content of all `total` rows without reading them: another one, if a
+    single pixel is another"""
 
     def __init__(self, total: int, row_shape: tuple[int, ...]) -> None:
         self._chosen = torch.arange(total)

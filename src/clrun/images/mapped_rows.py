@@ -53,8 +53,9 @@ class MappedRows(LazyRows):
     also when it is deleted.
     """
 
-    def __init__(self, file: RowFile) -> None:
+    def __init__(self, file: RowFile, checksum: str | None = None) -> None:
         super().__init__(file.count, file.row_shape)
+        self.checksum = checksum
         self._reader = _Reader(file)
 
     @property
