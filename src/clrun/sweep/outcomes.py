@@ -1,0 +1,58 @@
+"""What became of the jobs of a sweep, as far as their workers know it.
+
+A run says itself how it ended (run.json). What it cannot say, its worker does: that its process was
+killed, that its time was over, how often it was tried.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from clrun.disk.files import write_json
+from clrun.disk.opening import read_text
+from clrun.sweep.folder import SweepFolder
+from clrun.sweep.manifest import Job
+
+COMPLETED, FAILED, INTERRUPTED = "completed", "failed", "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutcome:
+    """How a job ended last; one that is interrupted goes on when a worker comes to it again."""
+
+    status: str
+    """completed, failed or interrupted"""
+    reason: str | None = None
+    """of what failed, in one line"""
+    exit_code: int | None = None
+    """of the job's process; negative: the signal that ended it"""
+    attempts: int = 1
+    """processes that were started for it, over all workers"""
+    seconds: float = 0.0
+    """by a clock that is never set, over all attempts"""
+    host: str = ""
+    ended: str = ""
+    """UTC"""
+
+
+def read_outcome(sweep: Path, number: int) -> JobOutcome | None:
+    """The outcome of a job; None where it has none yet, or where it is damaged."""
+    try:
+        return JobOutcome(**json.loads(read_text(SweepFolder(sweep).outcome(number))))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_outcome(sweep: Path, number: int, outcome: JobOutcome) -> None:
+    """Keep an outcome, in the process that holds the job's lease."""
+    write_json(SweepFolder(sweep).outcome(number), asdict(outcome))
+
+
+def is_over(sweep: Path, job: Job, *, retry_failed: bool = False) -> bool:
+    """Whether there is nothing left to do for a job."""
+    outcome = read_outcome(sweep, job.number)
+    if outcome is None:
+        return False
+    return outcome.status == COMPLETED or (outcome.status == FAILED and not retry_failed)

@@ -1,0 +1,83 @@
+"""sweep.json: a sweep as a whole, and how its workers work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from clrun.disk.files import write_json
+from clrun.disk.opening import read_text
+from clrun.errors import ConfigError
+from clrun.sweep.folder import SweepFolder
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How jobs are run; changes no number of theirs. The keys of `sweep` in conf/config.yaml."""
+
+    share: bool = True
+    """jobs that agree until some moment train until there once"""
+    on_error: str = "continue"
+    """continue | stop: what a failed job means for those that have not started"""
+    retries: int = 2
+    """how often a job goes on after its process died of a signal"""
+    time_limit: float | None = None
+    """seconds after which an attempt is ended, its state saved; None: no limit"""
+    launcher: str = "local"
+    launcher_keys: Mapping[str, Any] = field(default_factory=dict)
+    """the keys of `conf/launcher/<launcher>.yaml`"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord:
+    """What the folder of a sweep says of it."""
+
+    sweep_id: str
+    command: str
+    swept: tuple[str, ...]
+    """keys with several values, in the order they were given"""
+    started: str
+    """UTC"""
+    output_root: str
+    """absolute; where `latest` is"""
+    options: SweepOptions = field(default_factory=SweepOptions)
+    code: str = ""
+    """`clrun.records.identity.sources()` when it was written"""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """what a launcher needs to find its workers again, e.g. the Slurm job's number"""
+    schema: int = SCHEMA
+
+
+def read_record(path: Path) -> SweepRecord:
+    """The record of the sweep in a folder.
+
+    Raises:
+        ConfigError: there is none, or it is damaged.
+    """
+    file = SweepFolder(path).record
+    try:
+        given = json.loads(read_text(file))
+        options = SweepOptions(**given.pop("options"))
+        return SweepRecord(**{**given, "swept": tuple(given["swept"])}, options=options)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: holds no sweep, for there is no {file.name}.") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"{file}: is damaged: {' '.join(str(error).split())}") from None
+
+
+def write_record(path: Path, record: SweepRecord) -> None:
+    """Write the record, whole or not at all."""
+    write_json(SweepFolder(path).record, asdict(record))
+
+
+def with_engine(path: Path, **engine: Any) -> SweepRecord:
+    """The record with what a launcher found out about its workers, written."""
+    record = read_record(path)
+    record = replace(record, engine={**record.engine, **engine})
+    write_record(path, record)
+    return record
