@@ -1,0 +1,152 @@
+"""The fork server: a process that has torch loaded, from which others start within milliseconds.
+
+It is the standard library's, which starts with the first process that is asked for, and again if it
+died. It computes nothing and never looks for a GPU: a process that has touched CUDA cannot be
+forked. No torch here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import ModuleType
+from typing import Any, TypeVar
+
+from clrun.config.trust import Trust, trust_now, trusting
+from clrun.errors import ClrunError, ConfigError
+from clrun.sweep.endings import death
+
+Result = TypeVar("Result")
+
+PRELOADED = "clrun.sweep.preloaded"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process of the server's takes from who asked for it, as any other child does."""
+
+    environment: Mapping[str, str]
+    folder: str
+    trust: Trust
+
+    @staticmethod
+    def here() -> Surroundings:
+        return Surroundings(dict(os.environ), os.getcwd(), trust_now())
+
+    def enter(self) -> None:
+        """Let this process have them."""
+        if self.environment != dict(os.environ):
+            os.environ.clear()
+            os.environ.update(self.environment)
+        os.chdir(self.folder)
+
+
+@cache
+def context() -> ForkServerContext:
+    """Makes processes that have torch and clrun's part of it loaded, with one thread.
+
+    Raises:
+        ConfigError: this system cannot fork.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        raise ConfigError(
+            f"launcher=local: {sys.platform} cannot fork processes. Use hydra/launcher=basic."
+        )
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload([PRELOADED])
+    return found
+
+
+def warm_up() -> None:
+    """Let the server start now, while this process does something else.
+
+    It lives as long as the thread that started it: that is the main one's to do.
+    """
+    context()
+    with _no_main():
+        forkserver.ensure_running()
+
+
+def started(function: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
+    """A fresh process of the server's that calls this."""
+    process = context().Process(target=function, args=arguments, daemon=True)
+    with _no_main():
+        process.start()
+    return process
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide the script that this process runs from the standard library inside, which would run it
+    again in each process: nothing of it is needed there."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def called(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function of a module in a fresh process that has torch; what it returns.
+
+    Arguments and value travel by pickle, and errors of ours come out as they were raised.
+
+    Raises:
+        ClrunError: what it raised, or the process died.
+    """
+    mine, its = context().Pipe(duplex=False)
+    process = started(_answer, its, Surroundings.here(), function, arguments)
+    try:
+        with mine:
+            its.close()
+            value, error = mine.recv()
+    except EOFError:
+        process.join()
+        raise ClrunError(f"a process that was to look at the runs {_end(process)}.") from None
+    finally:
+        process.kill()  # its answer is here, or a signal ended the wait for it
+        process.join()
+    if error is not None:
+        raise error
+    return value
+
+
+def _end(process: ForkServerProcess) -> str:
+    code = process.exitcode or 0
+    return death(-code) if code < 0 else f"ended with exit code {code}"
+
+
+def _answer(
+    answer: Connection,
+    surroundings: Surroundings,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> None:
+    """What the fresh process does."""
+    from clrun.sweep.watching import die_with  # with what a driver that waits needs not
+
+    die_with(multiprocessing.parent_process())
+    surroundings.enter()
+    value, failure = None, None
+    with trusting(surroundings.trust):
+        try:
+            value = function(*arguments)
+        except ClrunError as error:
+            failure = error.with_traceback(None)
+            failure.__cause__ = failure.__context__ = None
+        except Exception as error:
+            trace = traceback.format_exc()
+            failure = ClrunError(f"{type(error).__name__}: {error}")
+            failure.add_note(trace)
+    answer.send((value, failure))
+    answer.close()

@@ -1,0 +1,38 @@
+"""Processes that end when the one they work for does, however that ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from multiprocessing import connection
+from typing import Any
+
+SET_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of Linux' prctl.h."""
+
+
+def die_with_parent() -> None:
+    """Let the system kill this process as soon as the one that forked it is gone.
+
+    Other systems than Linux do not offer that.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it went before the system knew
+        os._exit(1)
+
+
+def die_with(process: Any) -> None:
+    """End this process as soon as that one is gone, which is no parent of its maybe."""
+    if process is not None:
+        threading.Thread(target=_wait, args=(process.sentinel,), daemon=True).start()
+
+
+def _wait(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
