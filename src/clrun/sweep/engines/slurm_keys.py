@@ -1,0 +1,106 @@
+"""The keys of `launcher=slurm`: what sbatch is given, typed and checked before anything starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+
+from clrun.config.bounds import Count, Natural, Positive, Switch
+
+OURS = {
+    "array": "launcher.workers",
+    "cpus-per-task": "launcher.cpus_per_task",
+    "error": "clrun",
+    "gpus-per-node": "launcher.gpus_per_node",
+    "job-name": "clrun",
+    "mem": "launcher.mem_gb",
+    "nodes": "clrun, whose workers are on one node each",
+    "ntasks-per-node": "clrun, which starts one worker in each job",
+    "output": "clrun",
+    "partition": "launcher.partition",
+    "signal": "launcher.signal_delay_s",
+    "time": "launcher.timeout_min",
+}
+"""Options of sbatch -> what says them."""
+
+HARMLESS = (
+    *("account", "comment", "constraint", "exclude", "exclusive", "gres", "mail-type", "mail-user"),
+    *("nice", "nodelist", "open-mode", "qos", "requeue", "reservation", "wckey"),
+)
+"""Options of sbatch that run nothing and name no file: whoever wrote them, they may be read."""
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or len(text.splitlines()) > 1:
+        raise ValueError("must be one line of text")
+    return text
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    for key in given:
+        if not re.fullmatch(r"[a-z][a-z-]*", key):
+            raise ValueError(f"{key} is no option of sbatch; they are written like open-mode")
+        if key in OURS:
+            raise ValueError(f"{key} is set by {OURS[key]}")
+    return given
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Options = Annotated[dict[str, Line | int | bool], AfterValidator(_options)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmKeys:
+    """See conf/launcher/slurm.yaml."""
+
+    cluster: Literal["slurm", "local", "debug"]
+    workers: Count
+    array_parallelism: Count | None
+    jobs_per_worker: Count | None
+    jobs_per_gpu: Count
+    threads: Count
+    partition: Line | None
+    cpus_per_task: Count
+    gpus_per_node: Natural
+    mem_gb: Positive | None
+    timeout_min: Count
+    signal_delay_s: Count
+    max_num_timeout: Natural
+    additional_parameters: Options
+    srun_args: list[Line]
+    setup: list[Line]
+    wait: Switch
+
+    def __post_init__(self) -> None:
+        if self.signal_delay_s >= 60 * self.timeout_min:
+            raise ValueError(
+                f"signal_delay_s={self.signal_delay_s}: must be below the "
+                f"{60 * self.timeout_min} seconds of timeout_min={self.timeout_min}."
+            )
+        if self.cluster == "slurm":
+            return
+        for name in ("partition", "srun_args"):
+            if getattr(self, name):
+                raise ValueError(f"{name}: is read with cluster=slurm alone.")
+
+    @property
+    def jobs(self) -> int:
+        """How many run at a time in each worker."""
+        if self.jobs_per_worker is not None:
+            return self.jobs_per_worker
+        if self.gpus_per_node:
+            return self.gpus_per_node * self.jobs_per_gpu
+        return max(1, self.cpus_per_task // self.threads)
+
+    def runs_code(self) -> Iterator[str]:
+        """The keys whose values a machine runs, or may: a file must not say them unasked."""
+        for name in ("setup", "srun_args"):
+            if getattr(self, name):
+                yield f"launcher.{name}"
+        for name in self.additional_parameters:
+            if name not in HARMLESS:
+                yield f"launcher.additional_parameters.{name}"
