@@ -9,8 +9,9 @@ from rich.console import Console
 
 from clrun.console.display import Pace
 from clrun.console.sweep_display import SweepDisplay
-from clrun.console.sweep_table import print_sweep
+from clrun.console.sweep_table import best_lines, print_sweep
 from clrun.records.outcome import Outcome
+from clrun.records.points import best, points
 
 FOLDER = Path("outputs/sweep")
 
@@ -48,17 +49,84 @@ def test_seeds_are_folded_and_what_is_not_done_is_named() -> None:
     print_sweep(shown, OUTCOMES, FOLDER, 61.0)
 
     lines = text(shown).splitlines()
-    assert [line.split()[1:] for line in lines if line.startswith("│")] == [
-        ["naive", "│", "2", "│", "0.6000", "±1.2706", "│", "0.1000", "±0.0000", "│", "2.0", "│"],
-        ["joint", "│", "1", "of", "2", "│", "0.9000", "│", "0.1000", "│", "2.0", "│"],
-        ["der", "│", "0", "of", "2", "│", "-", "│", "-", "│", "-", "│"],
+    assert [" ".join(line.split()) for line in lines if line.startswith("│")] == [
+        "│ naive │ 2 │ 0.6000 ±1.2706 │ 0.1414 │ 0.1000 ±0.0000 │ 2.0 │",
+        "│ joint │ 1 of 2 │ 0.9000 │ - │ 0.1000 │ 2.0 │",
+        "│ der │ 0 of 2 │ - │ - │ - │ - │",
     ]
-    assert lines[-4:] == [
+    assert lines[-5:] == [
+        "best of 2 points: strategy=joint, accuracy 0.9000 (1 run, 1 more did not complete). "
+        "How sure that is cannot be told: that takes two seeds of each that differ in effect.",
         "failed: strategy=joint seed=1: the loss is nan.",
         "interrupted: strategy=der seed=0. To go on: clrun resume 'outputs/sweep/a b'",
         "not started: strategy=der seed=1",
         "6 jobs: 3 completed, 1 failed, 1 interrupted, 1 not started. 1:01. Results: outputs/sweep",
     ]
+
+
+def test_one_run_of_each_point_has_no_interval_and_no_caption() -> None:
+    shown = console()
+
+    print_sweep(shown, [OUTCOMES[0], OUTCOMES[2]], FOLDER, 1.0)
+
+    assert "interval" not in text(shown)
+    assert "±" not in text(shown)
+    assert " sd " not in text(shown)
+
+
+def test_how_to_go_on_with_all_is_said_once() -> None:
+    shown = console()
+
+    print_sweep(shown, OUTCOMES, FOLDER, 61.0, way_on="To go on: clrun resume outputs/sweep")
+
+    lines = text(shown).splitlines()
+    assert [line for line in lines if "clrun resume" in line] == [lines[-1]]
+
+
+def runs(accuracies: dict[str, list[float]]) -> list[Outcome]:
+    return [
+        completed(value, **{"strategy.lr": lr, "seed": str(seed)})
+        for lr, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+BELOW = [0.20, 0.22, 0.21, 0.20]
+
+
+def test_a_best_point_far_above_all_others_is_sure() -> None:
+    outcomes = runs({"1": BELOW, "2": [0.80, 0.82, 0.84, 0.81], "3": [0.1, 0.11, 0.1, 0.12]})
+
+    [line] = best_lines(best(points(outcomes)))
+
+    assert line == (
+        "best of 3 points: lr=2, accuracy 0.8175 (4 runs). That is sure at 95 %: ahead of lr=1 by "
+        "0.6100 (+0.5805 to +0.6395 over 4 shared seeds, for 2 comparisons at once)."
+    )
+
+
+def test_a_best_point_with_rivals_names_them() -> None:
+    near = [0.81, 0.81, 0.84, 0.79]
+    outcomes = runs({"1": BELOW, "2": [0.80, 0.82, 0.84, 0.81], "3": near})
+
+    [line] = best_lines(best(points(outcomes)))
+
+    assert line.startswith(
+        "best of 3 points: lr=2, accuracy 0.8175 (4 runs). That is not sure, for at 95 % it may as "
+        "well be lr=3: ahead of lr=3 by 0.0050 (-0.0"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_table_leaves_out_what_a_narrow_terminal_has_no_room_for(width: int) -> None:
+    shown = console(width, is_terminal=True)
+
+    print_sweep(shown, OUTCOMES, FOLDER, 61.0)
+
+    table = [line for line in text(shown).splitlines() if line[:1] in "┏┃┡│└"]
+    assert max(map(len, table)) <= width
+    assert ("seconds" in text(shown)) == (width >= 80)
+    assert "0.6000 ±1.2706" in text(shown)
 
 
 def test_a_terminal_without_the_sign_gets_another() -> None:

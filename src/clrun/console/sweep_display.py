@@ -14,8 +14,8 @@ from rich.text import Text
 from clrun.console.display import Pace, SilentDisplay, clock_time
 from clrun.console.time_left import TimeLeft
 from clrun.records.outcome import COMPLETED, Outcome, job_name
+from clrun.records.points import unseeded
 
-SEED = "seed"
 BAR_WIDTH, LEFT_WIDTH, LEAST_NAME = 8, 9, 16
 """LEFT_WIDTH: of "0:41 left", which stays where it is when it comes and goes."""
 BESIDE_NAME = len(" ") + BAR_WIDTH + len("  53% ") + LEFT_WIDTH + len("^C ")
@@ -107,8 +107,8 @@ class JobDisplay(SilentDisplay):
 
 
 def kind(values: Mapping[str, str]) -> str:
-    """What jobs have in common that differ in their seed alone."""
-    return job_name({key: value for key, value in values.items() if key != SEED})
+    """What jobs have in common that differ in their seeds alone."""
+    return job_name(unseeded(values))
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:

@@ -1,9 +1,8 @@
-"""The end of a sweep: a row for each combination of swept keys, and what failed and why."""
+"""The end of a sweep: a row for each point, the best of them, and what failed and why."""
 
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -13,26 +12,45 @@ from rich.table import Table
 from rich.text import Text
 
 from clrun.console.display import clock_time
-from clrun.console.sweep_display import SEED, kind, short_keys
-from clrun.metrics.spread import spread
+from clrun.console.sweep_display import short_keys, short_name
 from clrun.records.outcome import COMPLETED, FAILED, UNFINISHED, Outcome
+from clrun.records.points import Best, Point, best, headline, points
 
 MOST_NAMED = 12
 """More jobs than this that are not started are counted, not named."""
 
+MOST_RIVALS = 4
+"""More points than this that may be the best are counted, not named."""
+
+LEFT_OUT = ("seconds", "sd", "forgetting")
+"""Columns that a narrow terminal has no room for, in the order in which they go."""
+
 
 def print_sweep(
-    console: Console, outcomes: Sequence[Outcome], folder: Path, seconds: float
+    console: Console,
+    outcomes: Sequence[Outcome],
+    folder: Path,
+    seconds: float | None,
+    *,
+    way_on: str | None = None,
 ) -> None:
-    """The table, every failure with its reason, what is not done, and where everything is."""
-    done = _with_status(outcomes, COMPLETED)
-    if done:
-        console.print(sweep_table(outcomes, ascii_only=console.options.ascii_only))
+    """The table, the best point, every failure with its reason, what is not done, and where all is.
+
+    `way_on` is how to go on with all jobs that are not done; without it each is named.
+    """
+    if _with_status(outcomes, COMPLETED):
+        found = points(outcomes)
+        console.print(fitting_table(console, found))
+        for line in best_lines(best(found)):
+            _line(console, line)
     for outcome in _with_status(outcomes, FAILED):
         _line(console, f"failed: {outcome.name or 'the job'}: {outcome.reason}", "bold red")
-    for status in UNFINISHED:
+    for status in UNFINISHED if way_on is None else ():
         _name(console, status, _with_status(outcomes, status))
-    _line(console, f"{counted(outcomes)} {clock_time(seconds)}. Results: {folder}")
+    took = "" if seconds is None else f" {clock_time(seconds)}."
+    _line(console, f"{counted(outcomes)}{took} Results: {folder}")
+    if way_on is not None:
+        _line(console, way_on)
 
 
 def counted(outcomes: Sequence[Outcome]) -> str:
@@ -45,39 +63,101 @@ def counted(outcomes: Sequence[Outcome]) -> str:
     return f"{len(outcomes)} job{'' if len(outcomes) == 1 else 's'}: {', '.join(counts)}."
 
 
-def sweep_table(outcomes: Sequence[Outcome], *, ascii_only: bool = False) -> Table:
-    """A row for each combination of swept keys, seeds folded."""
-    table = Table(caption="mean over seeds and its 95 % interval")
-    keys = list(dict.fromkeys(key for outcome in outcomes for key in outcome.values if key != SEED))
+def fitting_table(console: Console, found: Sequence[Point]) -> Table:
+    """The table with as many of its columns as the terminal has room for."""
+    ascii_only = console.options.ascii_only
+    unbounded = console.options.update(max_width=10_000)
+    for count in range(len(LEFT_OUT)):
+        table = sweep_table(found, without=LEFT_OUT[:count], ascii_only=ascii_only)
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            return table
+    return sweep_table(found, without=LEFT_OUT, ascii_only=ascii_only)
+
+
+def sweep_table(
+    found: Sequence[Point], *, without: Sequence[str] = (), ascii_only: bool = False
+) -> Table:
+    """A row for each point: the mean over its seeds with the half of its 95 % interval."""
+    sign = "+-" if ascii_only else "±"
+    metric = headline(found)
+    has_spread = metric is not None and any(len(point.by_seed(metric)) > 1 for point in found)
+    table = Table(caption=_caption(sign, "sd" not in without) if has_spread else None)
+    keys = list(dict.fromkeys(key for point in found for key in point.values))
     for name in short_keys(keys):
         table.add_column(name, overflow="fold", style="bold")
-    for name in ("runs", "accuracy", "forgetting", "seconds"):
+    names = ["runs", "accuracy", *(["sd"] if has_spread else []), "forgetting", "seconds"]
+    shown = [name for name in names if name not in without]
+    for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
-    sign = "+-" if ascii_only else "±"
-    groups: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        groups[kind(outcome.values)].append(outcome)
-    for group in groups.values():
-        done = _with_status(group, COMPLETED)
-        runs = str(len(group)) if len(done) == len(group) else f"{len(done)} of {len(group)}"
-        forgetting = [outcome.metrics.get("forgetting_max") for outcome in done]
-        table.add_row(
-            *(Text(group[0].values.get(key, "-")) for key in keys),
-            runs,
-            _spread([outcome.value for outcome in done], sign),
-            _spread(forgetting, sign),
-            f"{fmean(outcome.seconds for outcome in done):.1f}" if done else "-",
-        )
+    for point in found:
+        cells = _cells(point, metric, sign)
+        values = (Text(point.values.get(key, "-")) for key in keys)
+        table.add_row(*values, *(cells[name] for name in shown))
     return table
 
 
-def _spread(values: Sequence[float | None], sign: str) -> str:
+def best_lines(found: Best | None) -> list[str]:
+    """The best point and how sure that is, in sentences."""
+    if found is None:
+        return []
+    of = f"of {found.among} points"
+    runs = f"{found.spread.n} run{'' if found.spread.n == 1 else 's'}"
+    left_out = len(found.point.outcomes) - len(found.point.done)
+    missing = f", {left_out} more did not complete" if left_out else ""
+    first = f"best {of}: {short_name(found.point.values)}, "
+    return [f"{first}accuracy {found.spread.mean:.4f} ({runs}{missing}). {_how_sure(found)}"]
+
+
+def _how_sure(found: Best) -> str:
+    if found.ahead is None and len(found.rivals) == found.among - 1:
+        return (
+            "How sure that is cannot be told: that takes two seeds of each that differ in effect."
+        )
+    if not found.rivals:
+        return f"That is sure at 95 %: {_ahead(found)}."
+    names = [short_name(point.values) for point in found.rivals[:MOST_RIVALS]]
+    more = len(found.rivals) - len(names)
+    others = "; ".join([*names, *([f"{more} more"] if more else [])])
+    are = "it may as well be" if len(found.rivals) == 1 else "it may as well be one of"
+    return f"That is not sure, for at 95 % {are} {others}: {_ahead(found)}."
+
+
+def _ahead(found: Best) -> str:
+    """By how much the best is ahead of the second."""
+    ahead = found.ahead
+    if ahead is None:
+        return "the second best cannot be compared"
+    kind = f"over {ahead.n} shared seeds" if ahead.is_paired else "without shared seeds"
+    at_once = f", for {found.among - 1} comparisons at once" if found.among > 2 else ""
+    interval = f"{ahead.low:+.4f} to {ahead.high:+.4f} {kind}{at_once}"
+    return f"ahead of {short_name(found.second.values)} by {ahead.mean:.4f} ({interval})"
+
+
+def _caption(sign: str, has_sd: bool) -> str:
+    sd = "; sd: of one run's accuracy" if has_sd else ""
+    return f"mean over seeds {sign} half of its 95 % interval{sd}"
+
+
+def _cells(point: Point, metric: str | None, sign: str) -> dict[str, str]:
+    done, total = len(point.done), len(point.outcomes)
+    accuracy = None if metric is None else point.spread(metric)
+    seconds = [outcome.seconds for outcome in point.done]
+    return {
+        "runs": str(total) if done == total else f"{done} of {total}",
+        "accuracy": _mean(point, metric, sign),
+        "sd": "-" if accuracy is None or accuracy.sd is None else f"{accuracy.sd:.4f}",
+        "forgetting": _mean(point, "forgetting_max", sign),
+        "seconds": f"{fmean(seconds):.1f}" if seconds else "-",
+    }
+
+
+def _mean(point: Point, metric: str | None, sign: str) -> str:
     """A mean and half its interval; "-" where a value is missing or there is none."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
+    found = None if metric is None else point.spread(metric)
+    if found is None:
         return "-"
-    mean, half_width = spread(known)
-    return f"{mean:.4f}" if half_width is None else f"{mean:.4f} {sign}{half_width:.4f}"
+    interval = "" if found.half_width is None else f" {sign}{found.half_width:.4f}"
+    return f"{found.mean:.4f}{interval}"
 
 
 def _with_status(outcomes: Sequence[Outcome], status: str) -> list[Outcome]:

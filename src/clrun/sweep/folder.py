@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from clrun.disk.files import storage_errors
@@ -39,6 +40,13 @@ class SweepFolder:
         with storage_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def inner_names(self, name: str) -> frozenset[str]:
+        """What lies in a folder of `.sweep/`; nothing where there is none, and none is made."""
+        try:
+            return frozenset(os.listdir(self.path / ".sweep" / name))
+        except OSError:
+            return frozenset()
 
     def lease(self, number: int) -> Path:
         """The file whose lock is held by the worker that has this job."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clrun.disk.files import write_text
-from clrun.disk.opening import read_text
+from clrun.disk.opening import open_regular
 from clrun.errors import ConfigError
 from clrun.sweep.folder import SweepFolder
-
-LARGEST = 2**30
-"""Bytes of a manifest; a job takes some 5 kB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +39,25 @@ class Job:
 
 
 def read_manifest(path: Path) -> tuple[Job, ...]:
-    """The jobs of the sweep in a folder, in order.
+    """The jobs of the sweep in a folder, in order; see `each_job`."""
+    return tuple(each_job(path))
+
+
+def each_job(path: Path) -> Iterator[Job]:
+    """The jobs of the sweep in a folder, one after the other, in order.
 
     Raises:
         ConfigError: there is no manifest, or it is damaged.
     """
     manifest = SweepFolder(path).manifest
     try:
-        lines = read_text(manifest, most=LARGEST).splitlines()
-        jobs = tuple(_job(json.loads(line)) for line in lines)
+        with open_regular(manifest) as file:
+            for number, line in enumerate(file):
+                yield _job(json.loads(line), number)
     except FileNotFoundError:
         raise ConfigError(f"{path}: holds no sweep, for there is no {manifest.name}.") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{manifest}: is damaged: {' '.join(str(error).split())}") from None
-    if [job.number for job in jobs] != list(range(len(jobs))):
-        raise ConfigError(f"{manifest}: is damaged: its jobs are not counted up from 0.")
-    return jobs
 
 
 def write_manifest(path: Path, jobs: Iterable[Job]) -> None:
@@ -70,9 +70,11 @@ def write_manifest(path: Path, jobs: Iterable[Job]) -> None:
     write_text(SweepFolder(path).manifest, "".join(f"{line}\n" for line in lines))
 
 
-def _job(line: Mapping[str, Any]) -> Job:
+def _job(line: Mapping[str, Any], number: int) -> Job:
     fields = {**line, "overrides": tuple(line["overrides"])}
     folder = Path(line["folder"])
     if folder.is_absolute() or ".." in folder.parts or not folder.parts:
         raise ValueError(f"folder={line['folder']}: is none below the sweep's")
+    if line["number"] != number:
+        raise ValueError("its jobs are not counted up from 0")
     return Job(**fields)

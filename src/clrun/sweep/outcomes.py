@@ -39,8 +39,13 @@ class JobOutcome:
 
 def read_outcome(sweep: Path, number: int) -> JobOutcome | None:
     """The outcome of a job; None where it has none yet, or where it is damaged."""
+    return outcome_at(SweepFolder(sweep).outcome(number))
+
+
+def outcome_at(file: Path) -> JobOutcome | None:
+    """The outcome in a file; None where there is none yet, or where it is damaged."""
     try:
-        return JobOutcome(**json.loads(read_text(SweepFolder(sweep).outcome(number))))
+        return JobOutcome(**json.loads(read_text(file)))
     except (OSError, ValueError, TypeError):
         return None
 

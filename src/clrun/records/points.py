@@ -1,0 +1,107 @@
+"""The points of a sweep: jobs that differ in their seeds alone, folded; and which is the best."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clrun.metrics.spread import Difference, Spread, difference, may_be_best, spread
+from clrun.records.outcome import COMPLETED, Outcome
+
+HEADLINES = ("acc_final", "acc_pooled")
+"""What points are ranked by: the first that every completed run has."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Jobs with the same values of all swept keys but seeds."""
+
+    values: Mapping[str, str]
+    """without those of seeds"""
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def done(self) -> list[Outcome]:
+        """Those that completed."""
+        return [outcome for outcome in self.outcomes if outcome.status == COMPLETED]
+
+    def by_seed(self, metric: str) -> dict[str, float]:
+        """Seeds -> value of a metric, of the completed runs; empty where one of them has none."""
+        found = {seeds(outcome.values): outcome.metrics.get(metric) for outcome in self.done}
+        known = {name: value for name, value in found.items() if value is not None}
+        return known if len(known) == len(found) else {}
+
+    def spread(self, metric: str) -> Spread | None:
+        """A metric over the seeds; None where a completed run has none, or none is completed."""
+        values = list(self.by_seed(metric).values())
+        return spread(values) if values else None
+
+
+class Best(NamedTuple):
+    """The best point of several, and how sure that is."""
+
+    point: Point
+    spread: Spread
+    among: int
+    """points that it was chosen from"""
+    second: Point
+    ahead: Difference | None
+    """of the second, by an interval that holds for all comparisons with the best at once; None
+    where that cannot be told"""
+    rivals: tuple[Point, ...]
+    """others that may be the best, with 95 % confidence that it is one of these or the best itself
+    (`may_be_best`)"""
+
+
+def is_seed(key: str) -> bool:
+    """Whether a key is a seed, over which the runs of a point differ by chance."""
+    name = key.rpartition(".")[2]
+    return name == "seed" or name.endswith("_seed")
+
+
+def unseeded(values: Mapping[str, str]) -> dict[str, str]:
+    """Swept values without those of seeds: what jobs of a point have in common."""
+    return {key: value for key, value in values.items() if not is_seed(key)}
+
+
+def seeds(values: Mapping[str, str]) -> str:
+    """What tells the jobs of a point apart."""
+    return " ".join(f"{key}={value}" for key, value in values.items() if is_seed(key))
+
+
+def points(outcomes: Sequence[Outcome]) -> list[Point]:
+    """The points of a sweep, in the order of their first jobs."""
+    groups: dict[tuple[tuple[str, str], ...], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        groups[tuple(unseeded(outcome.values).items())].append(outcome)
+    return [Point(dict(values), tuple(group)) for values, group in groups.items()]
+
+
+def headline(found: Sequence[Point]) -> str | None:
+    """The metric that points can be ranked by; None where no single one is known of all."""
+    done = [point for point in found if point.done]
+    for metric in HEADLINES:
+        if done and all(point.by_seed(metric) for point in done):
+            return metric
+    return None
+
+
+def best(found: Sequence[Point]) -> Best | None:
+    """The point with the highest mean; None where there are no two that can be ranked."""
+    metric = headline(found)
+    ranked = [point for point in found if point.done]
+    if metric is None or len(ranked) < 2:
+        return None
+    values = [point.by_seed(metric) for point in ranked]
+    means = [spread(list(each.values())) for each in values]
+    first, second = sorted(range(len(ranked)), key=lambda place: -means[place].mean)[:2]
+    return Best(
+        ranked[first],
+        means[first],
+        len(ranked),
+        ranked[second],
+        difference(values[first], values[second], comparisons=len(ranked) - 1),
+        tuple(ranked[place] for place in may_be_best(values)[1:]),
+    )
