@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
 from clrun.cli.list_options import LISTED, METRICS
+from clrun.cli.request import SWEEP_FLAGS
 from clrun.cli.verbs import VERBS
 from clrun.config.compose import compose_tree, initialized
 from clrun.config.sources import GROUPS, PLUGINS, options
@@ -37,6 +38,7 @@ FLAGS = [
     "--config-path",
     "--config-name",
     "--shell-completion",
+    *SWEEP_FLAGS,
     "--debug",
     "--trust",
     "--version",

@@ -20,7 +20,7 @@ from clrun.cli.completion import candidates
 from clrun.cli.config_text import config_texts
 from clrun.cli.help import help_text
 from clrun.cli.named_folder import RUN, named_folder
-from clrun.cli.request import Request, names, parse
+from clrun.cli.request import SWEEP_FLAGS, Request, names, parse
 from clrun.config.choices import require_choices
 from clrun.config.compose import (
     Composed,
@@ -59,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
             print(text)
             return 0
         if request.only_shows:
+            _require_no_flags(request, "only a sweep that runs has it")
             if not request.arguments.shell_completion:
                 require_choices(parsed(request.overrides))
             return _shown(request)
@@ -66,6 +67,7 @@ def main(argv: Sequence[str]) -> int:
             return _sweep(request)
         if _is_a_sweep(request):
             return _sweep(request)
+        _require_no_flags(request, "only a sweep has it: add -m")
         composed = compose_checked(request.overrides, **request.where())
         if composed.tree.hydra.mode == RunMode.MULTIRUN:
             return _sweep(request)
@@ -126,6 +128,11 @@ def _sweep(request: Request) -> int:
         sweep = read_sweep(app, name, request.overrides)
         if sweep.is_listed:
             print(f"{len(sweep.jobs())} jobs, each checked before the first starts", flush=True)
+        if sweep.engine is not None:
+            from clrun.cli.own_sweep import begin  # with pydantic
+
+            return begin(sweep, request, sweep.engine)
+        _require_no_flags(request, "hydra/launcher=local has it")
         checked = sweep.checked()
         with (
             waiting("loading PyTorch"),
@@ -134,6 +141,17 @@ def _sweep(request: Request) -> int:
             from clrun.cli.sweep import RunningSweep  # torch: not before the input is right
 
         return RunningSweep(sweep, checked).run(signals)
+
+
+def _require_no_flags(request: Request, reason: str) -> None:
+    """Refuse an option that only a sweep of our own has.
+
+    Raises:
+        ConfigError: it is there.
+    """
+    for flag in SWEEP_FLAGS:
+        if getattr(request.arguments, flag.strip("-").replace("-", "_")):
+            raise ConfigError(f"{flag}: {reason}.")
 
 
 def _hydra(request: Request, job: Callable[[DictConfig], Any], *extra: str) -> int:

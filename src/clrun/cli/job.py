@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +16,14 @@ from clrun.cli.named_folder import RUN, named_folder
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
+from clrun.console.notes import show_note
 from clrun.console.tables import print_results
 from clrun.console.waiting import waiting
 from clrun.disk.files import NO_STORAGE
 from clrun.errors import ClrunError
 from clrun.records.run_folder import RunFolder, fresh_folder
 from clrun.runner.interrupt import noted_signals
-from clrun.runner.prepare import Prepared, notes, ready, weights_note
+from clrun.runner.prepare import Prepared, all_notes, ready
 from clrun.runner.run import run
 
 
@@ -98,18 +98,6 @@ def _place(resumed: dict[str, Any]) -> str:
     if resumed["is_learnt"] or not (epoch or iteration):
         return f" after experience {learnt}" if learnt else " before experience 1"
     return f" in experience {learnt + 1}, epoch {epoch + 1}"
-
-
-def all_notes(prepared: Prepared) -> list[str]:
-    """What is valid and yet worth a line before the run."""
-    config = prepared.config
-    on_data = (*prepared.data.notes, *weights_note(prepared))
-    return [*notes(config), *prepared.device.notes(), *on_data]
-
-
-def show_note(note: str) -> None:
-    """Print a line that is no error."""
-    print(f"clrun: note: {note}", file=sys.stderr, flush=True)
 
 
 class _NoteHandler(logging.Handler):

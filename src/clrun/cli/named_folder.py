@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from clrun.config.composing import composing
+from clrun.config.resolved import resolved
 from clrun.errors import ConfigError
 from clrun.records.planted import require_own_names
 from clrun.records.run_folder import UNNAMED, require_free, require_writable
@@ -40,18 +38,3 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
         require_free(Path(folder).absolute())
     require_writable(key, folder)
     return Path(folder)
-
-
-def resolved(tree: DictConfig, key: str) -> str | None:
-    """The text of a key of Hydra's node, with what its interpolations mean there."""
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(tree)  # its value may contain ${hydra:...}
-    try:
-        with composing():
-            value = OmegaConf.select(tree, key)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{key}: {str(error).splitlines()[0].rstrip('.')}.") from None
-    finally:
-        HydraConfig.instance().cfg = before
-        OmegaConf.set_readonly(tree.hydra, None)  # which it has become
-    return None if value is None else str(value)

@@ -17,6 +17,12 @@ from clrun.config.sources import RECIPES
 from clrun.config.typed_words import require_short
 from clrun.errors import ConfigError, cut
 
+SWEEP_FLAGS = {
+    "--retry-failed": "of a sweep that is there already, run what failed again",
+    "--force": "go on with a sweep although its numbers will differ",
+}
+"""Options of ours that only a sweep has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -59,6 +65,8 @@ def parse(argv: Sequence[str]) -> Request:
     require_short(argv)
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
+    for flag, meaning in SWEEP_FLAGS.items():
+        parser.add_argument(flag, action="store_true", help=meaning)
     known = [option for action in parser._actions for option in action.option_strings]
     for position, word in enumerate(argv):
         if word.startswith("-") and word.partition("=")[0] not in known:
@@ -73,7 +81,7 @@ def parse(argv: Sequence[str]) -> Request:
     overrides = list(arguments.overrides)
     require_overrides(overrides)
     _require_companions(arguments)
-    rest = list(words)
+    rest = [word for word in words if word not in SWEEP_FLAGS]
     for override in overrides:
         rest.remove(override)
     rest = _absolute(rest)

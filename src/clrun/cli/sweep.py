@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +13,9 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import OmegaConf, open_dict
 
-from clrun.cli.named_folder import named_folder, resolved
-from clrun.cli.sweep_job import SweepJob, swept_values
+from clrun.cli.named_folder import named_folder
+from clrun.cli.sweep_job import SweepJob
 from clrun.cli.sweep_launcher import (
     CheckingLauncher,
     Ledger,
@@ -25,8 +23,9 @@ from clrun.cli.sweep_launcher import (
     launched_through,
     runs_here,
 )
+from clrun.config.resolved import resolved
 from clrun.config.run_config import RunConfig, quoted
-from clrun.config.sweep import Job, Sweep, as_typed
+from clrun.config.sweep import Job, Sweep, as_typed, swept_values
 from clrun.console.display import make_console
 from clrun.console.sweep_display import SweepDisplay
 from clrun.console.sweep_table import counted, print_sweep
@@ -35,12 +34,7 @@ from clrun.records.outcome import FAILED, NOT_STARTED, Outcome, holds_completed
 from clrun.records.run_folder import fresh_folder, point_latest, require_unused
 from clrun.runner.interrupt import Interrupted, RaisedSignals, Stop
 from clrun.runner.prepare import prepare
-
-OUR_SUBFOLDER = "${clrun.job_folder:}"
-"""What conf/config.yaml says of the folder of a job, until its keys are known."""
-
-LONGEST_KEYS = 100
-"""Characters of a job folder's name that say its keys; file systems take 255 in all."""
+from clrun.sweep.expand import OUR_SUBFOLDER, job_folder
 
 
 class RunningSweep:
@@ -55,7 +49,7 @@ class RunningSweep:
         self._sweep, self._checked = sweep, checked
         for config in checked.values():
             prepare(config)
-        self._own_subfolder = self._raw("subdir") == OUR_SUBFOLDER
+        self._own_subfolder = sweep.subfolder == OUR_SUBFOLDER
         self._root = Path(next(iter(checked.values())).root.output_root)
         self.folder = self._sweep_folder()
 
@@ -114,12 +108,10 @@ class RunningSweep:
             prepare(config)
         values, words = swept_values(job, self._sweep.swept), job
         if self._own_subfolder:
-            name = self._there(config) or job_folder(config, values)
+            name = self._there(config) or job_folder(config, values, config.hash())
             words = (*job, f"hydra.sweep.subdir={quoted(name)}")
         else:
-            tree = self._sweep.composed(job).tree
-            with open_dict(tree):
-                tree.hydra.job.id, tree.hydra.job.num = str(number), number
+            tree = self._sweep.numbered(job, number)
             name = str(resolved(tree, "hydra.sweep.subdir"))
         return Trial(words, values, config.hash(), self.folder / name)
 
@@ -155,19 +147,6 @@ class RunningSweep:
             values = swept_values(job, self._sweep.swept)
             if values not in counted_values:
                 yield Outcome(values=values, status=NOT_STARTED)
-
-    def _raw(self, key: str) -> object:
-        return OmegaConf.to_container(self._sweep.tree.hydra.sweep, resolve=False)[key]  # type: ignore[index, call-overload]
-
-
-def job_folder(config: RunConfig, values: Mapping[str, str]) -> str:
-    """The name of a job's folder: what it is, its keys, and a hash of its configuration."""
-    in_label = ("strategy", "benchmark", "seed")
-    keys = ",".join(
-        f"{key.rpartition('.')[2]}={value}" for key, value in values.items() if key not in in_label
-    )
-    safe = re.sub(r"[^\w.,=+-]", "_", keys)[:LONGEST_KEYS]
-    return "-".join(part for part in (config.label(), safe, config.hash()) if part)
 
 
 @contextmanager

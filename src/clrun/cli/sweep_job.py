@@ -11,12 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clrun.cli.hydra_job import hide_secrets
-from clrun.cli.job import all_notes, logged_traceback, ready_run, show_note
+from clrun.cli.job import logged_traceback, ready_run
 from clrun.config.check import check
 from clrun.config.run_config import RunConfig
-from clrun.config.sweep import as_typed
+from clrun.config.sweep import as_typed, swept_values
 from clrun.config.trust import trust_now, trusting
 from clrun.console.display import Display, SilentDisplay
+from clrun.console.notes import show_note
 from clrun.console.screen import let_readers_leave
 from clrun.console.sweep_display import SweepDisplay, outcome_line
 from clrun.errors import ClrunError
@@ -24,6 +25,7 @@ from clrun.fast.heap import give_back
 from clrun.profiling.peaks import forget_peak
 from clrun.records.outcome import Outcome, outcome_in
 from clrun.runner.interrupt import Interrupted, Stop
+from clrun.runner.prepare import all_notes
 from clrun.runner.run import run
 
 
@@ -96,12 +98,6 @@ def _failure(
     finally:
         display.close()
     return None
-
-
-def swept_values(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
-    """The swept keys among the overrides of a job, and the values of this job."""
-    pairs = (word.lstrip("+").partition("=") for word in overrides)
-    return {key: value for key, _, value in pairs if key in swept}
 
 
 def failed(values: Mapping[str, str], error: BaseException | None) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,25 @@ from clrun.config.keys import Known
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import MOST_NAMED, read, shown, unknown_keys
-from clrun.config.run_config import Cadence, Node, Root, RunConfig
-from clrun.config.sources import GROUPS, RECIPES, conf_root, folders, make_importable, options
+from clrun.config.run_config import Cadence, Node, Root, RunConfig, SweepKeys
+from clrun.config.sources import (
+    GROUPS,
+    LAUNCHER,
+    OF_A_RUN,
+    RECIPES,
+    conf_root,
+    folders,
+    make_importable,
+    options,
+)
 from clrun.config.trust import trust_now
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
-CADENCE = "checkpoint"
+CADENCE, SWEEP = "checkpoint", "sweep"
+
+MOVED = {"max_jobs": "sweep.max_jobs"}
+"""A key at the root of before -> where it is now."""
 
 OPTION = "option"
 """The key by which a saved node says which option it was."""
@@ -46,11 +58,13 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     cadence, more = read_cadence(tree.get(CADENCE))
     problems += more
     nodes: dict[str, Node] = {}
-    for group in GROUPS:
+    for group in OF_A_RUN:
         node, more = _node(group, tree.get(group), choices.get(group))
         problems += more
         if node is not None:
             nodes[group] = node
+    sweep, launcher, more = _read_sweep(tree, choices.get(LAUNCHER))
+    problems += more
     listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
     plugins, more = read_plugins(listed, _folders(composed))
     problems += more + Known.by_keys(nodes, plugins).conflicts()
@@ -63,6 +77,8 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         plugins=tuple(plugins),
         overrides=tuple(overrides),
         where=tuple(_where(composed)),
+        sweep=sweep,
+        launcher=launcher,
     )
 
 
@@ -71,6 +87,36 @@ def read_cadence(given: object) -> tuple[Any, list[str]]:
     if not isinstance(given, Mapping):
         return None, [f"{CADENCE}={shown(given)}: has keys, e.g. {CADENCE}.every_seconds=60."]
     return read(f"{CADENCE}.", given, Cadence)
+
+
+def check_sweep(composed: DictConfig) -> tuple[SweepKeys, Node | None]:
+    """How the jobs of a sweep are run, and what starts their workers, of the sweep as a whole.
+
+    Raises:
+        ConfigError: with one line for each problem.
+    """
+    with composing():
+        tree = _plain(composed, (SWEEP, LAUNCHER))
+    choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
+    sweep, launcher, problems = _read_sweep(tree, choices.get(LAUNCHER))
+    if problems:
+        raise ConfigError(problems)
+    return sweep, launcher
+
+
+def _read_sweep(tree: Mapping[str, Any], choice: str | None) -> tuple[Any, Node | None, list[str]]:
+    """How jobs of a sweep are run, what starts their workers, and every problem with these.
+
+    A run that was saved says neither.
+    """
+    given = tree.get(SWEEP, {})
+    if not isinstance(given, Mapping):
+        return None, None, [f"{SWEEP}={shown(given)}: has keys, e.g. {SWEEP}.retries=2."]
+    sweep, problems = read(f"{SWEEP}.", given, SweepKeys)
+    if LAUNCHER not in tree:
+        return sweep, None, problems
+    launcher, more = _node(LAUNCHER, tree[LAUNCHER], choice)
+    return sweep, launcher, problems + more
 
 
 def _where(composed: DictConfig) -> Iterator[str]:
@@ -87,7 +133,8 @@ def _where(composed: DictConfig) -> Iterator[str]:
 def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
     """Keys at the root that are none, with the group meant where a group has that key."""
     lines = []
-    wrong = [key for key in tree if key not in (*ROOT_KEYS, CADENCE, *GROUPS)]
+    known = (*ROOT_KEYS, CADENCE, SWEEP, *GROUPS)
+    wrong = [key for key in tree if key not in known and not _is_of_before(key, tree)]
     if len(wrong) > MOST_NAMED:
         lines.append(f"{len(wrong):,} keys at the root are none; the first are these.")
     for key in wrong[:MOST_NAMED]:
@@ -97,18 +144,29 @@ def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
                 "and this one does not."
             )
             continue
+        if key in MOVED:
+            lines.append(f"{key}={shown(tree[key])}: use {MOVED[key]}={shown(tree[key])}.")
+            continue
         homes = [
             group for group in GROUPS if isinstance(tree.get(group), dict) and key in tree[group]
         ]
         guess = f" Did you mean '{homes[0]}.{key}'?" if homes else None
-        lines += unknown_keys("", {key: tree[key]}, (*ROOT_KEYS, CADENCE, *GROUPS), guess)
+        lines += unknown_keys("", {key: tree[key]}, known, guess)
     return lines
 
 
-def _plain(composed: DictConfig) -> dict[str, Any]:
-    """The tree without Hydra's node, as dicts and lists, interpolations resolved."""
+def _is_of_before(key: str, tree: Mapping[str, Any]) -> bool:
+    """Whether a run was saved with this key when it still was at the root."""
+    return key in MOVED and SWEEP not in tree
+
+
+def _plain(composed: DictConfig, keys: Collection[str] | None = None) -> dict[str, Any]:
+    """The tree without Hydra's node, or some of its keys, as dicts and lists, interpolations
+    resolved."""
     tree: dict[str, Any] = {}
     for key in (str(key) for key in composed if key != "hydra"):
+        if keys is not None and key not in keys:
+            continue
         try:
             value = OmegaConf.select(composed, key)
             if OmegaConf.is_config(value):

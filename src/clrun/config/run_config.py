@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from clrun.config.bounds import Count, Natural, OutputPath, Positive
+from clrun.config.bounds import Count, Natural, OutputPath, Positive, Switch
 from clrun.config.typed_words import MOST_JOBS
 from clrun.disk.secrets import hidden
 
-UNNAMED = ("run_name", "output_root", "max_jobs", "checkpoint")
+UNNAMED = ("run_name", "output_root", "checkpoint")
 """Keys at the root that change nothing of what is computed."""
 
 
@@ -26,8 +26,6 @@ class Root:
     run_name: str | None
     output_root: OutputPath
     log_every: Count
-    max_jobs: Count = MOST_JOBS
-    """with a default, which records of before it need"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +35,20 @@ class Cadence:
     every_steps: Count | None
     every_seconds: Positive | None
     keep: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepKeys:
+    """How the jobs of a sweep are run: `sweep` in conf/config.yaml. They change no number.
+
+    The defaults are for configurations that were saved without these keys.
+    """
+
+    max_jobs: Count = MOST_JOBS
+    share: Switch = True
+    on_error: Literal["continue", "stop"] = "continue"
+    retries: Natural = 2
+    time_limit: Positive | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,9 @@ class RunConfig:
     overrides: tuple[str, ...]
     where: tuple[str, ...] = ()
     """the --config-* words that say where the configuration comes from, their folders absolute"""
+    sweep: SweepKeys = field(default_factory=SweepKeys, compare=False)
+    launcher: Node | None = field(default=None, compare=False)
+    """This and `sweep` are of a sweep as a whole. No record of a run has them."""
 
     @property
     def seed(self) -> int:

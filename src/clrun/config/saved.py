@@ -17,7 +17,7 @@ from clrun.config.keys import Keys, Known
 from clrun.config.nodes import read_node
 from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node, Root, RunConfig
-from clrun.config.sources import GROUPS, make_importable
+from clrun.config.sources import OF_A_RUN, make_importable
 from clrun.disk.secrets import revealed
 from clrun.errors import ConfigError
 
@@ -38,7 +38,7 @@ def read_plain(plain: object) -> RunConfig:
     problems += more
     nodes: dict[str, Node] = {}
     given_nodes = _mapping("nodes", saved.get("nodes"))
-    for group in GROUPS:
+    for group in OF_A_RUN:
         node, more = _node(group, given_nodes.get(group))
         problems += more
         if node is not None:

@@ -19,8 +19,15 @@ GROUPS = (
     "model",
     "device",
     "eval",
+    "launcher",
 )
 """The groups whose options are components: each YAML names a class and holds its keys."""
+
+LAUNCHER = "launcher"
+"""The group of what starts the workers of a sweep, which is no part of a run."""
+
+OF_A_RUN = tuple(group for group in GROUPS if group != LAUNCHER)
+"""The groups that a run has a component of."""
 
 PLUGINS = "plugin"
 """The folder of parts that `strategy.plugins` lists by name."""

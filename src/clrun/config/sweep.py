@@ -17,13 +17,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from clrun.config.choices import require_choices
 from clrun.config.compose import Composed, forced, installed
 from clrun.config.composing import composing, parsed
 from clrun.config.hydra_node import require_harmless
-from clrun.config.sources import GROUPS, RECIPES
+from clrun.config.sources import GROUPS, LAUNCHER, RECIPES, options
 from clrun.config.typed_words import MOST_JOBS
 from clrun.errors import ConfigError, cut
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from clrun.config.run_config import RunConfig
 
 PARAMS = "hydra.sweeper.params"
-MAX_JOBS = "max_jobs"
+SWEEP, MAX_JOBS = "sweep", "sweep.max_jobs"
+HYDRA_LAUNCHER, LOCAL = "hydra/launcher", "local"
 
 Job = tuple[str, ...]
 """The overrides of one job."""
@@ -45,7 +46,9 @@ class Sweep:
     tree: DictConfig
     """the configuration of the sweep as a whole, with Hydra's own node"""
     parameters: tuple[Override, ...]
-    """those of YAML, then those of the command line"""
+    """those of YAML, then those of the command line; less what is the sweep's as a whole"""
+    names_launcher: bool
+    """whether a word says which launcher of Hydra's to take"""
 
     @property
     def swept(self) -> tuple[str, ...]:
@@ -57,6 +60,23 @@ class Sweep:
     def is_listed(self) -> bool:
         """Whether all jobs are known beforehand. Other sweepers than Hydra's own propose them."""
         return str(self.tree.hydra.sweeper._target_).endswith(f".{BasicSweeper.__name__}")
+
+    @property
+    def engine(self) -> str | None:
+        """The launcher of ours that starts the workers; None where Hydra's own loop runs the jobs.
+
+        That is so for launchers and sweepers of others, `hydra/launcher=basic`, and for what only
+        Hydra's loop does around a job.
+        """
+        node, choices = self.tree.hydra, self.tree.hydra.runtime.choices
+        around_jobs = node.callbacks or node.job.chdir or node.job.env_set
+        if not self.is_listed or around_jobs:
+            return None
+        if choices.get(HYDRA_LAUNCHER) in _ours():
+            return str(choices.get(LAUNCHER, LOCAL))
+        # a saved run is the whole configuration, and has Hydra's own default
+        is_of_nobody = LAUNCHER not in self.tree and not self.names_launcher
+        return LOCAL if is_of_nobody else None
 
     def jobs(self) -> list[Job]:
         """Each job of a listed sweep: the product of all swept values, the last one fastest.
@@ -141,6 +161,18 @@ class Sweep:
         require_harmless(tree, installed(own))
         return Composed(tree, check(tree, job))
 
+    @property
+    def subfolder(self) -> str:
+        """`hydra.sweep.subdir` as it is written, before it is known for each job."""
+        return str(OmegaConf.to_container(self.tree.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
+
+    def numbered(self, job: Job, number: int) -> DictConfig:
+        """The tree of one job, which knows its number."""
+        tree = self.composed(job).tree
+        with open_dict(tree):
+            tree.hydra.job.id, tree.hydra.job.num = str(number), number
+        return tree
+
 
 def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
     """The sweep of these overrides.
@@ -151,10 +183,11 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
     from clrun.config.check import check
 
     parser = OverridesParser.create(config_loader=app.config_loader)
-    given = parsed(as_parameters(overrides), parser)
+    given = parsed(_launcher_named(as_parameters(overrides)), parser)
     require_choices(given)
-    task = [word for word in given if not word.is_hydra_override()]
-    own = [str(word.input_line) for word in given if word.is_hydra_override()]
+    _require_one_of_each_key(given)
+    task = [word for word in given if not word.is_hydra_override() and not _is_whole(word)]
+    own = [str(word.input_line) for word in given if word not in task]
     words = [*own, "hydra.mode=MULTIRUN", *_one_of_each(task)]
     try:
         with composing():
@@ -175,7 +208,56 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
     stored = parsed([f"{key}={value}" for key, value in listed.items()], parser)
     named = {word.get_key_element() for word in task}
     kept = [word for word in stored if word.get_key_element() not in named]
-    return Sweep(app=app, tree=tree, parameters=(*kept, *task))
+    return Sweep(
+        app=app,
+        tree=tree,
+        parameters=(*kept, *task),
+        names_launcher=any(word.key_or_group == HYDRA_LAUNCHER for word in given),
+    )
+
+
+def _ours() -> list[str]:
+    """The launchers of ours, which Hydra knows by the same names."""
+    return [option.name for option in options(LAUNCHER)]
+
+
+def _launcher_named(overrides: Sequence[str]) -> list[str]:
+    """The words, where `hydra/launcher=NAME` also says `launcher=NAME` if that is one of ours.
+
+    Raises:
+        ConfigError: another launcher is said beside it.
+    """
+    named, chosen = (
+        [word.partition("=")[2] for word in overrides if word.startswith(f"{key}=")]
+        for key in (HYDRA_LAUNCHER, LAUNCHER)
+    )
+    if not named or named[-1] not in _ours():
+        return list(overrides)
+    if chosen and chosen[-1] != named[-1]:
+        raise ConfigError(
+            f"{LAUNCHER}={chosen[-1]}: {HYDRA_LAUNCHER}={named[-1]} says another. Leave one out."
+        )
+    return list(overrides) if chosen else [*overrides, f"{LAUNCHER}={named[-1]}"]
+
+
+def _is_whole(word: Override) -> bool:
+    """Whether a word is of the sweep as a whole, and none of its jobs."""
+    return word.key_or_group.partition(".")[0] in (SWEEP, LAUNCHER)
+
+
+def _require_one_of_each_key(given: Sequence[Override]) -> None:
+    """Refuse several values of what is the sweep's as a whole.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    for word in given:
+        if _is_whole(word) and word.is_sweep_override():
+            key = word.key_or_group
+            raise ConfigError(
+                f"{cut(str(word.input_line))}: is for all jobs of a sweep. Give it one value: "
+                f"{key}={_first(word)}."
+            )
 
 
 def is_a_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> bool:
@@ -196,6 +278,12 @@ def as_parameters(overrides: Sequence[str]) -> list[str]:
         is_parameter = equals and key.lstrip("+") != name
         words.append(f"{name}={values.strip(chr(39))}" if is_parameter else word)
     return words
+
+
+def swept_values(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
+    """The swept keys among the overrides of a job, and the values of this job."""
+    pairs = (word.lstrip("+").partition("=") for word in overrides)
+    return {key: value for key, _, value in pairs if key in swept}
 
 
 def as_typed(words: ListConfig | list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from clrun.errors import ConfigError, cut
 
 MOST_JOBS = 10_000
-"""of a sweep, unless the key max_jobs says otherwise"""
+"""of a sweep, unless the key sweep.max_jobs says otherwise"""
 LONGEST = 8_000
 """Characters of one word: a list of some 1,500 numbers"""
 LONGEST_TOGETHER = 40_000

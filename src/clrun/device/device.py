@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ from clrun.device import settings
 from clrun.device.compiling import compiled
 from clrun.device.rows import DeviceRows, Rows, hold, sent
 from clrun.device.support import choose, obstacle, slowness, undetermined
+from clrun.device.threads import require_few_threads
 from clrun.errors import ConfigError
 
 SMALL_UPDATE = 50_000_000
 """Multiply-accumulates of an update below which a second CPU thread only waits for the first: at
 32 rows of a small MLP it costs time, and on a busy machine a lot of it."""
-
-MANY_THREADS = 64
-"""Allowed on any machine, so that a run of a larger one can be repeated to the last bit."""
 
 Kind = Literal["auto", "cpu", "cuda", "mps"]
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -49,13 +46,7 @@ class Device:
         tricks: Switch
 
         def __post_init__(self) -> None:
-            processors = os.cpu_count() or 1
-            most = max(MANY_THREADS, 4 * processors)
-            if self.threads is not None and self.threads > most:
-                raise ValueError(
-                    f"threads={self.threads}: this machine has {processors} processors, and more "
-                    f"threads only wait for each other. Use at most {most}, or null."
-                )
+            require_few_threads(self.threads)
 
     def __init__(self, config: Config) -> None:
         self.config = config

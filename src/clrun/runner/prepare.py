@@ -278,6 +278,12 @@ def weights_note(prepared: Prepared) -> list[str]:
     ]
 
 
+def all_notes(prepared: Prepared) -> list[str]:
+    """What is valid and yet worth a line before the run."""
+    on_data = (*prepared.data.notes, *weights_note(prepared))
+    return [*notes(prepared.config), *prepared.device.notes(), *on_data]
+
+
 def notes(config: RunConfig) -> list[str]:
     """Overrides that are valid and have no effect here: worth a line, not an error."""
     strategy = component(config.nodes["strategy"])

@@ -1,0 +1,83 @@
+"""A sweep of our own: every job looked at, written down, then done by workers. No torch here."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from clrun.cli.named_folder import named_folder
+from clrun.cli.request import Request
+from clrun.config.check import check_sweep
+from clrun.config.run_config import Node, SweepKeys
+from clrun.config.sweep import LOCAL, Sweep
+from clrun.console.display import make_console
+from clrun.console.notes import show_note
+from clrun.console.waiting import waiting
+from clrun.disk.files import write_text
+from clrun.records.run_folder import fresh_folder, point_latest
+from clrun.sweep.expand import points_of
+from clrun.sweep.planning import planned
+from clrun.sweep.record import SweepOptions
+from clrun.sweep.start import run_sweep, write_sweep
+
+FOLDER = "hydra.sweep.dir"
+
+
+def begin(sweep: Sweep, request: Request, engine: str) -> int:
+    """Look at all jobs of a sweep, write it down and run what is missing; the exit code.
+
+    Raises:
+        ConfigError: a point is wrong; nothing was written.
+        FolderError: the folder that is named holds something else; nothing was written.
+    """
+    arguments = request.arguments
+    options = _options(engine, *check_sweep(sweep.tree))
+    points = points_of(sweep)
+    root = Path(points[0].config.root.output_root)
+    named = named_folder(sweep.tree, FOLDER)
+    folder = None if named is None else named.absolute()
+    with waiting("looking at the models and the data"):
+        plan = planned(
+            points,
+            folder,
+            threads=int(options.launcher_keys.get("threads", 1)),
+            is_here=engine == LOCAL,
+            retry_failed=arguments.retry_failed,
+            force=arguments.force,
+        )
+    for note in plan.notes:
+        show_note(note)
+    if folder is None:
+        folder = fresh_folder(root, "multirun").absolute()
+    write_sweep(
+        folder,
+        plan,
+        command=shlex.join(("clrun", *request.words)),
+        swept=sweep.swept,
+        output_root=root,
+        options=options,
+    )
+    sweep.tree.hydra.sweep.dir = str(folder)
+    write_text(folder / "multirun.yaml", OmegaConf.to_yaml(sweep.tree))
+    point_latest(folder, root)
+    return run_sweep(
+        folder,
+        options,
+        retry_failed=arguments.retry_failed,
+        force=arguments.force,
+        console=make_console(),
+    )
+
+
+def _options(engine: str, keys: SweepKeys, launcher: Node | None) -> SweepOptions:
+    """How jobs are run, for the sweep's record."""
+    return SweepOptions(
+        share=keys.share,
+        on_error=keys.on_error,
+        retries=keys.retries,
+        time_limit=keys.time_limit,
+        launcher=engine,
+        launcher_keys=dict(launcher.values) if launcher is not None else {},
+    )

@@ -1,0 +1,97 @@
+"""The points of a sweep: each job as it was asked for, its keys checked. No torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from clrun.config.resolved import resolved
+from clrun.config.run_config import RunConfig
+from clrun.config.sweep import Sweep, swept_values
+from clrun.errors import ConfigError, cut
+
+OUR_SUBFOLDER = "${clrun.job_folder:}"
+"""What conf/config.yaml says of the folder of a job, until its keys are known."""
+
+LONGEST_KEYS = 100
+"""Characters of a job folder's name that say its keys; file systems take 255 in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A job before it has its number."""
+
+    words: tuple[str, ...]
+    """its overrides, as they would be typed for a single run"""
+    values: Mapping[str, str]
+    """swept key -> its value as typed"""
+    config: RunConfig
+    hash: str
+    folder: str
+    """its run folder below the sweep's, unless it is there already under another name"""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other points, as it would be typed."""
+        return " ".join(f"{key}={value}" for key, value in self.values.items()) or "the job"
+
+
+def points_of(sweep: Sweep) -> list[Point]:
+    """Every job of a listed sweep, its keys checked as those of a single run are.
+
+    Raises:
+        ConfigError, HydraException: a point is wrong, or is there twice.
+    """
+    points, is_ours = [], sweep.subfolder == OUR_SUBFOLDER
+    for number, (job, config) in enumerate(sweep.checked().items()):
+        values, hashed = swept_values(job, sweep.swept), config.hash()
+        if is_ours:
+            folder = job_folder(config, values, hashed)
+        else:
+            folder = resolved(sweep.numbered(job, number), "hydra.sweep.subdir") or ""
+        points.append(
+            Point(words=job, values=values, config=config, hash=hashed, folder=_inside(folder))
+        )
+    _require_one_each(points)
+    return points
+
+
+def job_folder(config: RunConfig, values: Mapping[str, str], hashed: str) -> str:
+    """The name of a job's folder: what it is, its keys, and a hash of its configuration."""
+    in_label = ("strategy", "benchmark", "seed")
+    keys = ",".join(
+        f"{key.rpartition('.')[2]}={value}" for key, value in values.items() if key not in in_label
+    )
+    safe = re.sub(r"[^\w.,=+-]", "_", keys)[:LONGEST_KEYS]
+    return "-".join(part for part in (config.label(), safe, hashed) if part)
+
+
+def _inside(folder: str) -> str:
+    """The folder of a job, which is one below the sweep's.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    path = PurePath(os.path.normpath(folder))
+    if path.is_absolute() or path.parts[:1] in ((".",), ("..",), (".sweep",)) or not path.parts:
+        raise ConfigError(
+            f"hydra.sweep.subdir={cut(folder)}: is no folder below the sweep's. Name one that is "
+            "another for each job, or leave it out."
+        )
+    return path.as_posix()
+
+
+def _require_one_each(points: Sequence[Point]) -> None:
+    """Refuse jobs that would write to the same folder."""
+    seen: dict[str, Point] = {}
+    for point in points:
+        other = seen.setdefault(point.folder, point)
+        if other is not point:
+            raise ConfigError(
+                f"hydra.sweep.subdir={cut(point.folder)}: is the folder of two jobs, "
+                f"{cut(other.name)} and {cut(point.name)}. Name one that is another for each, or "
+                "leave it out."
+            )

@@ -1,0 +1,208 @@
+"""From the points of a sweep to its manifest: what is there already, what is new, what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from clrun.config.problems import shown
+from clrun.config.run_config import UNNAMED
+from clrun.errors import ConfigError, FolderError, cut
+from clrun.records.identity import code_of, differences
+from clrun.records.run_folder import read_record, require_unused, run_status
+from clrun.records.run_record import versions
+from clrun.sweep.examine import Answer, Question, examined
+from clrun.sweep.expand import Point
+from clrun.sweep.folder import is_sweep
+from clrun.sweep.manifest import Job, read_manifest
+from clrun.sweep.outcomes import is_over
+from clrun.sweep.server import called
+
+MOST_SHOWN = 5
+"""Differences of a job that are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Points that were looked at, and what of them is to be done."""
+
+    points: Sequence[Point]
+    identities: Mapping[str, Mapping[str, Any]]
+    """hash -> identity, of those that are not over yet"""
+    notes: Sequence[str]
+    retry_failed: bool
+    force: bool
+
+    def jobs(self, folder: Path) -> tuple[Job, ...]:
+        """The manifest: the jobs that the folder has, as they were, and those that are new.
+
+        Raises:
+            FolderError: the folder is another sweep's, or a job that is not over would not give
+                the numbers that it was to give.
+        """
+        jobs = list(read_manifest(folder)) if is_sweep(folder) else []
+        numbers = {job.hash: job.number for job in jobs}
+        by_values = {_values(job.values): job for job in jobs}
+        for point in self.points:
+            number = numbers.get(point.hash)
+            if number is None:
+                _require_another_point(folder, point, by_values)
+                jobs.append(self._job(folder, point, len(jobs)))
+            elif point.hash in self.identities:
+                jobs[number] = self._as_before(folder, point, jobs[number])
+        return tuple(jobs)
+
+    def _job(self, folder: Path, point: Point, number: int) -> Job:
+        """A job that is new here; its run may be there, of a sweep without a manifest."""
+        name = _there(folder, point.hash) or point.folder
+        _require_room(folder / name, point.hash)
+        return Job(
+            number=number,
+            overrides=point.words,
+            values=point.values,
+            folder=name,
+            config=point.config.plain(),
+            identity=self.identities[point.hash],
+        )
+
+    def _as_before(self, folder: Path, point: Point, job: Job) -> Job:
+        """The job as it was; where its numbers would be others, only by force.
+
+        Raises:
+            FolderError: they would, and it is not forced.
+        """
+        now = self.identities[point.hash]
+        known = {key: value for key, value in now.items() if key in job.identity}
+        different = differences({k: job.identity[k] for k in known}, known)
+        if not different:
+            return job
+        if self.force:
+            return replace(job, identity=now)
+        some = "; ".join(different[:MOST_SHOWN])
+        raise FolderError(
+            f"{folder}: job {job.number} ({point.name}) is not over, and would not give the "
+            f"numbers it was to give. {some}. With --force it is run nevertheless."
+        )
+
+
+def planned(
+    points: Sequence[Point],
+    folder: Path | None,
+    *,
+    threads: int,
+    is_here: bool,
+    retry_failed: bool = False,
+    force: bool = False,
+) -> Plan:
+    """Look at every point that is not over in this folder; nothing is written.
+
+    `threads` are those of a job that says none; `is_here`: jobs run on this machine.
+
+    Raises:
+        ClrunError: a point is wrong, or the folder is not one for them.
+    """
+    old = read_manifest(folder) if folder is not None and is_sweep(folder) else ()
+    over = {
+        job.hash
+        for job in old
+        if folder is not None and is_over(folder, job, retry_failed=retry_failed)
+    }
+    asked = [point for point in points if point.hash not in over]
+    answer = _asked(asked, threads=threads, is_here=is_here) if asked else Answer()
+    _require_right(points, asked, answer)
+    now = versions()
+    identities = {
+        point.hash: {
+            "config_hash": point.hash,
+            "versions": now,
+            "code": code_of(point.config),
+            **facts,
+        }
+        for point, facts in zip(asked, answer.facts, strict=True)
+    }
+    plan = Plan(
+        points=points,
+        identities=identities,
+        notes=answer.notes,
+        retry_failed=retry_failed,
+        force=force,
+    )
+    if folder is not None:
+        require_unused(folder)
+        plan.jobs(folder)
+    return plan
+
+
+def _asked(points: Sequence[Point], *, threads: int, is_here: bool) -> Answer:
+    plains = [point.config.plain() for point in points]
+    return called(examined, Question(configs=plains, threads=threads, is_here=is_here))
+
+
+def _require_right(points: Sequence[Point], asked: Sequence[Point], answer: Answer) -> None:
+    """Refuse the sweep for what is wrong with one of its jobs, and say which."""
+    if not answer.problems:
+        return
+    point = asked[len(answer.facts)]
+    *before, last = answer.problems
+    place = f"job {points.index(point) + 1} of {len(points)}"
+    raise ConfigError([*before, f"{last} ({place}: {cut(point.name)})"])
+
+
+def _values(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(values.items()))
+
+
+def _require_another_point(
+    folder: Path, point: Point, by_values: Mapping[tuple[tuple[str, str], ...], Job]
+) -> None:
+    """Refuse a point that has the values of a job here, and is another job.
+
+    Raises:
+        FolderError: it is such a point.
+    """
+    job = by_values.get(_values(point.values))
+    if job is None:
+        return
+    different = _changed(job.config, point.config.plain())
+    raise FolderError(
+        f"{folder}: is the folder of another sweep: its job {job.number} ({point.name}) has "
+        f"{'; '.join(different[:MOST_SHOWN])}. Name another folder, or none for a fresh one."
+    )
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys that differ, with their value before."""
+    was, is_now = _keys(before), _keys(now)
+    found = [
+        f"{key}={shown(was.get(key))}, not {shown(is_now.get(key))}"
+        for key in {**was, **is_now}
+        if was.get(key) != is_now.get(key)
+    ]
+    return found or ["another configuration"]
+
+
+def _keys(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Choices and keys of a configuration as they are typed, less those that change nothing."""
+    keys = {key: value for key, value in plain["root"].items() if key not in UNNAMED}
+    for group, node in plain["nodes"].items():
+        keys |= {group: node["option"]}
+        keys |= {f"{group}.{key}": value for key, value in node["values"].items()}
+    return keys
+
+
+def _there(folder: Path, hashed: str) -> str | None:
+    """The folder of the same job of a sweep without a manifest."""
+    found = sorted(folder.glob(f"*-{hashed}")) if folder.is_dir() else []
+    return found[0].name if found else None
+
+
+def _require_room(path: Path, hashed: str) -> None:
+    """Refuse the folder of a job that holds another run.
+
+    Raises:
+        FolderError: it does.
+    """
+    if run_status(path) is not None and read_record(path).get("config_hash") != hashed:
+        require_unused(path)

@@ -1,0 +1,115 @@
+"""A sweep from its points to its end: written down, its workers started, what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from clrun.disk import locks
+from clrun.disk.files import storage_errors
+from clrun.errors import ClrunError
+from clrun.records.identity import sources
+from clrun.records.outcome import holds_completed
+from clrun.records.run_record import utc_now
+from clrun.sweep.folder import SweepFolder, is_sweep
+from clrun.sweep.manifest import Job, read_manifest, write_manifest
+from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, is_over, read_outcome, write_outcome
+from clrun.sweep.planning import Plan
+from clrun.sweep.record import SweepOptions, SweepRecord, read_record, write_record
+from clrun.sweep.server import called
+from clrun.sweep.unit import Unit, unit_of
+
+
+def write_sweep(
+    folder: Path,
+    plan: Plan,
+    *,
+    command: str,
+    swept: Sequence[str],
+    output_root: Path,
+    options: SweepOptions,
+) -> tuple[Job, ...]:
+    """Write what the sweep is into its folder, or add to what is there.
+
+    Another process may do the same: the later one adds what is missing yet.
+
+    Raises:
+        FolderError: the folder became another sweep's since it was looked at.
+        StorageError: it cannot be written.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locks.locked(SweepFolder(folder).inner("manifest.lock")):
+        jobs = plan.jobs(folder)
+        record = _record(folder, command, swept, output_root, options)
+        write_manifest(folder, jobs)
+        write_record(folder, record)
+        for job in jobs:
+            _adopt(folder, job)
+    return jobs
+
+
+def _record(
+    folder: Path, command: str, swept: Sequence[str], output_root: Path, options: SweepOptions
+) -> SweepRecord:
+    """What is said of the sweep now; it stays the sweep that it was."""
+    if is_sweep(folder):
+        before = read_record(folder)
+        both = tuple(dict.fromkeys((*before.swept, *swept)))
+        return replace(before, command=command, swept=both, options=options)
+    return SweepRecord(
+        sweep_id=folder.name,
+        command=command,
+        swept=tuple(swept),
+        started=utc_now(),
+        output_root=str(output_root.absolute()),
+        options=options,
+        code=sources(),
+    )
+
+
+def _adopt(folder: Path, job: Job) -> None:
+    """Take a run that was completed here by a sweep without a manifest for the job that it is."""
+    if read_outcome(folder, job.number) is None and holds_completed(folder / job.folder, job.hash):
+        write_outcome(folder, job.number, JobOutcome(status=COMPLETED, ended=utc_now(), attempts=0))
+
+
+def run_sweep(
+    path: Path,
+    options: SweepOptions,
+    *,
+    retry_failed: bool = False,
+    force: bool = False,
+    console: Console,
+) -> int:
+    """Run what is missing of a sweep that is written down; the exit code.
+
+    0: every job is completed; 1: some failed.
+
+    Raises:
+        Interrupted: a signal ended it; the state of every job is saved.
+    """
+    failed = 0
+    for job in read_manifest(path):
+        if is_over(path, job, retry_failed=retry_failed):
+            continue
+        outcome = called(_run, unit_of(path, job))
+        write_outcome(path, job.number, outcome)
+        failed += outcome.status == FAILED
+        console.print(f"{job.folder}: {outcome.status} {outcome.reason or ''}")
+    return int(failed > 0)
+
+
+def _run(unit: Unit) -> JobOutcome:
+    from clrun.config.run_config import RunConfig
+    from clrun.runner.prepare import ready
+    from clrun.runner.run import run
+
+    try:
+        run(ready(RunConfig.of_plain(unit.config)), unit.folder, is_latest=False)
+    except ClrunError as error:
+        return JobOutcome(status=FAILED, reason=str(error).splitlines()[0])
+    return JobOutcome(status=COMPLETED)
