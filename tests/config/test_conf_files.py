@@ -13,7 +13,7 @@ from clrun.config.compose import compose
 from clrun.config.nodes import part_schemas
 from clrun.config.option_file import read_option
 from clrun.config.schema import component_class, config_class
-from clrun.config.sources import GROUPS, PLUGINS, RECIPES, conf_root, options
+from clrun.config.sources import GROUPS, OF_A_RUN, PLUGINS, RECIPES, conf_root, options
 
 LISTED = [
     (group, option.name) for group in (*GROUPS, PLUGINS, RECIPES) for option in options(group)
@@ -98,4 +98,4 @@ def test_every_option_composes(choice: str) -> None:
 
     config = compose(words)
 
-    assert config.nodes.keys() == set(GROUPS)
+    assert config.nodes.keys() == set(OF_A_RUN)
