@@ -49,7 +49,7 @@ def print_sweep(
         _name(console, status, _with_status(outcomes, status))
     took = "" if seconds is None else f" {clock_time(seconds)}."
     _line(console, f"{counted(outcomes)}{took} Results: {folder}")
-    if way_on is not None:
+    if way_on:
         _line(console, way_on)
 
 

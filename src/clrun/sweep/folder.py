@@ -8,6 +8,7 @@ from pathlib import Path
 from clrun.disk.files import storage_errors
 
 MANIFEST, RECORD = "sweep.jsonl", "sweep.json"
+TABLE, INDEX = "sweep.csv", "index.sqlite"
 
 
 class SweepFolder:
@@ -29,6 +30,16 @@ class SweepFolder:
     def record(self) -> Path:
         """What the sweep is as a whole; see `clrun.sweep.record`."""
         return self.path / RECORD
+
+    @property
+    def table(self) -> Path:
+        """A row for each job; see `clrun.sweep.csv_text`."""
+        return self.path / TABLE
+
+    @property
+    def index(self) -> Path:
+        """The same as a data base; see `clrun.sweep.index`."""
+        return self.path / INDEX
 
     def job(self, folder: str) -> Path:
         """The run folder of a job."""

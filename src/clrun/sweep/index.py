@@ -1,0 +1,91 @@
+"""index.sqlite: what sweep.csv says, for SQL.
+
+    sqlite3 index.sqlite "SELECT json_extract(swept, '$.\"strategy.lr\"'), AVG(acc_final)
+                          FROM runs WHERE status = 'completed' GROUP BY 1"
+
+It is made in a folder of this machine, and then takes the place of the old one in one step: disks
+on a network often lack the locks that a data base needs.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clrun.disk.opening import read_bytes
+from clrun.disk.secrets import hidden_text
+
+if TYPE_CHECKING:
+    from clrun.sweep.summary import Row
+
+LARGEST = 2**30
+"""Bytes of an index"""
+
+SCHEMA = """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    folder TEXT NOT NULL,
+    config_hash TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    swept TEXT NOT NULL,      -- JSON: swept key -> its value as typed
+    overrides TEXT NOT NULL,  -- JSON: list of words
+    acc_final REAL,
+    metrics TEXT NOT NULL,    -- JSON: name -> number or null
+    cost TEXT NOT NULL,       -- JSON: name -> number or null
+    seconds REAL,
+    attempts INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    ended TEXT NOT NULL
+);
+CREATE INDEX runs_by_hash ON runs (config_hash);
+"""
+
+
+def index_bytes(found: Sequence[Row]) -> bytes:
+    """The data base of these rows; the same rows give the same bytes."""
+    with tempfile.TemporaryDirectory(prefix="clrun-") as folder:
+        path = Path(folder) / "index.sqlite"
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.executescript(f"BEGIN; {SCHEMA}")
+            marks = ", ".join("?" * 14)
+            connection.executemany(f"INSERT INTO runs VALUES ({marks})", map(_values, found))
+            connection.execute("COMMIT")
+        return read_bytes(path, most=LARGEST)
+
+
+def is_current(path: Path, statuses: Sequence[str]) -> bool:
+    """Whether the index of a sweep is whole, and has its jobs as they stand now."""
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as index:
+            is_whole = index.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            found = index.execute("SELECT number, status FROM runs ORDER BY number").fetchall()
+    except sqlite3.Error:
+        return False
+    return is_whole and found == list(enumerate(statuses))
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    return (
+        row.number,
+        *map(hidden_text, (row.folder, row.config_hash, row.status)),
+        None if row.reason is None else hidden_text(row.reason),
+        *map(_json, (row.values, row.overrides)),
+        row.metrics.get("acc_final"),
+        *map(_json, (row.metrics, row.cost)),
+        row.seconds,
+        row.attempts,
+        row.host,
+        row.ended,
+    )
+
+
+def _json(value: object) -> str:
+    return hidden_text(json.dumps(value))

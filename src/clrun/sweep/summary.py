@@ -1,0 +1,118 @@
+"""What came out of a sweep: a row for each job, from the folders alone.
+
+`finish` writes the rows to sweep.csv and index.sqlite. Both can be made again at any time; nothing
+is kept in them that the folders do not say.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from clrun.console.sweep_table import print_sweep
+from clrun.disk.files import write_bytes, write_text
+from clrun.records.outcome import NOT_STARTED, Outcome
+from clrun.records.results_end import NONE, read_numbers
+from clrun.sweep.csv_text import csv_text
+from clrun.sweep.folder import SweepFolder
+from clrun.sweep.index import index_bytes
+from clrun.sweep.manifest import each_job
+from clrun.sweep.outcomes import COMPLETED, FAILED
+from clrun.sweep.progress import QUEUED, JobState, Looked, listed
+
+WALL_SECONDS = "wall_seconds."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """All that is said of a job in one line."""
+
+    number: int
+    values: Mapping[str, str]
+    """swept key -> its value as typed"""
+    overrides: tuple[str, ...]
+    folder: str
+    config_hash: str
+    status: str
+    reason: str | None
+    metrics: Mapping[str, float | None]
+    cost: Mapping[str, float | None]
+    seconds: float | None
+    """that its processes took; parts that it shares with others are theirs"""
+    attempts: int
+    host: str
+    ended: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """The job as the table of a sweep takes it."""
+        run = [v for k, v in self.cost.items() if k.startswith(WALL_SECONDS) and v is not None]
+        return Outcome(
+            values=self.values,
+            status=NOT_STARTED if self.status == QUEUED else self.status,
+            reason=self.reason,
+            metrics=self.metrics,
+            seconds=sum(run),
+        )
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a sweep, in the order of its jobs.
+
+    Raises:
+        ConfigError: the folder holds no sweep, or its manifest is damaged.
+    """
+    folder = Looked(path)
+    for job in each_job(path):
+        state, outcome = folder.state(listed(job)), folder.outcome(job.number)
+        numbers = read_numbers(path / job.folder) if state.state == COMPLETED else NONE
+        yield Row(
+            number=job.number,
+            values=job.values,
+            overrides=job.overrides,
+            folder=job.folder,
+            config_hash=job.hash,
+            status=state.state,
+            reason=state.reason,
+            metrics=numbers.metrics,
+            cost=numbers.cost,
+            seconds=state.seconds,
+            attempts=state.attempts,
+            host="" if outcome is None else outcome.host,
+            ended="" if outcome is None else outcome.ended,
+        )
+
+
+def finish(path: Path) -> list[Row]:
+    """Write sweep.csv and index.sqlite, each whole or not at all; what they hold.
+
+    Raises:
+        ConfigError: the folder holds no sweep, or its manifest is damaged.
+        StorageError: they cannot be written.
+    """
+    found = list(rows(path))
+    folder = SweepFolder(path)
+    write_text(folder.table, csv_text(found))
+    write_bytes(folder.index, index_bytes(found))
+    return found
+
+
+def print_end(console: Console, path: Path, seconds: float | None = None) -> list[Row]:
+    """Write the summary of a sweep, and show it: the table, the best point, what failed and why."""
+    found = finish(path)
+    outcomes = [row.outcome for row in found]
+    print_sweep(console, outcomes, path, seconds, way_on=way_on(path, found))
+    return found
+
+
+def way_on(path: Path, found: list[Row] | list[JobState]) -> str:
+    """How to go on with a sweep, in a sentence; empty where all is done."""
+    states = {row.status if isinstance(row, Row) else row.state for row in found}
+    command = f"clrun resume {shlex.quote(str(path))}"
+    if states - {COMPLETED, FAILED}:
+        return f"To go on: {command}"
+    return f"To try what failed again: {command} --retry-failed" if FAILED in states else ""
