@@ -3,6 +3,7 @@
 ClrunError            1   a run failed
 |- ConfigError        2   bad input: nothing started, nothing written
 |- FolderError        3   the run folder is in use or belongs to another run
+|- LeakError          1   a run opened a part of the stream that it may not see
 |- Unsavable          1   a state holds what cannot be saved, or nobody says what it is
 |- NoCheckpoint       4   no state that was saved is whole
 |- OutOfMemory        1   so it did for want of memory
@@ -37,6 +38,10 @@ class FolderError(ClrunError):
     """The run folder is in use, or holds another run."""
 
     exit_code = 3
+
+
+class LeakError(ClrunError):
+    """A run opened data that it may not see: a later experience, or the test stream."""
 
 
 class Unsavable(ClrunError):

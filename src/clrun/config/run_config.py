@@ -26,6 +26,9 @@ class Root:
     run_name: str | None
     output_root: OutputPath
     log_every: Count
+    first_experiences: Count | None = None
+    """learnt and scored alone, the others sealed (`streams.guard`); with a default, which records
+    of before it need"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,8 @@ class RunConfig:
     def hash(self) -> str:
         """Twelve hex digits that name the experiment: what is computed, not where it is written."""
         named = {key: value for key, value in self.as_dict().items() if key not in UNNAMED}
+        if self.root.first_experiences is None:
+            del named["first_experiences"]  # runs of before the key keep their names
         # a plugin counts with all its keys, whichever of them were spelled out
         named["strategy"] = {k: v for k, v in named["strategy"].items() if k != "plugins"}
         named["plugins"] = [{"target": node.target, **node.values} for node in self.plugins]

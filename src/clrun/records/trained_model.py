@@ -82,6 +82,8 @@ class Facts:
     is_own_benchmark: bool
     evaluation: dict[str, Any]
     """how the run was scored: the keys of `eval`"""
+    first_experiences: Count | None = None
+    """what it learnt of its stream; None: all"""
     eval_mb_size: Count
     device: dict[str, Any]
     """where the run was computed, and how: the keys of `device`"""

@@ -22,6 +22,7 @@ from clrun.runner.evaluation import Evaluation, Scores
 from clrun.runner.loading import TrainedModel
 from clrun.sources.class_names import composed
 from clrun.streams.experience import Benchmark, Experience
+from clrun.streams.guard import sealed
 
 EVALUATION = "clrun.runner.evaluation:Evaluation"
 EVERY_TEST_ROW = {
@@ -68,6 +69,8 @@ def evaluated(
     stream = stream_of(node, source, trained.facts.seed, on_progress)
     benchmark = numbered(stream, trained.class_names, node)
     keys = trained.facts.evaluation if as_the_run else EVERY_TEST_ROW
+    if as_the_run and not every_row:
+        benchmark = sealed(benchmark, trained.facts.first_experiences, test=False)
     if every_row:
         benchmark, keys = with_every_row(benchmark), EVERY_TEST_ROW
     evaluation = _evaluation(keys)

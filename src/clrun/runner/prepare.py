@@ -43,6 +43,7 @@ from clrun.runner.sizes import allocated, require_images_fit, require_update_fit
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
+from clrun.streams.guard import sealed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,12 @@ class Prepared:
         }
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether a part of the stream must not be opened by this run."""
+        root = self.config.root
+        return root.first_experiences is not None or self.evaluation.config.stream == "validation"
+
+    @property
     def data(self) -> Benchmark:
         """The stream, read and if need be downloaded.
 
@@ -116,6 +123,12 @@ class Prepared:
         with phase("data"):
             node = self.config.nodes["benchmark"]
             benchmark = stream_of(node, self.benchmark, self.config.seed, self.on_progress)
+            benchmark = sealed(
+                benchmark,
+                self.config.root.first_experiences,
+                test=self.evaluation.config.stream == "validation",
+                by_data=node.values.get("normalize") in (True, "data"),
+            )
         if self.normalized_for is not None:
             mean, std = self.normalized_for
             transform = replace(benchmark.transform, mean=mean, std=std)

@@ -38,6 +38,7 @@ from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Experience, merged
 from clrun.streams.fingerprint import fingerprint
+from clrun.streams.guard import nothing_else_opened
 from clrun.streams.inputs import input_statistics
 
 COUNTED_EXPERIENCES = 1000
@@ -85,6 +86,7 @@ def run(
         prepared.device.applied(prepared.update_macs),
         quick_process(prepared.device),
         isolated(prepared.config.seed, "run", device=prepared.device.torch),
+        _only_its_stream(prepared),
     ):
 
         def pause(state: RunState) -> None:
@@ -111,6 +113,14 @@ def run(
         save_trained(prepared, state.strategy, run_folder.path)
     log.info("completed: %s", results.metrics)
     return results
+
+
+@contextmanager
+def _only_its_stream(prepared: Prepared) -> Iterator[None]:
+    """Let a run whose stream is sealed open no other, once it has its own."""
+    _ = prepared.data
+    with nothing_else_opened(sealed=prepared.is_sealed):
+        yield
 
 
 def _output_root(run_folder: RunFolder, prepared: Prepared) -> Path:

@@ -150,6 +150,7 @@ def _facts(prepared: Prepared, shared: dict[str, str]) -> Facts:
         benchmark=_component(nodes["benchmark"]),
         is_own_benchmark=is_own(nodes["benchmark"]),
         evaluation=dict(nodes["eval"].values),
+        first_experiences=config.root.first_experiences,
         eval_mb_size=prepared.keys.eval_mb_size,
         device={name: getattr(device.config, name) for name in names}
         | {

@@ -31,6 +31,7 @@ from clrun.sources.core50_lists import (
 )
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
+from clrun.streams.guard import require_unsealed
 from clrun.streams.normalization import Normalize, without_weights
 
 NUM_EXPERIENCES = {
@@ -104,6 +105,7 @@ class Core50:
             ConfigError, DownloadError: files are missing, damaged or cannot be fetched.
             StorageError: an archive or the cache cannot be written.
         """
+        require_unsealed("core50")
         lists = self._lists(on_progress)
         download = self.config.download
         x = self.files.images(lists.names, download=download, on_progress=on_progress)

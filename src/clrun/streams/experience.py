@@ -27,6 +27,17 @@ class Experience:
     """Rows held out of the training data (`benchmark.validation_fraction`), or that one's own data
     have for it; never trained on."""
 
+    @classmethod
+    def of_all(cls, every: Sequence[Experience]) -> Experience:
+        """One experience with all training and test rows of these."""
+        return Experience(
+            index=0,
+            classes=tuple(sorted({c for experience in every for c in experience.classes})),
+            task_label=0,
+            train=joined_patterns([experience.train for experience in every]),
+            test=joined_patterns([experience.test for experience in every]),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamShape:
@@ -116,13 +127,7 @@ class BenchmarkSource(Protocol):
 def merged(benchmark: Benchmark) -> Experience:
     """All rows of a benchmark in one experience, for strategies that learn the stream at once."""
     every = benchmark.experiences
-    return Experience(
-        index=0,
-        classes=tuple(sorted({c for experience in every for c in experience.classes})),
-        task_label=0,
-        train=joined_patterns([experience.train for experience in every]),
-        test=joined_patterns([experience.test for experience in every]),
-    )
+    return type(every[0]).of_all(every)
 
 
 def _benchmark(

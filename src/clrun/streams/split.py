@@ -25,6 +25,7 @@ from clrun.sources import SOURCES
 from clrun.sources.source import Source, SourceData
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
+from clrun.streams.guard import require_unsealed
 from clrun.streams.partition import ALTERED, Assignment, Labels, by_keys
 from clrun.streams.split_keys import SplitKeys
 
@@ -112,6 +113,7 @@ class Split:
             ConfigError, DownloadError, StorageError: see `Source.load`; also ConfigError for an
                 experience that would have no rows.
         """
+        require_unsealed(self.source.name)
         download = self.config.download
         data = self.source.load(self.root, download=download, on_progress=on_progress)
         return self._stream(data, seed, self._transform(), on_progress)
