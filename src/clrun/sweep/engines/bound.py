@@ -27,6 +27,8 @@ def main(parent: int, words: Sequence[str]) -> None:
     """Become the command."""
     if hasattr(signal, "SIGUSR2"):  # what is ignored stays so in the command
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):  # Ray blocks SIGINT in what it starts
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:  # it went before the system knew

@@ -1,0 +1,179 @@
+"""Workers as tasks of a Ray cluster: a node that dies takes its workers along, and others start.
+
+Ray holds nothing of the sweep: a task is the folder's name and how many jobs run at a time. The
+folder must be one that all nodes share.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clrun.config.problems import read
+from clrun.errors import ClrunError, ConfigError
+from clrun.sweep.engines.bound import bound
+from clrun.sweep.engines.ray_keys import RayKeys
+from clrun.sweep.folder import SweepFolder
+from clrun.sweep.manifest import read_manifest
+from clrun.sweep.outcomes import is_over
+from clrun.sweep.record import SweepRecord
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+LOOK_SECONDS = 1.0
+"""How often a task looks at its worker, and whoever waits for them at the tasks."""
+
+LEAVE_SECONDS = 30.0
+"""How long workers may take to save their jobs' states after a signal."""
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent home
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a cluster on this machine listens there alone
+}
+"""What Ray reads from the environment when it is imported, unless it says so already."""
+
+
+class Ray:
+    """Tasks that each run `clrun worker SWEEP`, and again elsewhere if their node died."""
+
+    Config = RayKeys
+
+
+def require(given: Mapping[str, Any]) -> None:
+    """Refuse, before anything is written, what cannot be had here.
+
+    Raises:
+        ConfigError: Ray is not installed, or a key is wrong.
+    """
+    _read(given)
+    if find_spec("ray") is None:
+        raise ConfigError('launcher=ray: needs Ray. pip install "clrun[ray]"')
+
+
+def waits(given: Mapping[str, Any]) -> bool:
+    """Ray's tasks end with the process that asked for them."""
+    return True
+
+
+def start(path: Path, record: SweepRecord) -> int:
+    """Run workers until no job is left; the largest of their exit codes.
+
+    Raises:
+        ConfigError: no node of the cluster has what a worker needs.
+        ClrunError: the cluster cannot be reached.
+    """
+    keys, path = _read(record.options.launcher_keys), path.absolute()
+    left = sum(not is_over(path, job) for job in read_manifest(path))
+    if not left:
+        return 0
+    with _connected(keys.address) as ray:
+        room = _room(ray, keys)
+        workers = min(keys.workers or room, left)
+        task = ray.remote(work).options(
+            max_retries=-1,
+            num_cpus=keys.num_cpus,
+            num_gpus=keys.num_gpus,
+            resources=dict(keys.resources),
+        )
+        print(f"Ray: {workers} workers for {left} jobs", flush=True)
+        started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
+        return _ended(ray, started)
+
+
+def work(sweep: str, jobs: int) -> int:
+    """A worker's exit code. This runs on a node of the cluster."""
+    if not Path(sweep).is_dir():
+        raise FileNotFoundError(f"{platform.node()} has no {sweep}: all nodes must share it")
+    words = [sys.executable, "-m", "clrun", "worker", sweep, "--jobs", str(jobs)]
+    log = SweepFolder(Path(sweep)).inner("ray", f"{platform.node()}-{os.getpid()}.log")
+    with log.open("ab") as file:
+        process = subprocess.Popen(bound(words), stdout=file, stderr=subprocess.STDOUT)
+        try:
+            while True:  # Ray interrupts Python alone, not a call of the system
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(LOOK_SECONDS)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _read(given: Mapping[str, Any]) -> RayKeys:
+    keys, problems = read("launcher.", given, RayKeys)
+    if problems:
+        raise ConfigError(problems)
+    return keys
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[ModuleType]:
+    """Ray, connected to a cluster, or to one that is started here and ends with the block.
+
+    Raises:
+        ClrunError: there is no cluster at that address.
+    """
+    quiet = QUIET if address is None else {k: v for k, v in QUIET.items() if "USAGE" in k}
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ClrunError(f"launcher.address={address}: {reason}") from error
+    for number, handler in handlers.items():  # Ray has taken some
+        signal.signal(number, handler)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _room(ray: ModuleType, keys: RayKeys) -> int:
+    """How many workers the cluster's nodes have room for.
+
+    Raises:
+        ConfigError: for none.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(
+        int(min(node.get(name, 0) // amount for name, amount in keys.needed.items()))
+        for node in nodes
+    )
+    if not room:
+        wanted = ", ".join(f"{amount:g} {name}" for name, amount in keys.needed.items())
+        raise ConfigError(
+            f"launcher.num_cpus={keys.num_cpus}: none of the cluster's {len(nodes)} nodes has what "
+            f"a worker needs: {wanted}."
+        )
+    return room
+
+
+def _ended(ray: ModuleType, started: list[Any]) -> int:
+    """Wait for all workers; the largest exit code. What ends the waiting ends them too."""
+    try:
+        waiting = list(started)
+        while waiting:
+            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=LOOK_SECONDS)
+        return max(abs(code) for code in ray.get(started))
+    except ray.exceptions.RayTaskError as error:
+        raise ClrunError(f"launcher=ray: {error.cause}") from error
+    except BaseException:
+        for task in started:
+            ray.cancel(task)
+        ray.wait(started, num_returns=len(started), timeout=LEAVE_SECONDS)
+        raise
