@@ -17,6 +17,7 @@ from clrun.console.notes import show_note
 from clrun.console.waiting import waiting
 from clrun.disk.files import write_text
 from clrun.records.run_folder import fresh_folder, point_latest
+from clrun.sweep.engines.starting import is_engine, require
 from clrun.sweep.expand import points_of
 from clrun.sweep.planning import planned
 from clrun.sweep.record import SweepOptions
@@ -34,6 +35,8 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
     """
     arguments = request.arguments
     options = _options(engine, *check_sweep(sweep.tree))
+    if is_engine(engine):
+        require(options)
     points = points_of(sweep)
     root = Path(points[0].config.root.output_root)
     named = named_folder(sweep.tree, FOLDER)

@@ -14,6 +14,7 @@ from clrun.errors import ClrunError
 from clrun.records.identity import sources
 from clrun.records.outcome import holds_completed
 from clrun.records.run_record import utc_now
+from clrun.sweep.engines.starting import is_engine, run_elsewhere
 from clrun.sweep.folder import SweepFolder, is_sweep
 from clrun.sweep.manifest import Job, read_manifest, write_manifest
 from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, is_over, read_outcome, write_outcome
@@ -92,6 +93,9 @@ def run_sweep(
     Raises:
         Interrupted: a signal ended it; the state of every job is saved.
     """
+    if is_engine(options.launcher):
+        waited = run_elsewhere(path, options, retry_failed=retry_failed)
+        return int(waited and not _is_completed(path))  # else `clrun status` says what came of it
     failed = 0
     for job in read_manifest(path):
         if is_over(path, job, retry_failed=retry_failed):
@@ -101,6 +105,12 @@ def run_sweep(
         failed += outcome.status == FAILED
         console.print(f"{job.folder}: {outcome.status} {outcome.reason or ''}")
     return int(failed > 0)
+
+
+def _is_completed(path: Path) -> bool:
+    """Whether every job of a sweep is."""
+    outcomes = [read_outcome(path, job.number) for job in read_manifest(path)]
+    return all(outcome is not None and outcome.status == COMPLETED for outcome in outcomes)
 
 
 def _run(unit: Unit) -> JobOutcome:

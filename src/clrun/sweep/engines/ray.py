@@ -60,22 +60,17 @@ def require(given: Mapping[str, Any]) -> None:
         raise ConfigError('launcher=ray: needs Ray. pip install "clrun[ray]"')
 
 
-def waits(given: Mapping[str, Any]) -> bool:
-    """Ray's tasks end with the process that asked for them."""
-    return True
-
-
-def start(path: Path, record: SweepRecord) -> int:
-    """Run workers until no job is left; the largest of their exit codes.
+def start(path: Path, record: SweepRecord) -> bool:
+    """Run workers until no job is left: Ray's tasks end with the process that asked for them.
 
     Raises:
         ConfigError: no node of the cluster has what a worker needs.
-        ClrunError: the cluster cannot be reached.
+        ClrunError: the cluster cannot be reached, or a worker could not work.
     """
-    keys, path = _read(record.options.launcher_keys), path.absolute()
+    keys = _read(record.options.launcher_keys)
     left = sum(not is_over(path, job) for job in read_manifest(path))
     if not left:
-        return 0
+        return True
     with _connected(keys.address) as ray:
         room = _room(ray, keys)
         workers = min(keys.workers or room, left)
@@ -83,11 +78,17 @@ def start(path: Path, record: SweepRecord) -> int:
             max_retries=-1,
             num_cpus=keys.num_cpus,
             num_gpus=keys.num_gpus,
-            resources=dict(keys.resources),
+            resources=dict(keys.resources or {}),
         )
         print(f"Ray: {workers} workers for {left} jobs", flush=True)
         started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
-        return _ended(ray, started)
+        codes = _ended(ray, started)
+    if set(codes) - {0, 1}:  # 1: a job failed, which the sweep says itself
+        raise ClrunError(
+            f"launcher=ray: a worker ended with exit code {max(codes)}; what it said is in "
+            f"{SweepFolder(path).inner('ray', 'log').parent}."
+        )
+    return True
 
 
 def work(sweep: str, jobs: int) -> int:
@@ -163,13 +164,13 @@ def _room(ray: ModuleType, keys: RayKeys) -> int:
     return room
 
 
-def _ended(ray: ModuleType, started: list[Any]) -> int:
-    """Wait for all workers; the largest exit code. What ends the waiting ends them too."""
+def _ended(ray: ModuleType, started: list[Any]) -> list[int]:
+    """Wait for all workers; their exit codes. What ends the waiting ends them too."""
     try:
         waiting = list(started)
         while waiting:
             _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=LOOK_SECONDS)
-        return max(abs(code) for code in ray.get(started))
+        return [abs(code) for code in ray.get(started)]
     except ray.exceptions.RayTaskError as error:
         raise ClrunError(f"launcher=ray: {error.cause}") from error
     except BaseException:

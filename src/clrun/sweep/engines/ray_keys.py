@@ -28,7 +28,7 @@ class RayKeys:
     workers: Count | None
     num_cpus: Count
     num_gpus: NonNegative
-    resources: Resources
+    resources: Resources | None
     jobs_per_worker: Count | None
     jobs_per_gpu: Count
     threads: Count
@@ -49,5 +49,9 @@ class RayKeys:
     @property
     def needed(self) -> dict[str, float]:
         """What a node must have for a worker, in Ray's words."""
-        needed = {"CPU": float(self.num_cpus), "GPU": float(self.num_gpus), **self.resources}
+        needed = {
+            "CPU": float(self.num_cpus),
+            "GPU": float(self.num_gpus),
+            **(self.resources or {}),
+        }
         return {name: amount for name, amount in needed.items() if amount}

@@ -69,18 +69,17 @@ def require(given: Mapping[str, Any]) -> None:
         _ask(keys, Path(folder))
 
 
-def start(path: Path, record: SweepRecord) -> int:
-    """Submit as many workers as there are jobs left, or as the keys say; 0.
+def start(path: Path, record: SweepRecord) -> bool:
+    """Submit as many workers as there are jobs left, or as the keys say; whether it waited.
 
     Raises:
         ClrunError: sbatch refused them.
     """
-    keys, path = _read(record.options.launcher_keys), path.absolute()
+    keys = _read(record.options.launcher_keys)
     left = sum(not is_over(path, job) for job in read_manifest(path))
     tasks = min(keys.workers, left)
     if not tasks:
-        print("No job is left to do, so that no worker was submitted.")
-        return 0
+        return True
     folder = SweepFolder(path).inner("slurm", "log").parent
     with storage_errors(folder):
         folder.chmod(0o700)
@@ -91,12 +90,7 @@ def start(path: Path, record: SweepRecord) -> int:
     print(f"How it goes: clrun status {shlex.quote(str(path))}", flush=True)
     while keys.wait and working(path, submitted):
         time.sleep(LOOK_SECONDS)
-    return 0
-
-
-def waits(given: Mapping[str, Any]) -> bool:
-    """Whether `start` waits for the workers."""
-    return _read(given).wait
+    return keys.wait or keys.cluster == "debug"
 
 
 def _read(given: Mapping[str, Any]) -> SlurmKeys:
@@ -150,7 +144,7 @@ def _executor(keys: SlurmKeys, folder: Path) -> Executor:
 
 def _parameters(keys: SlurmKeys) -> dict[str, Any]:
     """What a batch script says, in submitit's words; what is None is left to Slurm."""
-    given = keys.additional_parameters.items()
+    flag = "requeue" if keys.requeue else "no-requeue"
     parameters = {
         "job_name": "clrun",
         "partition": keys.partition,
@@ -160,7 +154,7 @@ def _parameters(keys: SlurmKeys) -> dict[str, Any]:
         "mem": None if keys.mem_gb is None else f"{round(1024 * keys.mem_gb)}MB",
         "signal_delay_s": keys.signal_delay_s,
         "array_parallelism": keys.array_parallelism or keys.workers,
-        "additional_parameters": {name: value for name, value in given if value is not False},
+        "additional_parameters": {flag: True, **(keys.additional_parameters or {})},
         "srun_args": list(keys.srun_args),
         "setup": _quoted(keys.setup),
     }

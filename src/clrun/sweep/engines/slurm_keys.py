@@ -20,8 +20,11 @@ OURS = {
     "mem": "launcher.mem_gb",
     "nodes": "clrun, whose workers are on one node each",
     "ntasks-per-node": "clrun, which starts one worker in each job",
+    "open-mode": "clrun, since a task goes on in its log",
     "output": "clrun",
     "partition": "launcher.partition",
+    "requeue": "launcher.requeue",
+    "no-requeue": "launcher.requeue",
     "signal": "launcher.signal_delay_s",
     "time": "launcher.timeout_min",
 }
@@ -29,7 +32,7 @@ OURS = {
 
 HARMLESS = (
     *("account", "comment", "constraint", "exclude", "exclusive", "gres", "mail-type", "mail-user"),
-    *("nice", "nodelist", "open-mode", "qos", "requeue", "reservation", "wckey"),
+    *("nice", "nodelist", "qos", "reservation", "wckey"),
 )
 """Options of sbatch that run nothing and name no file: whoever wrote them, they may be read."""
 
@@ -41,9 +44,11 @@ def _one_line(text: str) -> str:
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
-    for key in given:
+    for key, value in given.items():
+        if value is False:
+            raise ValueError(f"{key} is true or has a value, or is left out")
         if not re.fullmatch(r"[a-z][a-z-]*", key):
-            raise ValueError(f"{key} is no option of sbatch; they are written like open-mode")
+            raise ValueError(f"{key} is no option of sbatch; they are written like mail-type")
         if key in OURS:
             raise ValueError(f"{key} is set by {OURS[key]}")
     return given
@@ -70,7 +75,8 @@ class SlurmKeys:
     timeout_min: Count
     signal_delay_s: Count
     max_num_timeout: Natural
-    additional_parameters: Options
+    requeue: Switch
+    additional_parameters: Options | None
     srun_args: list[Line]
     setup: list[Line]
     wait: Switch
@@ -101,6 +107,6 @@ class SlurmKeys:
         for name in ("setup", "srun_args"):
             if getattr(self, name):
                 yield f"launcher.{name}"
-        for name in self.additional_parameters:
+        for name in self.additional_parameters or ():
             if name not in HARMLESS:
                 yield f"launcher.additional_parameters.{name}"

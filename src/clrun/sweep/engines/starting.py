@@ -5,14 +5,17 @@ Nothing of an engine is imported before it is named.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from clrun.sweep.record import SweepOptions, SweepRecord
+from clrun.sweep.manifest import read_manifest
+from clrun.sweep.outcomes import FAILED, INTERRUPTED, read_outcome, write_outcome
+from clrun.sweep.record import SweepOptions, SweepRecord, read_record
 
 ENGINES = {"slurm": "clrun.sweep.engines.slurm", "ray": "clrun.sweep.engines.ray"}
-"""launcher -> the module with its `require`, `start` and `waits`"""
+"""launcher -> the module with its `require` and `start`"""
 
 
 def is_engine(launcher: str) -> bool:
@@ -29,21 +32,28 @@ def require(options: SweepOptions) -> None:
     _engine(options).require(options.launcher_keys)
 
 
-def start(path: Path, record: SweepRecord) -> int:
-    """Start workers for what is left of a sweep; the exit code of what was waited for, else 0.
+def run_elsewhere(path: Path, options: SweepOptions, *, retry_failed: bool = False) -> bool:
+    """Start workers for what is left of a sweep; whether it was waited for them.
 
     Raises:
         ClrunError: they could not be started.
         Interrupted: a signal ended the waiting.
     """
-    code: int = _engine(record.options).start(path, record)
-    return code
+    engine = _engine(options)
+    engine.require(options.launcher_keys)
+    if retry_failed:
+        _reopen(path)
+    waited: bool = engine.start(path.absolute(), replace(read_record(path), options=options))
+    return waited
 
 
-def waits(options: SweepOptions) -> bool:
-    """Whether `start` returns only when no worker is left, so that the sweep can be summed up."""
-    answer: bool = _engine(options).waits(options.launcher_keys)
-    return answer
+def _reopen(path: Path) -> None:
+    """Let workers, who leave what has failed, come to it again."""
+    for job in read_manifest(path):
+        outcome = read_outcome(path, job.number)
+        if outcome is not None and outcome.status == FAILED:
+            again = replace(outcome, status=INTERRUPTED, reason=None, exit_code=None)
+            write_outcome(path, job.number, again)
 
 
 def engine_lines(path: Path, record: SweepRecord) -> list[str]:
