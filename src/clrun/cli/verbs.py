@@ -56,4 +56,9 @@ VERBS = {
     ),
     "resume": Verb("clrun.cli.resume", "go on with a run that did not finish", ("--force",)),
     "version": Verb("clrun.cli.version", "versions of clrun and what it stands on"),
+    "worker": Verb(
+        "clrun.cli.worker",
+        "do what is missing of a sweep, beside any other workers",
+        ("--slots", "--retry-failed"),
+    ),
 }

@@ -62,7 +62,17 @@ def require_harmless(tree: DictConfig, installed: Callable[[], DictConfig]) -> N
         ConfigError: with a line for each such key.
     """
     _require_no_secret_copied(tree)
-    if trust_now().everything or not has_foreign_source(tree):
+    if has_foreign_source(tree):
+        require_harmless_saved(tree, installed)
+
+
+def require_harmless_saved(tree: DictConfig, installed: Callable[[], DictConfig]) -> None:
+    """As `require_harmless`, of a configuration that is read from a file, whoever wrote it.
+
+    Raises:
+        ConfigError: with a line for each such key.
+    """
+    if trust_now().everything:
         return
     node = _Node(tree, installed)
     problems = [

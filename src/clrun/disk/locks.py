@@ -31,8 +31,10 @@ class LockedElsewhere(Exception):
     """Another process holds the lock; the message names it where that is known."""
 
 
-def take(path: Path) -> BaseFileLock:
+def take(path: Path, patience: float = GLANCE_SECONDS) -> BaseFileLock:
     """Hold the lock file at `path` until `release()`, or until this process ends.
+
+    Without patience, one who only looks at it (`is_free`) is taken for one who holds it.
 
     Raises:
         LockedElsewhere: another process holds it now.
@@ -40,7 +42,7 @@ def take(path: Path) -> BaseFileLock:
     """
     holder = _holder(path)
     lock = _lock(path)
-    if not _acquired(lock, GLANCE_SECONDS):
+    if not _acquired(lock, patience):
         raise LockedElsewhere(holder)
     since = datetime.now(UTC).isoformat(timespec="seconds")
     holds = f"process {os.getpid()} on {platform.node()} since {since}"

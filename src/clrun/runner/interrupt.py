@@ -9,11 +9,12 @@ end: handlers run between two instructions.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from clrun.errors import ClrunError
 from clrun.profiling.activity import is_stoppable
@@ -184,6 +185,51 @@ class RaisedSignals:
             raise Stop(self.late)
 
 
+class CollectedSignals:
+    """A handler that collects signals for a loop that waits for `woken`, among other things.
+
+    A second Ctrl-C raises `Stop` wherever the loop is.
+    """
+
+    def __init__(self) -> None:
+        self._received: list[int] = []
+        self._hasty = _Hasty()
+        self.woken, self._wake = os.pipe()
+        """can be read once there is a signal"""
+        os.set_blocking(self._wake, False)
+
+    def __call__(self, number: int, _frame: object) -> None:
+        if self._hasty.is_second(number) and self._received:
+            raise Stop(number)
+        self._received.append(number)
+        with suppress(BlockingIOError):  # it will wake up all the same
+            os.write(self._wake, b".")
+
+    @property
+    def first(self) -> int | None:
+        """The signal that was received first; None: there was none."""
+        return self._received[0] if self._received else None
+
+    def heard(self) -> None:
+        """Let `woken` wait for the next signal."""
+        os.read(self.woken, 4096)
+
+    def close(self) -> None:
+        os.close(self.woken)
+        os.close(self._wake)
+
+
+@contextmanager
+def collected_signals() -> Iterator[CollectedSignals]:
+    """Collect signals inside instead of stopping at once."""
+    handler = CollectedSignals()
+    try:
+        with _handled(dict.fromkeys(SIGNALS, handler)):
+            yield handler
+    finally:
+        handler.close()
+
+
 @contextmanager
 def stopped_by_signals() -> Iterator[RaisedSignals]:
     """Raise `Stop` inside, and outside `Interrupted`, at once where a signal arrives."""
@@ -204,6 +250,9 @@ def leave() -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+OURS = (_Noting, RaisedSignals, CollectedSignals)
 
 
 @contextmanager
@@ -234,7 +283,7 @@ def _is_kept(number: int) -> bool:
     if number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGALRM", None)):
         return False
     handler = signal.getsignal(number)
-    return handler is not signal.SIG_DFL and not isinstance(handler, (_Noting, RaisedSignals))
+    return handler is not signal.SIG_DFL and not isinstance(handler, OURS)
 
 
 def _alarms(handler: Handler) -> dict[int, Handler]:

@@ -43,7 +43,19 @@ from clrun.runner.sizes import allocated, require_images_fit, require_update_fit
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
+from clrun.streams.fingerprint import fingerprint
 from clrun.streams.guard import sealed
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedStream:
+    """A stream that was read once, as far as runs may see it, for several runs of the same one."""
+
+    source: BenchmarkSource
+    benchmark: Benchmark
+    seconds: float
+    """how long reading it took, which is in the cost of each run that has it"""
+    fingerprint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +76,8 @@ class Prepared:
     """mean and deviation that stand in for the benchmark's own (`benchmark.normalize=model`)"""
     on_progress: Progress | None = None
     """called while something is downloaded"""
+    stream: LoadedStream | None = None
+    """what was read already; None: the data are read when they are first asked for"""
 
     @property
     def keys(self) -> RunKeys:
@@ -118,17 +132,18 @@ class Prepared:
         return self._loaded[1]
 
     @cached_property
+    def fingerprint(self) -> str:
+        """What tells the data from others."""
+        return fingerprint(self.data) if self.stream is None else self.stream.fingerprint
+
+    @cached_property
     def _loaded(self) -> tuple[Benchmark, float]:
         start = time.perf_counter()
-        with phase("data"):
-            node = self.config.nodes["benchmark"]
-            benchmark = stream_of(node, self.benchmark, self.config.seed, self.on_progress)
-            benchmark = sealed(
-                benchmark,
-                self.config.root.first_experiences,
-                test=self.evaluation.config.stream == "validation",
-                by_data=node.values.get("normalize") in (True, "data"),
-            )
+        if self.stream is None:
+            with phase("data"):
+                benchmark = _read(self.config, self.benchmark, self.on_progress)
+        else:
+            benchmark, start = self.stream.benchmark, start - self.stream.seconds
         if self.normalized_for is not None:
             mean, std = self.normalized_for
             transform = replace(benchmark.transform, mean=mean, std=std)
@@ -152,20 +167,59 @@ def ready(
     benchmark: Benchmark | None = None,
     model: nn.Module | None = None,
     device: Node | None = None,
+    stream: LoadedStream | None = None,
 ) -> Prepared:
     """Prepare a run and read its data, so that what can be wrong is found before it has a folder.
+
+    `stream` is what `load_stream` gave for this benchmark and seed.
 
     Raises:
         ConfigError, DownloadError: see `prepare` and `Prepared.data`.
     """
     with memory_errors(config, has_started=False):
         prepared = prepare(
-            config, on_progress, own_benchmark=benchmark, own_model=model, device_node=device
+            config,
+            on_progress,
+            own_benchmark=benchmark,
+            own_model=model,
+            device_node=device,
+            stream=stream,
         )
         _ = prepared.data
         require_update_fits(prepared)
         try_strategy(prepared)
     return prepared
+
+
+def load_stream(config: RunConfig) -> LoadedStream:
+    """The stream of a configuration, for every run whose benchmark and seed are the same.
+
+    Raises:
+        ConfigError, DownloadError: as for one run.
+    """
+    node = config.nodes["benchmark"]
+    with memory_errors(config, has_started=False):
+        start = time.perf_counter()
+        source = benchmark_source(node)
+        benchmark = _read(config, source, None)
+        seconds = time.perf_counter() - start
+        return LoadedStream(
+            source=source,
+            benchmark=benchmark,
+            seconds=seconds,
+            fingerprint=fingerprint(benchmark),
+        )
+
+
+def _read(config: RunConfig, source: BenchmarkSource, on_progress: Progress | None) -> Benchmark:
+    """The stream of a configuration, without what its run may not see."""
+    node = config.nodes["benchmark"]
+    return sealed(
+        stream_of(node, source, config.seed, on_progress),
+        config.root.first_experiences,
+        test=config.nodes["eval"].config.stream == "validation",
+        by_data=node.values.get("normalize") in (True, "data"),
+    )
 
 
 def prepare(
@@ -175,6 +229,7 @@ def prepare(
     own_benchmark: Benchmark | None = None,
     own_model: nn.Module | None = None,
     device_node: Node | None = None,
+    stream: LoadedStream | None = None,
 ) -> Prepared:
     """Build what needs no data. What is one's own takes the place of what is configured.
 
@@ -186,7 +241,7 @@ def prepare(
     config = with_own(config, own_benchmark, own_model)
     nodes = config.nodes
     _require_given(nodes, own_benchmark, own_model)
-    benchmark = _benchmark(nodes["benchmark"], own_benchmark)
+    benchmark = stream.source if stream else _benchmark(nodes["benchmark"], own_benchmark)
     device = build(device_node or nodes["device"])
     require_images_fit(config, benchmark.shape())
     model = _model(config, own_model, benchmark.shape(), tricks=device.tricks)
@@ -218,6 +273,7 @@ def prepare(
         normalized_for=_wanted_by_weights(config, model),
         plugins=tuple(build(node) for node in config.plugins),
         on_progress=on_progress,
+        stream=stream,
     )
     with allocated(nodes["model"], shape):
         _ = prepared.pattern_macs  # now, while nothing has started
@@ -273,6 +329,12 @@ def _wanted_by_weights(config: RunConfig, model: nn.Module) -> PixelStatistics |
     return found
 
 
+def all_notes(prepared: Prepared) -> list[str]:
+    """What is valid and yet worth a line before the run."""
+    on_data = (*prepared.data.notes, *weights_note(prepared))
+    return [*notes(prepared.config), *prepared.device.notes(), *on_data]
+
+
 def weights_note(prepared: Prepared) -> list[str]:
     """What was not taken of pretrained weights, and that they meet images that are normalised in
     another way."""
@@ -289,12 +351,6 @@ def weights_note(prepared: Prepared) -> list[str]:
         f"benchmark.normalize={said}: images have their own mean and deviation, and the pretrained "
         "weights were trained with others. benchmark.normalize=model takes those.",
     ]
-
-
-def all_notes(prepared: Prepared) -> list[str]:
-    """What is valid and yet worth a line before the run."""
-    on_data = (*prepared.data.notes, *weights_note(prepared))
-    return [*notes(prepared.config), *prepared.device.notes(), *on_data]
 
 
 def notes(config: RunConfig) -> list[str]:

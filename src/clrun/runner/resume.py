@@ -19,7 +19,7 @@ from clrun.records.run_folder import SAVED, RunFolder
 from clrun.records.run_record import continued, versions
 from clrun.records.unfinished import Unfinished
 from clrun.runner.building import build
-from clrun.runner.prepare import Prepared, ready
+from clrun.runner.prepare import LoadedStream, Prepared, ready
 from clrun.runner.run import content_record
 from clrun.streams.experience import Benchmark
 
@@ -42,10 +42,12 @@ def continuation(
     force: bool = False,
     benchmark: Benchmark | None = None,
     model: nn.Module | None = None,
+    stream: LoadedStream | None = None,
 ) -> Continuation:
     """Prepare a run where and as it was, with its newest state; its record says that it goes on.
 
-    `benchmark` and `model` are what the run was given from Python.
+    `benchmark` and `model` are what the run was given from Python, `stream` its data where they
+    were read already.
 
     Raises:
         ConfigError, DownloadError: as for any run.
@@ -56,7 +58,9 @@ def continuation(
     # the folder is there, and the one that run folders go to need not be
     config = replace(run.config, root=replace(run.config.root, output_root=str(path)))
     device = _device_as_it_was(run, force=force)
-    prepared = ready(config, on_progress, benchmark=benchmark, model=model, device=device)
+    prepared = ready(
+        config, on_progress, benchmark=benchmark, model=model, device=device, stream=stream
+    )
     now = _identity(prepared)
     unknown = {key: now[key] for key in now if key not in record}  # it ended before it was written
     different = differences({**record, **unknown}, now)

@@ -37,7 +37,6 @@ from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Experience, merged
-from clrun.streams.fingerprint import fingerprint
 from clrun.streams.guard import nothing_else_opened
 from clrun.streams.inputs import input_statistics
 
@@ -135,7 +134,7 @@ def content_record(prepared: Prepared) -> dict[str, Any]:
     given = prepared.config.nodes["benchmark"].values.get("data_root")
     data = {
         "root": str(data_folder(given)),
-        "fingerprint": fingerprint(prepared.data),
+        "fingerprint": prepared.fingerprint,
         "class_names": list(prepared.data.class_names),
         "inputs": input_statistics(prepared.data),
     }

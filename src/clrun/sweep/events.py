@@ -45,6 +45,13 @@ class Retried(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noted(Event):
+    """Its run found something worth a line, which no other unit of this worker did before."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ended(Event):
     """Nothing more is done for it by this worker."""
 

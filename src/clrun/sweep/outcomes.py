@@ -52,7 +52,12 @@ def outcome_at(file: Path) -> JobOutcome | None:
 
 def write_outcome(sweep: Path, number: int, outcome: JobOutcome) -> None:
     """Keep an outcome, in the process that holds the job's lease."""
-    write_json(SweepFolder(sweep).outcome(number), asdict(outcome))
+    keep_outcome(SweepFolder(sweep).outcome(number), outcome)
+
+
+def keep_outcome(path: Path, outcome: JobOutcome) -> None:
+    """Keep an outcome in this file, in the process that holds the lease."""
+    write_json(path, asdict(outcome))
 
 
 def is_over(sweep: Path, job: Job, *, retry_failed: bool = False) -> bool:

@@ -29,6 +29,9 @@ Result = TypeVar("Result")
 
 PRELOADED = "clrun.sweep.preloaded"
 
+ATTEMPTS = 3
+"""How often a server is started that dies before it has made a process."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -76,12 +79,25 @@ def warm_up() -> None:
         forkserver.ensure_running()
 
 
-def started(function: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
-    """A fresh process of the server's that calls this."""
-    process = context().Process(target=function, args=arguments, daemon=True)
-    with _no_main():
-        process.start()
-    return process
+def started(
+    function: Callable[..., Any], *arguments: Any, daemon: bool = False
+) -> ForkServerProcess:
+    """A fresh process of the server's that calls this.
+
+    A `daemon` ends with this process and may have no processes of its own.
+
+    Raises:
+        ClrunError: there is no server that starts one.
+    """
+    for _ in range(ATTEMPTS):
+        process = context().Process(target=function, args=arguments, daemon=daemon)
+        try:
+            with _no_main():
+                process.start()
+        except (EOFError, ConnectionError):  # it died; the next attempt starts another
+            continue
+        return process
+    raise ClrunError(f"the fork server died {ATTEMPTS} times while it started.")
 
 
 @contextmanager
@@ -105,7 +121,7 @@ def called(function: Callable[..., Result], *arguments: Any) -> Result:
         ClrunError: what it raised, or the process died.
     """
     mine, its = context().Pipe(duplex=False)
-    process = started(_answer, its, Surroundings.here(), function, arguments)
+    process = started(_answer, its, Surroundings.here(), function, arguments, daemon=True)
     try:
         with mine:
             its.close()

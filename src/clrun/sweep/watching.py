@@ -33,6 +33,15 @@ def die_with(process: Any) -> None:
         threading.Thread(target=_wait, args=(process.sentinel,), daemon=True).start()
 
 
-def _wait(sentinel: int) -> None:
-    connection.wait([sentinel])
+def die_with_writer(end: int) -> None:
+    """End this process once nobody has the other end of a pipe, where the system does not do it.
+
+    For a process that was forked without `exec` by the one that has that end.
+    """
+    if sys.platform != "linux":
+        threading.Thread(target=_wait, args=(end,), daemon=True).start()
+
+
+def _wait(end: int) -> None:
+    connection.wait([end])
     os.kill(os.getpid(), signal.SIGKILL)

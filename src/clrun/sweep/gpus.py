@@ -1,0 +1,30 @@
+"""Which GPU a job of a sweep has."""
+
+from __future__ import annotations
+
+import os
+
+from clrun.config.run_config import Node
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def choose_gpu(device: Node, slot: int, gpus: int) -> None:
+    """Let this process see one GPU: jobs in neighbouring slots have different ones.
+
+    To be called before anything of CUDA is. A job that names a GPU (`device.index`) has that one.
+    """
+    values = device.values
+    if gpus < 2 or values.get("kind") not in ("auto", "cuda") or values.get("index"):
+        return
+    given = os.environ.get(VISIBLE)
+    names = given.split(",") if given else [str(index) for index in range(gpus)]
+    os.environ[VISIBLE] = names[slot % len(names)]
+
+
+def count_gpus() -> int:
+    """How many GPUs there are, found without a word to CUDA: the process may be forked still."""
+    import torch  # no worker needs it
+
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

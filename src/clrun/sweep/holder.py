@@ -1,0 +1,160 @@
+"""A holder: a process that has read a stream once and forks one for each unit that trains on it.
+
+It computes nothing else, so that there are no threads that a fork would lose. It lives as long as
+its worker wants it, and its jobs as long as it does. Imported where torch is.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+
+from clrun.config.run_config import RunConfig
+from clrun.config.trust import trusting
+from clrun.errors import ClrunError
+from clrun.runner.interrupt import SIGNALS
+from clrun.runner.prepare import LoadedStream, load_stream
+from clrun.sweep.hydra_part import HydraPart
+from clrun.sweep.job_process import run_unit
+from clrun.sweep.messages import Begin, Done, Note, Send
+from clrun.sweep.server import Surroundings
+from clrun.sweep.watching import die_with_parent, die_with_writer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What all jobs of a stream start from."""
+
+    stream: LoadedStream
+    hydra: HydraPart
+
+
+def hold(worker: Connection, surroundings: Surroundings, sweep: Path) -> None:
+    """Run the units that the worker names, each in a process of its own, until it says no more."""
+    die_with_parent()
+    surroundings.enter()
+    with trusting(surroundings.trust):
+        _Holder(worker, sweep).serve()
+
+
+class _Holder:
+    def __init__(self, worker: Connection, sweep: Path) -> None:
+        self._worker, self._sweep = worker, sweep
+        self._loaded: Loaded | ClrunError | None = None
+        self._jobs: dict[int, tuple[str, Connection]] = {}
+        """process -> its unit's name, and where it says something"""
+        self._life, self._is_alive = os.pipe()
+        """jobs end when nobody holds the second one any more, which is this process alone"""
+
+    def serve(self) -> None:
+        """Do what the worker says, and say what became of it."""
+        woken, wake = os.pipe()
+        for end in (woken, wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._worker, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if woken in ready:
+                    os.read(woken, 4096)
+                    self._reap()
+                if self._worker in ready and not self._listen():
+                    return
+
+    def _listen(self) -> bool:
+        """Do the next thing the worker asks for; False once it asks for nothing more."""
+        try:
+            message = self._worker.recv()
+        except (EOFError, OSError):
+            return False
+        if isinstance(message, Begin):
+            self._begin(message)
+        elif isinstance(message, Send):
+            for process, (name, _) in self._jobs.items():
+                if name == message.name:
+                    os.kill(process, message.number)
+        return True
+
+    def _begin(self, begin: Begin) -> None:
+        loaded = self._loaded = self._loaded or _load(begin, self._sweep)
+        if isinstance(loaded, ClrunError):
+            reason = str(loaded).splitlines()[0]
+            self._worker.send(Done(begin.unit.name, loaded.exit_code, reason))
+            return
+        its, mine = os.pipe()
+        gc.freeze()  # a search for garbage in the job leaves alone what both have
+        process = os.fork()
+        if process == 0:
+            os.close(its)
+            self._be_job(begin, loaded, Connection(mine, readable=False))
+        os.close(mine)
+        self._jobs[process] = begin.unit.name, Connection(its, writable=False)
+
+    def _be_job(self, begin: Begin, loaded: Loaded, worker: Connection) -> NoReturn:
+        """What the forked process does."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(self._is_alive)
+            for end in (self._worker, *(said for _, said in self._jobs.values())):
+                end.close()
+            die_with_parent()
+            die_with_writer(self._life)
+            name = begin.unit.name
+            code = run_unit(
+                begin,
+                loaded.stream,
+                loaded.hydra,
+                note=lambda text: worker.send(Note(name, text)),
+                reason=lambda text: worker.send(text),
+            )
+        finally:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Say which jobs have ended, and what they said."""
+        for process in list(self._jobs):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                name, said = self._jobs.pop(process)
+                reason = self._hand_on(said)
+                self._worker.send(Done(name, os.waitstatus_to_exitcode(status), reason))
+
+    def _hand_on(self, said: Connection) -> str | None:
+        """Hand the notes of a job to the worker; the reason that it gave of its end."""
+        reason = None
+        with said:
+            while said.poll():
+                try:
+                    message = said.recv()
+                except EOFError:
+                    break
+                if isinstance(message, Note):
+                    self._worker.send(message)
+                else:
+                    reason = message
+        return reason
+
+
+def _load(begin: Begin, sweep: Path) -> Loaded | ClrunError:
+    """What the jobs need; or why there are none."""
+    torch.set_num_threads(1)
+    try:
+        config = RunConfig.of_plain(begin.unit.config)
+        return Loaded(load_stream(config), HydraPart.of_sweep(sweep))
+    except ClrunError as error:
+        return error
