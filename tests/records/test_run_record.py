@@ -84,5 +84,6 @@ def test_another_git_is_not_run(tmp_path, monkeypatch):
     for variable in ("PATH", "GIT_DIR", "GIT_EXEC_PATH"):
         monkeypatch.setenv(variable, str(tmp_path))
 
+    git_commit.cache_clear()
     assert git_commit() == before
     assert not (tmp_path / "canary").exists()
