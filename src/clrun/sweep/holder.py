@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import torch
 
+from clrun.config.bases import component
 from clrun.config.run_config import RunConfig
 from clrun.config.trust import trusting
 from clrun.errors import ClrunError
@@ -155,6 +156,9 @@ def _load(begin: Begin, sweep: Path) -> Loaded | ClrunError:
     torch.set_num_threads(1)
     try:
         config = RunConfig.of_plain(begin.unit.config)
+        for node in config.nodes.values():
+            if node.target.startswith("clrun."):  # what others import may not survive a fork
+                component(node)
         return Loaded(load_stream(config), HydraPart.of_sweep(sweep))
     except ClrunError as error:
         return error

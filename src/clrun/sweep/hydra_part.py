@@ -112,9 +112,9 @@ class HydraPart:
         path = unit.folder / str(subfolder) / "hydra.yaml"
         with storage_errors(path):
             path.parent.mkdir(exist_ok=True)
-        now = OmegaConf.masked_copy(self._tree.hydra, list(CHANGING))
-        node = cast(dict[str, Any], OmegaConf.to_container(now, resolve=False))
-        texts = self._texts | {key: _text({key: value}) for key, value in node.items()}
+        texts = dict(self._texts)
+        for key in CHANGING:
+            texts[key] = _text({key: OmegaConf.to_container(self._tree.hydra[key], resolve=False)})
         indented = "".join(texts.values()).replace("\n", "\n  ").removesuffix("  ")
         write_text(path, f"hydra:\n  {indented}")
 

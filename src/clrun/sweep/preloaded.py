@@ -15,8 +15,17 @@ die_with_parent()  # before the seconds that torch takes
 if hasattr(os, "setsid"):
     os.setsid()  # a Ctrl-C of the terminal goes to the worker, which hands it on
 gc.disable()
-for name in ("clrun.runner.run", "clrun.runner.resume"):
+for name in (
+    "clrun.sweep.holder",
+    "clrun.strategies.learner",
+    "clrun.records.state_file",
+    *("filelock", "hydra._internal.logging_config", "numpy.ctypeslib", "numpy.random"),
+    *("pydantic.dataclasses", "torch.nested._internal.nested_tensor"),  # found out by a first run
+):
     import_module(name)
 import_module("torch").set_num_threads(1)
+run_record, identity = map(import_module, ("clrun.records.run_record", "clrun.records.identity"))
+for known in (run_record.versions, run_record.git_commit, identity.sources):
+    known()  # each job's record has it
 gc.enable()
 gc.freeze()  # what a search for garbage touches is copied to the process that searches
