@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clrun.cli.parser import OneLineParser
-from clrun.runner.interrupt import Interrupted
+
+if TYPE_CHECKING:
+    from clrun.sweep.events import Event
 
 EPILOG = """\
 Any number of workers may do the same sweep at once, on every host that sees its
 folder, and may be started and killed at any time: each job is one worker's at a
 time, and one whose worker died is gone on with. It ends when nothing is left for
-any worker; the exit code is 1 if a job of its own failed.
+any worker; the exit code is 0 if every job of the sweep is completed, else 1.
 --trust lets the jobs name code that is neither clrun's nor installed options'."""
 
 
@@ -36,45 +38,26 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--slots", metavar="N", type=_count, help="jobs at a time")
     parser.add_argument("--retry-failed", action="store_true", help="go on with failed jobs, too")
     arguments = parser.parse_args(argv)
+    from clrun.sweep.record import read_record  # with what a help does without
+    from clrun.sweep.work import work
+
+    path = arguments.folder.expanduser().resolve()
     return work(
-        arguments.folder.expanduser().resolve(),
+        path,
+        read_record(path).options,
+        show,
         slots=arguments.slots,
         retry_failed=arguments.retry_failed,
     )
 
 
-def work(path: Path, *, slots: int | None, retry_failed: bool) -> int:
-    """Work on a sweep with a line for each job; the exit code.
+def show(event: Event) -> None:
+    """Print what happened, in a line."""
+    from clrun.sweep.work import line_of
 
-    Raises:
-        ClrunError, Interrupted: as `main`.
-    """
-    from clrun.sweep.manifest import read_manifest  # with what a help does without
-    from clrun.sweep.record import read_record
-    from clrun.sweep.slots import slots_here
-    from clrun.sweep.worker import Worker
-
-    options, jobs = read_record(path).options, read_manifest(path)
-    number = slots or slots_here(options, jobs)
-    worked = Worker(path, number, options, show, retry_failed=retry_failed).run()
-    if worked.signal is not None:
-        how = f"To go on: clrun resume {shlex.quote(str(path))}."
-        raise Interrupted(worked.signal, f"The running jobs have saved their state. {how}")
-    return int(worked.failed > 0)
-
-
-def show(event: object) -> None:
-    """Print a line for what happened to a job, or to what jobs share."""
-    from clrun.sweep.events import Ended, Noted, Retried
-
-    match event:
-        case Ended(name=name, outcome=outcome):
-            reason = "" if outcome.reason is None else f": {outcome.reason}"
-            print(f"{name}: {outcome.status} in {outcome.seconds:.1f} s{reason}", flush=True)
-        case Retried(name=name, reason=reason, attempt=attempt):
-            print(f"{name}: attempt {attempt} {reason}. It goes on.", flush=True)
-        case Noted(text=text):
-            print(f"clrun: note: {text}", flush=True)
+    line = line_of(event)
+    if line is not None:
+        print(line, flush=True)
 
 
 def _count(text: str) -> int:

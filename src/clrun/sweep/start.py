@@ -10,18 +10,17 @@ from rich.console import Console
 
 from clrun.disk import locks
 from clrun.disk.files import storage_errors
-from clrun.errors import ClrunError
 from clrun.records.identity import sources
 from clrun.records.outcome import holds_completed
 from clrun.records.run_record import utc_now
 from clrun.sweep.engines.starting import is_engine, run_elsewhere
+from clrun.sweep.events import Event
 from clrun.sweep.folder import SweepFolder, is_sweep
 from clrun.sweep.manifest import Job, read_manifest, write_manifest
-from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, is_over, read_outcome, write_outcome
+from clrun.sweep.outcomes import COMPLETED, JobOutcome, read_outcome, write_outcome
 from clrun.sweep.planning import Plan
 from clrun.sweep.record import SweepOptions, SweepRecord, read_record, write_record
-from clrun.sweep.server import called
-from clrun.sweep.unit import Unit, unit_of
+from clrun.sweep.work import line_of, work
 
 
 def write_sweep(
@@ -96,30 +95,16 @@ def run_sweep(
     if is_engine(options.launcher):
         waited = run_elsewhere(path, options, retry_failed=retry_failed)
         return int(waited and not _is_completed(path))  # else `clrun status` says what came of it
-    failed = 0
-    for job in read_manifest(path):
-        if is_over(path, job, retry_failed=retry_failed):
-            continue
-        outcome = called(_run, unit_of(path, job))
-        write_outcome(path, job.number, outcome)
-        failed += outcome.status == FAILED
-        console.print(f"{job.folder}: {outcome.status} {outcome.reason or ''}")
-    return int(failed > 0)
+
+    def show(event: Event) -> None:
+        line = line_of(event)
+        if line is not None:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return work(path, options, show, retry_failed=retry_failed, force=force)
 
 
 def _is_completed(path: Path) -> bool:
     """Whether every job of a sweep is."""
     outcomes = [read_outcome(path, job.number) for job in read_manifest(path)]
     return all(outcome is not None and outcome.status == COMPLETED for outcome in outcomes)
-
-
-def _run(unit: Unit) -> JobOutcome:
-    from clrun.config.run_config import RunConfig
-    from clrun.runner.prepare import ready
-    from clrun.runner.run import run
-
-    try:
-        run(ready(RunConfig.of_plain(unit.config)), unit.folder, is_latest=False)
-    except ClrunError as error:
-        return JobOutcome(status=FAILED, reason=str(error).splitlines()[0])
-    return JobOutcome(status=COMPLETED)

@@ -1,0 +1,59 @@
+"""Working on a sweep on this machine, to its end. No torch here."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from clrun.runner.interrupt import Interrupted
+from clrun.sweep.events import Ended, Event, Noted, OnEvent, Retried
+from clrun.sweep.manifest import Job, read_manifest
+from clrun.sweep.outcomes import COMPLETED, read_outcome
+from clrun.sweep.record import SweepOptions
+from clrun.sweep.slots import slots_here
+from clrun.sweep.worker import Worker
+
+
+def work(
+    path: Path,
+    options: SweepOptions,
+    on_event: OnEvent,
+    *,
+    slots: int | None = None,
+    retry_failed: bool = False,
+    force: bool = False,
+) -> int:
+    """Do what is missing of the sweep in a folder; the exit code, 0 if every job is completed then.
+
+    `slots`: how many at a time; None: as many as the launcher's keys say.
+
+    Raises:
+        ClrunError: no process can be started, or the folder cannot be written.
+        Interrupted: a signal ended it; the running jobs have saved their state.
+    """
+    jobs = read_manifest(path)
+    at_a_time = slots or slots_here(options, jobs)
+    worker = Worker(path, at_a_time, options, on_event, retry_failed=retry_failed, force=force)
+    worked = worker.run()
+    if worked.signal is not None:
+        done = f"{worked.completed} jobs were completed, and running ones have saved their state."
+        raise Interrupted(worked.signal, f"{done} To go on: clrun resume {shlex.quote(str(path))}")
+    return int(not all(_is_completed(path, job) for job in jobs))
+
+
+def line_of(event: Event) -> str | None:
+    """What happened, in a line; None where it is not worth one."""
+    match event:
+        case Ended(name=name, outcome=outcome):
+            reason = "" if outcome.reason is None else f": {outcome.reason}"
+            return f"{name}: {outcome.status} in {outcome.seconds:.1f} s{reason}"
+        case Retried(name=name, reason=reason, attempt=attempt):
+            return f"{name}: attempt {attempt} {reason}. It goes on."
+        case Noted(text=text):
+            return f"clrun: note: {text}"
+    return None
+
+
+def _is_completed(path: Path, job: Job) -> bool:
+    outcome = read_outcome(path, job.number)
+    return outcome is not None and outcome.status == COMPLETED
