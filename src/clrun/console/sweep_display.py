@@ -12,7 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from clrun.console.display import Pace, SilentDisplay, clock_time
-from clrun.console.time_left import TimeLeft
+from clrun.console.time_left import Going, TimeLeft
 from clrun.records.outcome import COMPLETED, Outcome, job_name
 from clrun.records.points import unseeded
 
@@ -44,19 +44,8 @@ class SweepDisplay:
 
     def line(self, outcome: Outcome, seconds: float) -> None:
         """Leave a line about the job that was counted last."""
-        left = self._time_left.now()
-        is_last = self._ended == self._total
-        time_left = (
-            "" if left is None or is_last or not self._total else f", {clock_time(left)} left"
-        )
-        start = f"{self.count(self._ended)}{time_left}"
-        if self.console.is_terminal:
-            line = f"{start}  {outcome_line(outcome, seconds, short_name(outcome.values))}"
-            style = "" if outcome.status == COMPLETED else "bold red"
-            self.console.print(Text(line, style=style), no_wrap=True, overflow="ellipsis")
-        else:
-            line = f"{start}  {outcome_line(outcome, seconds, outcome.name)}"
-            self.console.print(Text(line), soft_wrap=True)
+        left = None if self._ended == self._total or not self._total else self._time_left.now()
+        print_ended(self.console, with_time(self.count(self._ended), left), outcome, seconds)
 
     def count(self, number: int) -> str:
         """ "7 of 12", or "job 7" where nobody knows of how many."""
@@ -64,7 +53,8 @@ class SweepDisplay:
 
     def described(self, values: Mapping[str, str], seconds: float, done: float) -> tuple[str, str]:
         """Which job runs, and the time that is left for all."""
-        left = self._time_left.now(kind(values), seconds, done) if self._total else None
+        going = Going(kind(values), seconds, done)
+        left = self._time_left.now([going]) if self._total else None
         where = f"{self.count(self._ended + 1)}  {short_name(values)}"
         return where, "" if left is None else f"{clock_time(left)} left"
 
@@ -104,6 +94,22 @@ class JobDisplay(SilentDisplay):
     def close(self) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+
+def print_ended(console: Console, start: str, outcome: Outcome, seconds: float) -> None:
+    """A line about a job that ended: on a terminal one of it, elsewhere with the whole name."""
+    if console.is_terminal:
+        line = f"{start}  {outcome_line(outcome, seconds, short_name(outcome.values))}"
+        style = "" if outcome.status == COMPLETED else "bold red"
+        console.print(Text(line, style=style), no_wrap=True, overflow="ellipsis")
+    else:
+        line = f"{start}  {outcome_line(outcome, seconds, outcome.name)}"
+        console.print(Text(line), soft_wrap=True)
+
+
+def with_time(count: str, left: float | None) -> str:
+    """A count with the time that is left, where that is known."""
+    return count if left is None else f"{count}, {clock_time(left)} left"
 
 
 def kind(values: Mapping[str, str]) -> str:

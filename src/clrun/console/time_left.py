@@ -3,40 +3,72 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Going(NamedTuple):
+    """A job that runs."""
+
+    kind: str
+    seconds: float
+    """since it began here"""
+    done: float
+    """the share of it that is done, in [0, 1]"""
+    before: float = 0.0
+    """the share that was done when it began here: of what was interrupted, or is shared"""
+    is_resumed: bool = False
+    """was interrupted, so that what is left of it is less than others of its kind take"""
 
 
 class TimeLeft:
     """Seconds left by what was measured.
 
-    Jobs of a kind, which differ in their seed alone, take as long as each other; of a kind that
+    Jobs of a kind, which differ in their seeds alone, take as long as each other; of a kind that
     was not met yet, as long as all on average.
     """
 
     def __init__(self, kinds: Sequence[str]) -> None:
-        self._pending = list(kinds)
+        self._pending = Counter(kinds)
         self._measured: dict[str, list[float]] = defaultdict(list)
 
     def ended(self, kind: str, seconds: float | None) -> None:
-        """Count a job as done, and its seconds if it ran to its end."""
-        if kind in self._pending:
-            self._pending.remove(kind)
+        """Count a job as done, and its seconds if it ran from its beginning to its end."""
+        if self._pending[kind]:
+            self._pending[kind] -= 1
         if seconds is not None:
             self._measured[kind].append(seconds)
 
-    def now(self, kind: str | None = None, seconds: float = 0.0, done: float = 0.0) -> float | None:
-        """Seconds until all are done; a job of this kind is this share done after `seconds`.
+    def now(self, running: Sequence[Going] = (), slots: int = 1) -> float | None:
+        """Seconds until all are done, if so many run at a time; None where nothing can be said."""
+        known = {job.kind: 1 / _pace(job) for job in running if _pace(job)} | self._usual()
+        pending = self._pending - Counter(job.kind for job in running)
+        if not known:
+            return None if running or pending else 0.0
+        average = statistics.fmean(known.values())
 
-        None where nothing can be said yet.
-        """
-        pending, current = list(self._pending), 0.0
-        measured = {name: statistics.fmean(values) for name, values in self._measured.items()}
-        if kind in pending and done > 0:
-            pending.remove(kind)
-            current = seconds * (1 - done) / done
-            measured.setdefault(kind, seconds / done)
-        if not measured:
-            return None if pending else current
-        usual = statistics.fmean(measured.values())
-        return current + sum(measured.get(name, usual) for name in pending)
+        def seconds(job: Going) -> float:
+            left = self.left(job)
+            whole = known.get(job.kind, average)
+            return max(whole - job.seconds, 0.0) if left is None else left
+
+        current = [seconds(job) for job in running]
+        waiting = sum(count * known.get(kind, average) for kind, count in pending.items())
+        return max([(sum(current) + waiting) / slots, *current])
+
+    def left(self, job: Going) -> float | None:
+        """Seconds until a running job is done: by others of its kind while it takes no longer than
+        they did, else by what is done of it; None where there is neither."""
+        usual = self._usual().get(job.kind)
+        if usual is not None and usual > job.seconds and not job.is_resumed:
+            return usual - job.seconds
+        return (1 - job.done) / _pace(job) if _pace(job) else None
+
+    def _usual(self) -> dict[str, float]:
+        return {kind: statistics.fmean(values) for kind, values in self._measured.items()}
+
+
+def _pace(job: Going) -> float:
+    """The share of a job that is done in a second; 0 where that is not known yet."""
+    return max(job.done - job.before, 0.0) / job.seconds if job.seconds > 0 else 0.0

@@ -30,6 +30,9 @@ class LogEnd(NamedTuple):
     """of the run, when the last line was written"""
     written: float
     """when that was, by the file's own time"""
+    inherited: tuple[int, int | None] | None = None
+    """(experience, epoch) of the last line that stands there from a run which this one goes on from
+    (`"shared": true`); None without one"""
 
 
 NOTHING = LogEnd(None, None, None, None, 0.0, 0.0)
@@ -85,7 +88,10 @@ class LogTail:
             return
         self._end = self._end._replace(seconds=seconds)
         if isinstance(experience, int):
-            self._end = self._end._replace(experience=experience, epoch=line.get("epoch"))
+            epoch = line.get("epoch")
+            self._end = self._end._replace(experience=experience, epoch=epoch)
+            if line.get("shared") is True:
+                self._end = self._end._replace(inherited=(experience, epoch))
         if line.get("kind") == "eval" and isinstance(line.get("accuracy"), list):
             self._end = self._end._replace(**_evaluated(line["accuracy"], experience))
 

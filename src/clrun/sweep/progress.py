@@ -75,12 +75,16 @@ class JobState:
     @property
     def done(self) -> float:
         """The share of a running job that is done, as far as it can be told, in [0, 1]."""
-        if self.experience is None or not self.experiences:
+        return self.share(self.experience, self.epoch)
+
+    def share(self, experience: int | None, epoch: int | None) -> float:
+        """The share of the job that is done where its log speaks of this place."""
+        if experience is None or not self.experiences:
             return 0.0
         within = 1.0
-        if self.epoch is not None and self.epochs:
-            within = min((self.epoch + 0.5) / self.epochs, 1.0)  # somewhere in that epoch
-        return min((self.experience + within) / self.experiences, 1.0)
+        if epoch is not None and self.epochs:
+            within = min((epoch + 0.5) / self.epochs, 1.0)  # somewhere in that epoch
+        return min((experience + within) / self.experiences, 1.0)
 
 
 def progress(path: Path) -> list[JobState]:

@@ -1,0 +1,230 @@
+"""The display of a sweep whose jobs this process starts: what runs now, and a line for each that
+ended."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from clrun.console.display import clock_time
+from clrun.console.sweep_display import kind, print_ended, short_name, with_time
+from clrun.console.sweep_live import Running, RunningTable
+from clrun.console.time_left import Going, TimeLeft
+from clrun.records.log_tail import LogEnd, LogTail
+from clrun.records.outcome import Outcome
+from clrun.records.results_end import read_numbers
+from clrun.records.run_folder import RUNNING, read_record
+from clrun.sweep.events import Ended, Event, Noted, Retried, Started
+from clrun.sweep.manifest import each_job
+from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome
+from clrun.sweep.progress import JobState, Listed, Looked, listed, sizes, where
+
+OTHERS_SECONDS = 5.0
+"""How often it is looked what other workers have done"""
+
+SILENT_SECONDS = 60.0
+"""After which it is said of a job that it wrote nothing in its log"""
+
+SHARED = Listed(None, {}, "", "", None, None)
+
+
+class LiveSweep:
+    """Shows what a worker says, on a terminal with a table of what runs; elsewhere lines alone.
+
+        with LiveSweep(path, console, slots) as live:
+            Worker(path, slots, options, live.on_event).run(signals)
+
+    How far a job is, the end of its log says, which is read about once a second.
+    """
+
+    def __init__(
+        self, path: Path, console: Console, slots: int, *, retry_failed: bool = False
+    ) -> None:
+        """`slots`: how many jobs run at a time."""
+        self._path, self._console, self._slots = path, console, slots
+        self._jobs = [listed(job) for job in each_job(path)]
+        self._over: dict[int, str] = {}
+        self._retried: dict[int, JobOutcome] = {}
+        if retry_failed:
+            over = self._newly_over()
+            self._retried = {n: each for n, each in over if each.status == FAILED}
+        self._time_left = TimeLeft([kind(job.values) for job in self._jobs])
+        self._going: dict[str, _Going] = {}
+        self._look_again = 0.0
+        self._live = Live(
+            console=console, get_renderable=self._table, refresh_per_second=1, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        for number, outcome in self._newly_over():
+            self._count(number, outcome, is_ours=False)
+        if self._over:
+            kept = Counter(self._over.values())
+            said = ", ".join(f"{count} {status}" for status, count in sorted(kept.items()))
+            self._console.print(Text(f"{len(self._jobs)} jobs: {said} before."), soft_wrap=True)
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Show that something happened."""
+        if isinstance(event, Started):
+            job = SHARED if event.number is None else self._jobs[event.number]
+            self._going[event.name] = _Going(event, job)
+        elif isinstance(event, Retried):
+            self._going.pop(event.name, None)
+            name = self._name(event)
+            self._say(f"goes on  {name}: {event.reason} (attempt {event.attempt})", "yellow")
+        elif isinstance(event, Noted):
+            self._say(event.text, "")
+        elif isinstance(event, Ended):
+            self._ended(event, self._going.pop(event.name, None))
+
+    def _ended(self, event: Ended, going: _Going | None) -> None:
+        if event.number is None:
+            if event.outcome.status == FAILED:
+                self._say(f"failed  {self._name(event)}: {event.outcome.reason}", "bold red")
+            return
+        began_here = going is not None and not going.is_resumed
+        self._count(event.number, event.outcome, is_ours=began_here)
+        self._line(event.number, event.outcome)
+
+    def _count(self, number: int, outcome: JobOutcome, *, is_ours: bool) -> None:
+        """Note that a job is over, and how long it took here from its beginning to its end."""
+        if outcome.status not in (COMPLETED, FAILED):
+            return
+        measured = is_ours and outcome.status == COMPLETED and outcome.attempts <= 1
+        if number not in self._over:
+            of_kind = kind(self._jobs[number].values)
+            self._time_left.ended(of_kind, outcome.seconds if measured else None)
+        self._over[number] = outcome.status
+
+    def _line(self, number: int, given: JobOutcome) -> None:
+        """Leave a line about a job that ended."""
+        job = self._jobs[number]
+        is_done = given.status == COMPLETED
+        metrics = read_numbers(self._path / job.folder).metrics if is_done else {}
+        outcome = Outcome(
+            values=job.values or {"folder": job.folder},
+            status=given.status,
+            reason=given.reason,
+            metrics=metrics,
+        )
+        left = None if len(self._over) == len(self._jobs) else self._left()
+        count = f"{len(self._over)} of {len(self._jobs)}"
+        print_ended(self._console, with_time(count, left), outcome, given.seconds)
+
+    def _say(self, text: str, style: str) -> None:
+        line = Text(text, style=style if self._console.is_terminal else "")
+        self._console.print(line, soft_wrap=True)
+
+    def _name(self, event: Event) -> str:
+        return _label(event.name, None if event.number is None else self._jobs[event.number])
+
+    def _newly_over(self) -> list[tuple[int, JobOutcome]]:
+        """Jobs that became over, by whoever's work."""
+        folder = Looked(self._path)
+        found = ((n, folder.outcome(n)) for n in range(len(self._jobs)) if n not in self._over)
+        return [(n, each) for n, each in found if each and self._is_over(n, each)]
+
+    def _is_over(self, number: int, outcome: JobOutcome) -> bool:
+        is_over = outcome.status in (COMPLETED, FAILED)
+        return is_over and outcome != self._retried.get(number)
+
+    def _left(self) -> float | None:
+        going = [each.going() for each in list(self._going.values()) if each.job.number is not None]
+        return self._time_left.now(going, self._slots)
+
+    def _table(self) -> RunningTable:
+        going = dict(self._going)
+        if time.monotonic() >= self._look_again:
+            self._look_again = time.monotonic() + OTHERS_SECONDS
+            ours = {each.job.number for each in going.values()}
+            for number, outcome in self._newly_over():
+                if number not in ours:
+                    self._count(number, outcome, is_ours=False)
+        for each in going.values():
+            each.look()
+        rows = [each.row(_label(name, each.job), self._time_left) for name, each in going.items()]
+        return RunningTable(rows, self._total(len(going)))
+
+    def _total(self, running: int) -> str:
+        counts = Counter(self._over.values())
+        failed = f", {counts[FAILED]} failed" if counts[FAILED] else ""
+        text = f"{counts[COMPLETED]} of {len(self._jobs)} done{failed}, {running} running"
+        return with_time(text, self._left())
+
+
+def _label(name: str, job: Listed | None) -> str:
+    """What a unit of work is called on the screen."""
+    if job is None or job.number is None:
+        return f"shared part {name}"
+    return short_name(job.values) or job.folder
+
+
+class _Going:
+    """A unit of work that runs."""
+
+    def __init__(self, event: Started, job: Listed) -> None:
+        self.job, self._event, self._began = job, event, time.monotonic()
+        self._tail = LogTail(event.folder / "metrics.jsonl")
+        self._end: LogEnd | None = None
+        self._before = 0.0
+        self.look()
+        self.is_resumed = self._end is not None
+        self._before = self._state().done
+
+    def look(self) -> None:
+        """See how far it is now."""
+        self._end = self._tail.read()
+        if self.job.number is None and self.job.epochs is None:  # its record says it, once there
+            epochs, experiences = sizes(read_record(self._event.folder).get("config") or {})
+            self.job = self.job._replace(epochs=epochs, experiences=experiences)
+
+    def going(self) -> Going:
+        """What is known of its pace."""
+        state, seconds = self._state(), time.monotonic() - self._began
+        inherited = None if self._end is None else self._end.inherited
+        before = max(self._before, state.share(*inherited) if inherited else 0.0)
+        return Going(kind(self.job.values), seconds, state.done, before, self.is_resumed)
+
+    def row(self, name: str, time_left: TimeLeft) -> Running:
+        """What the table shows."""
+        state = self._state()
+        of = f"/{state.experiences}" if state.experiences else ""
+        return Running(
+            name=name,
+            state=self._how(state),
+            experience="" if state.experience is None else f"{state.experience + 1}{of}",
+            accuracy=state.accuracy,
+            seconds_left=None if self.job.number is None else time_left.left(self.going()),
+        )
+
+    def _how(self, state: JobState) -> str:
+        silent = time.time() - self._end.written if self._end else time.monotonic() - self._began
+        if silent > SILENT_SECONDS:
+            return f"silent {clock_time(silent)}"
+        if self._event.attempt > 1 and not self.is_resumed:
+            return f"attempt {self._event.attempt}"
+        if state.experience is None:
+            return "starting"
+        return "shared" if self.job.number is None else RUNNING
+
+    def _state(self) -> JobState:
+        fields = where(self._end, self.job)
+        return JobState(number=self.job.number, values={}, folder="", state=RUNNING, **fields)
