@@ -55,8 +55,7 @@ def test_seeds_are_folded_and_what_is_not_done_is_named() -> None:
         "│ der │ 0 of 2 │ - │ - │ - │ - │",
     ]
     assert lines[-5:] == [
-        "best of 2 points: strategy=joint, accuracy 0.9000 (1 run, 1 more did not complete). "
-        "How sure that is cannot be told: that takes two seeds of each that differ in effect.",
+        "how sure: that cannot be told without two seeds of each point that make a difference",
         "failed: strategy=joint seed=1: the loss is nan.",
         "interrupted: strategy=der seed=0. To go on: clrun resume 'outputs/sweep/a b'",
         "not started: strategy=der seed=1",
@@ -97,23 +96,35 @@ BELOW = [0.20, 0.22, 0.21, 0.20]
 def test_a_best_point_far_above_all_others_is_sure() -> None:
     outcomes = runs({"1": BELOW, "2": [0.80, 0.82, 0.84, 0.81], "3": [0.1, 0.11, 0.1, 0.12]})
 
-    [line] = best_lines(best(points(outcomes)))
-
-    assert line == (
-        "best of 3 points: lr=2, accuracy 0.8175 (4 runs). That is sure at 95 %: ahead of lr=1 by "
-        "0.6100 (+0.5805 to +0.6395 over 4 shared seeds, for 2 comparisons at once)."
-    )
+    assert best_lines(best(points(outcomes))) == [
+        "best of 3 points: lr=2, accuracy 0.8175 (4 runs)",
+        "how sure: at 95 %, it is ahead of lr=1 by 0.6100 (+0.5805 to +0.6395 over 4 shared seeds, "
+        "for 2 comparisons at once)",
+    ]
 
 
 def test_a_best_point_with_rivals_names_them() -> None:
     near = [0.81, 0.81, 0.84, 0.79]
     outcomes = runs({"1": BELOW, "2": [0.80, 0.82, 0.84, 0.81], "3": near})
 
-    [line] = best_lines(best(points(outcomes)))
+    _, how_sure = best_lines(best(points(outcomes)))
 
-    assert line.startswith(
-        "best of 3 points: lr=2, accuracy 0.8175 (4 runs). That is not sure, for at 95 % it may as "
-        "well be lr=3: ahead of lr=3 by 0.0050 (-0.0"
+    assert how_sure.startswith(
+        "how sure: not at 95 %, for the best may be lr=3; it is ahead of that by 0.0050 (-0.0"
+    )
+
+
+def test_a_rival_with_few_seeds_is_named_although_others_have_higher_means() -> None:
+    outcomes = [
+        *runs({"2": [0.80, 0.82, 0.84, 0.81], "3": [0.61, 0.63, 0.65, 0.61]}),
+        completed(0.5, **{"strategy.lr": "1", "seed": "0"}),
+    ]
+
+    first, how_sure = best_lines(best(points(outcomes)))
+
+    assert first == "best of 3 points: lr=2, accuracy 0.8175 (4 runs)"
+    assert how_sure == (
+        "how sure: not at 95 %, for the best may be lr=1; it cannot be compared with that"
     )
 
 
@@ -123,10 +134,22 @@ def test_a_table_leaves_out_what_a_narrow_terminal_has_no_room_for(width: int) -
 
     print_sweep(shown, OUTCOMES, FOLDER, 61.0)
 
-    table = [line for line in text(shown).splitlines() if line[:1] in "┏┃┡│└"]
+    lines = text(shown).splitlines()
+    table = lines[: next(n for n, line in enumerate(lines) if "best of" in line)]
     assert max(map(len, table)) <= width
     assert ("seconds" in text(shown)) == (width >= 80)
     assert "0.6000 ±1.2706" in text(shown)
+
+
+def test_in_a_very_narrow_terminal_values_stay_whole() -> None:
+    shown = console(40, is_terminal=True)
+    keys = ("strategy.rm_sz", "strategy.ewc_lambda", "strategy.lr")
+    outcomes = [completed(0.5, **dict.fromkeys(keys, "1500"), seed=str(seed)) for seed in range(2)]
+
+    print_sweep(shown, outcomes, FOLDER, 61.0)
+
+    assert "1500  1500       1500    2   0.5000" in text(shown)
+    assert "interval" not in text(shown)
 
 
 def test_a_terminal_without_the_sign_gets_another() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from clrun.console.time_left import Going, TimeLeft
 
 
@@ -37,8 +39,17 @@ def test_a_job_that_runs_takes_as_long_as_others_of_its_kind() -> None:
     time_left.ended("a", 10.0)
 
     assert time_left.left(Going("a", seconds=3.0, done=0.9)) == 7.0
-    assert time_left.left(Going("a", seconds=20.0, done=0.8)) == 5.0
+    assert time_left.left(Going("a", seconds=20.0, done=0.8)) == pytest.approx(5.0)
     assert time_left.left(Going("a", seconds=20.0, done=0.0)) is None
+
+
+def test_of_a_job_that_was_interrupted_less_is_left_than_others_took() -> None:
+    time_left = TimeLeft(["a", "a"])
+    time_left.ended("a", 10.0)
+
+    job = Going("a", seconds=1.0, done=0.75, before=0.5, is_resumed=True)
+
+    assert time_left.left(job) == 1.0
 
 
 def test_what_was_done_before_says_nothing_of_the_pace() -> None:

@@ -13,6 +13,8 @@ from clrun.console.display import clock_time
 
 WIDE = 72
 """Columns of a terminal that has room for how a job stands beside where it is"""
+CTRL_C = "^C"
+"""What a terminal writes after the line that moves, and must not break it"""
 LEAST_ROWS = 2
 """Of jobs that are shown, however low the terminal is"""
 OTHER_ROWS = 4
@@ -34,8 +36,9 @@ class Running(NamedTuple):
 class RunningTable:
     """The jobs that run, the total below, in any terminal from 40 columns on."""
 
-    def __init__(self, running: Sequence[Running], total: str) -> None:
-        self._running, self._total = running, total
+    def __init__(self, running: Sequence[Running], *totals: str) -> None:
+        """`totals`: the same in fewer and fewer words, for terminals that are more narrow."""
+        self._running, self._totals = running, totals
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         most = max(console.height - OTHER_ROWS, LEAST_ROWS)
@@ -43,7 +46,9 @@ class RunningTable:
             yield _table(self._running[:most], options.max_width)
         if len(self._running) > most:
             yield Text(f"and {len(self._running) - most} more", style="dim")
-        yield Text(self._total, no_wrap=True, overflow="ellipsis", style="bold")
+        room = options.max_width - len(CTRL_C)
+        total = next((text for text in self._totals if len(text) <= room), self._totals[-1])
+        yield Text(total, no_wrap=True, overflow="ellipsis", style="bold")
 
 
 def _table(running: Sequence[Running], width: int) -> Table:
@@ -57,7 +62,7 @@ def _table(running: Sequence[Running], width: int) -> Table:
         box=None,
         padding=(0, 2 if is_wide else 1, 0, 0),
         pad_edge=False,
-        width=width - len("^C"),  # which a terminal writes after the line that moves
+        width=width - len(CTRL_C),
         header_style="dim",
     )
     for job in running:

@@ -22,8 +22,8 @@ MOST_NAMED = 12
 MOST_RIVALS = 4
 """More points than this that may be the best are counted, not named."""
 
-LEFT_OUT = ("seconds", "sd", "forgetting")
-"""Columns that a narrow terminal has no room for, in the order in which they go."""
+LEFT_OUT = ("seconds", "sd", "forgetting", "frame", "interval")
+"""What a narrow terminal has no room for, in the order in which it goes."""
 
 
 def print_sweep(
@@ -81,7 +81,9 @@ def sweep_table(
     sign = "+-" if ascii_only else "±"
     metric = headline(found)
     has_spread = metric is not None and any(len(point.by_seed(metric)) > 1 for point in found)
-    table = Table(caption=_caption(sign, "sd" not in without) if has_spread else None)
+    table = Table(caption=_caption(sign, without) if has_spread else None)
+    if "frame" in without:
+        table.box, table.padding, table.pad_edge = None, (0, 1, 0, 0), False
     keys = list(dict.fromkeys(key for point in found for key in point.values))
     for name in short_keys(keys):
         table.add_column(name, overflow="fold", style="bold")
@@ -90,55 +92,56 @@ def sweep_table(
     for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     for point in found:
-        cells = _cells(point, metric, sign)
+        cells = _cells(point, metric, None if "interval" in without else sign)
         values = (Text(point.values.get(key, "-")) for key in keys)
         table.add_row(*values, *(cells[name] for name in shown))
     return table
 
 
 def best_lines(found: Best | None) -> list[str]:
-    """The best point and how sure that is, in sentences."""
+    """The best point and how sure that is, a sentence each."""
     if found is None:
         return []
-    of = f"of {found.among} points"
     runs = f"{found.spread.n} run{'' if found.spread.n == 1 else 's'}"
     left_out = len(found.point.outcomes) - len(found.point.done)
     missing = f", {left_out} more did not complete" if left_out else ""
-    first = f"best {of}: {short_name(found.point.values)}, "
-    return [f"{first}accuracy {found.spread.mean:.4f} ({runs}{missing}). {_how_sure(found)}"]
+    name = short_name(found.point.values)
+    return [
+        f"best of {found.among} points: {name}, accuracy {found.spread.mean:.4f} ({runs}{missing})",
+        f"how sure: {_how_sure(found)}",
+    ]
 
 
 def _how_sure(found: Best) -> str:
     if found.ahead is None and len(found.rivals) == found.among - 1:
-        return (
-            "How sure that is cannot be told: that takes two seeds of each that differ in effect."
-        )
+        return "that cannot be told without two seeds of each point that make a difference"
     if not found.rivals:
-        return f"That is sure at 95 %: {_ahead(found)}."
+        return f"at 95 %, {_ahead(found, short_name(found.nearest.values))}"
     names = [short_name(point.values) for point in found.rivals[:MOST_RIVALS]]
     more = len(found.rivals) - len(names)
     others = "; ".join([*names, *([f"{more} more"] if more else [])])
-    are = "it may as well be" if len(found.rivals) == 1 else "it may as well be one of"
-    return f"That is not sure, for at 95 % {are} {others}: {_ahead(found)}."
+    one_of, that = ("", "that") if len(found.rivals) == 1 else ("one of ", "the first of them")
+    return f"not at 95 %, for the best may be {one_of}{others}; {_ahead(found, that)}"
 
 
-def _ahead(found: Best) -> str:
-    """By how much the best is ahead of the second."""
+def _ahead(found: Best, nearest: str) -> str:
+    """By how much the best is ahead of the nearest, which is called so."""
     ahead = found.ahead
     if ahead is None:
-        return "the second best cannot be compared"
+        return f"it cannot be compared with {nearest}"
     kind = f"over {ahead.n} shared seeds" if ahead.is_paired else "without shared seeds"
     at_once = f", for {found.among - 1} comparisons at once" if found.among > 2 else ""
     interval = f"{ahead.low:+.4f} to {ahead.high:+.4f} {kind}{at_once}"
-    return f"ahead of {short_name(found.second.values)} by {ahead.mean:.4f} ({interval})"
+    return f"it is ahead of {nearest} by {ahead.mean:.4f} ({interval})"
 
 
-def _caption(sign: str, has_sd: bool) -> str:
-    sd = "; sd: of one run's accuracy" if has_sd else ""
-    return f"mean over seeds {sign} half of its 95 % interval{sd}"
+def _caption(sign: str, without: Sequence[str]) -> str:
+    interval = "" if "interval" in without else f" {sign} half of its 95 % interval"
+    sd = "" if "sd" in without else "; sd: of one run's accuracy"
+    return f"mean over seeds{interval}{sd}"
 
 
-def _cells(point: Point, metric: str | None, sign: str) -> dict[str, str]:
+def _cells(point: Point, metric: str | None, sign: str | None) -> dict[str, str]:
     done, total = len(point.done), len(point.outcomes)
     accuracy = None if metric is None else point.spread(metric)
     seconds = [outcome.seconds for outcome in point.done]
@@ -151,13 +154,14 @@ def _cells(point: Point, metric: str | None, sign: str) -> dict[str, str]:
     }
 
 
-def _mean(point: Point, metric: str | None, sign: str) -> str:
-    """A mean and half its interval; "-" where a value is missing or there is none."""
+def _mean(point: Point, metric: str | None, sign: str | None) -> str:
+    """A mean and half its interval, if there is a sign for that; "-" where a value is missing."""
     found = None if metric is None else point.spread(metric)
     if found is None:
         return "-"
-    interval = "" if found.half_width is None else f" {sign}{found.half_width:.4f}"
-    return f"{found.mean:.4f}{interval}"
+    if sign is None or found.half_width is None:
+        return f"{found.mean:.4f}"
+    return f"{found.mean:.4f} {sign}{found.half_width:.4f}"
 
 
 def _with_status(outcomes: Sequence[Outcome], status: str) -> list[Outcome]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,18 +31,21 @@ class TimeLeft:
 
     def __init__(self, kinds: Sequence[str]) -> None:
         self._pending = Counter(kinds)
-        self._measured: dict[str, list[float]] = defaultdict(list)
+        self._measured: dict[str, tuple[float, int]] = {}
+        """kind -> the mean of its seconds, over so many jobs"""
 
     def ended(self, kind: str, seconds: float | None) -> None:
         """Count a job as done, and its seconds if it ran from its beginning to its end."""
         if self._pending[kind]:
             self._pending[kind] -= 1
         if seconds is not None:
-            self._measured[kind].append(seconds)
+            mean, count = self._measured.get(kind, (0.0, 0))
+            self._measured[kind] = mean + (seconds - mean) / (count + 1), count + 1
 
     def now(self, running: Sequence[Going] = (), slots: int = 1) -> float | None:
         """Seconds until all are done, if so many run at a time; None where nothing can be said."""
-        known = {job.kind: 1 / _pace(job) for job in running if _pace(job)} | self._usual()
+        known = {job.kind: 1 / _pace(job) for job in running if _pace(job)}
+        known |= {kind: mean for kind, (mean, _) in self._measured.items()}
         pending = self._pending - Counter(job.kind for job in running)
         if not known:
             return None if running or pending else 0.0
@@ -60,13 +63,10 @@ class TimeLeft:
     def left(self, job: Going) -> float | None:
         """Seconds until a running job is done: by others of its kind while it takes no longer than
         they did, else by what is done of it; None where there is neither."""
-        usual = self._usual().get(job.kind)
-        if usual is not None and usual > job.seconds and not job.is_resumed:
+        usual, _ = self._measured.get(job.kind, (0.0, 0))
+        if usual > job.seconds and not job.is_resumed:
             return usual - job.seconds
         return (1 - job.done) / _pace(job) if _pace(job) else None
-
-    def _usual(self) -> dict[str, float]:
-        return {kind: statistics.fmean(values) for kind, values in self._measured.items()}
 
 
 def _pace(job: Going) -> float:

@@ -46,13 +46,14 @@ class Best(NamedTuple):
     spread: Spread
     among: int
     """points that it was chosen from"""
-    second: Point
-    ahead: Difference | None
-    """of the second, by an interval that holds for all comparisons with the best at once; None
-    where that cannot be told"""
     rivals: tuple[Point, ...]
     """others that may be the best, with 95 % confidence that it is one of these or the best itself
     (`may_be_best`)"""
+    nearest: Point
+    """the highest one of the rivals; without any, of all others"""
+    ahead: Difference | None
+    """of the nearest, by an interval that holds for all comparisons with the best at once; None
+    where that cannot be told"""
 
 
 def is_seed(key: str) -> bool:
@@ -97,11 +98,13 @@ def best(found: Sequence[Point]) -> Best | None:
     values = [point.by_seed(metric) for point in ranked]
     means = [spread(list(each.values())) for each in values]
     first, second = sorted(range(len(ranked)), key=lambda place: -means[place].mean)[:2]
+    rivals = may_be_best(values)[1:]
+    nearest = rivals[0] if rivals else second
     return Best(
         ranked[first],
         means[first],
         len(ranked),
-        ranked[second],
-        difference(values[first], values[second], comparisons=len(ranked) - 1),
-        tuple(ranked[place] for place in may_be_best(values)[1:]),
+        tuple(ranked[place] for place in rivals),
+        ranked[nearest],
+        difference(values[first], values[nearest], comparisons=len(ranked) - 1),
     )

@@ -3,11 +3,15 @@ ended."""
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -28,6 +32,9 @@ from clrun.sweep.progress import JobState, Listed, Looked, listed, sizes, where
 
 OTHERS_SECONDS = 5.0
 """How often it is looked what other workers have done"""
+
+Line = Callable[[], None]
+"""Prints a line"""
 
 SILENT_SECONDS = 60.0
 """After which it is said of a job that it wrote nothing in its log"""
@@ -51,16 +58,24 @@ class LiveSweep:
         self._path, self._console, self._slots = path, console, slots
         self._jobs = [listed(job) for job in each_job(path)]
         self._over: dict[int, str] = {}
-        self._retried: dict[int, JobOutcome] = {}
+        self._tried_again: dict[int, JobOutcome] = {}
         if retry_failed:
             over = self._newly_over()
-            self._retried = {n: each for n, each in over if each.status == FAILED}
+            self._tried_again = {n: each for n, each in over if each.status == FAILED}
         self._time_left = TimeLeft([kind(job.values) for job in self._jobs])
         self._going: dict[str, _Going] = {}
-        self._look_again = 0.0
+        self._lock = threading.Lock()
+        self._lines: dict[type[Event], Callable[[Any], Line | None]] = {
+            Started: self._started,
+            Retried: self._retried,
+            Noted: self._noted,
+            Ended: self._ended,
+        }
+        self._look_again = math.inf
         self._live = Live(
             console=console, get_renderable=self._table, refresh_per_second=1, transient=True
         )
+        self._look_again = 0.0
 
     def __enter__(self) -> Self:
         for number, outcome in self._newly_over():
@@ -83,26 +98,36 @@ class LiveSweep:
 
     def on_event(self, event: Event) -> None:
         """Show that something happened."""
-        if isinstance(event, Started):
-            job = SHARED if event.number is None else self._jobs[event.number]
-            self._going[event.name] = _Going(event, job)
-        elif isinstance(event, Retried):
-            self._going.pop(event.name, None)
-            name = self._name(event)
-            self._say(f"goes on  {name}: {event.reason} (attempt {event.attempt})", "yellow")
-        elif isinstance(event, Noted):
-            self._say(event.text, "")
-        elif isinstance(event, Ended):
-            self._ended(event, self._going.pop(event.name, None))
+        with self._lock:  # not while something is printed: the table that moves waits for that
+            line = self._lines[type(event)](event)
+        if line is not None:
+            line()
 
-    def _ended(self, event: Ended, going: _Going | None) -> None:
+    def _started(self, event: Started) -> None:
+        job = SHARED if event.number is None else self._jobs[event.number]
+        self._going[event.name] = _Going(event, job)
+
+    def _retried(self, event: Retried) -> Line:
+        self._going.pop(event.name, None)
+        text = f"goes on  {self._name(event)}: {event.reason} (attempt {event.attempt})"
+        return partial(self._say, text, "yellow")
+
+    def _noted(self, event: Noted) -> Line:
+        return partial(self._say, event.text)
+
+    def _ended(self, event: Ended) -> Line | None:
+        going = self._going.pop(event.name, None)
         if event.number is None:
-            if event.outcome.status == FAILED:
-                self._say(f"failed  {self._name(event)}: {event.outcome.reason}", "bold red")
-            return
-        began_here = going is not None and not going.is_resumed
-        self._count(event.number, event.outcome, is_ours=began_here)
-        self._line(event.number, event.outcome)
+            text = f"failed  {self._name(event)}: {event.outcome.reason}"
+            is_failed = event.outcome.status == FAILED
+            return partial(self._say, text, "bold red") if is_failed else None
+        self._count(event.number, event.outcome, is_ours=going is not None and not going.is_resumed)
+        self._see_others()
+        is_said = self._live.is_started or len(self._over) == len(self._jobs)
+        left = None if is_said else self._left()  # the table says it too
+        start = with_time(f"{len(self._over)} of {len(self._jobs)}", left)
+        outcome = self._outcome(self._jobs[event.number], event.outcome)
+        return partial(print_ended, self._console, start, outcome, event.outcome.seconds)
 
     def _count(self, number: int, outcome: JobOutcome, *, is_ours: bool) -> None:
         """Note that a job is over, and how long it took here from its beginning to its end."""
@@ -114,22 +139,16 @@ class LiveSweep:
             self._time_left.ended(of_kind, outcome.seconds if measured else None)
         self._over[number] = outcome.status
 
-    def _line(self, number: int, given: JobOutcome) -> None:
-        """Leave a line about a job that ended."""
-        job = self._jobs[number]
+    def _outcome(self, job: Listed, given: JobOutcome) -> Outcome:
         is_done = given.status == COMPLETED
-        metrics = read_numbers(self._path / job.folder).metrics if is_done else {}
-        outcome = Outcome(
+        return Outcome(
             values=job.values or {"folder": job.folder},
             status=given.status,
             reason=given.reason,
-            metrics=metrics,
+            metrics=read_numbers(self._path / job.folder).metrics if is_done else {},
         )
-        left = None if len(self._over) == len(self._jobs) else self._left()
-        count = f"{len(self._over)} of {len(self._jobs)}"
-        print_ended(self._console, with_time(count, left), outcome, given.seconds)
 
-    def _say(self, text: str, style: str) -> None:
+    def _say(self, text: str, style: str = "") -> None:
         line = Text(text, style=style if self._console.is_terminal else "")
         self._console.print(line, soft_wrap=True)
 
@@ -144,30 +163,39 @@ class LiveSweep:
 
     def _is_over(self, number: int, outcome: JobOutcome) -> bool:
         is_over = outcome.status in (COMPLETED, FAILED)
-        return is_over and outcome != self._retried.get(number)
+        return is_over and outcome != self._tried_again.get(number)
 
     def _left(self) -> float | None:
-        going = [each.going() for each in list(self._going.values()) if each.job.number is not None]
+        going = [each.going() for each in self._going.values() if each.job.number is not None]
         return self._time_left.now(going, self._slots)
 
-    def _table(self) -> RunningTable:
-        going = dict(self._going)
-        if time.monotonic() >= self._look_again:
-            self._look_again = time.monotonic() + OTHERS_SECONDS
-            ours = {each.job.number for each in going.values()}
-            for number, outcome in self._newly_over():
-                if number not in ours:
-                    self._count(number, outcome, is_ours=False)
-        for each in going.values():
-            each.look()
-        rows = [each.row(_label(name, each.job), self._time_left) for name, each in going.items()]
-        return RunningTable(rows, self._total(len(going)))
+    def _see_others(self) -> None:
+        """Count what other workers have done, now and then."""
+        if time.monotonic() < self._look_again:
+            return
+        self._look_again = time.monotonic() + OTHERS_SECONDS
+        ours = {each.job.number for each in self._going.values()}
+        for number, outcome in self._newly_over():
+            if number not in ours:
+                self._count(number, outcome, is_ours=False)
 
-    def _total(self, running: int) -> str:
-        counts = Counter(self._over.values())
+    def _table(self) -> RunningTable:
+        with self._lock:
+            self._see_others()
+            for each in self._going.values():
+                each.look()
+            rows = [
+                each.row(_label(n, each.job), self._time_left) for n, each in self._going.items()
+            ]
+            return RunningTable(rows, *self._totals())
+
+    def _totals(self) -> tuple[str, str]:
+        """How all jobs stand together, and the same in fewer words."""
+        counts, number, left = Counter(self._over.values()), len(self._jobs), self._left()
         failed = f", {counts[FAILED]} failed" if counts[FAILED] else ""
-        text = f"{counts[COMPLETED]} of {len(self._jobs)} done{failed}, {running} running"
-        return with_time(text, self._left())
+        running = f", {len(self._going)} running"
+        long = with_time(f"{counts[COMPLETED]} of {number} done{failed}{running}", left)
+        return long, with_time(f"{counts[COMPLETED]}/{number}{failed}", left)
 
 
 def _label(name: str, job: Listed | None) -> str:
