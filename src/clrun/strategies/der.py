@@ -16,7 +16,7 @@ experience ends, with logits computed then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from clrun.config.bounds import Count, NonNegative, Rows
+from clrun.config.moment import SECOND, Moment
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
@@ -47,6 +48,9 @@ class DER(MemoryStrategy):
         memory_mb_size: Rows | None
         alpha: NonNegative
         beta: NonNegative
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            return {"optimizer_state": SECOND}
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts

@@ -20,7 +20,7 @@ that are told apart; with one softmax over all of them this is the class-increme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
 from clrun.config.bounds import NonNegative, Positive
+from clrun.config.moment import SECOND, Moment
 from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
@@ -47,6 +48,10 @@ class LwF(DescentStrategy):
         lwf_lambda: NonNegative
         temperature: Positive
         weighting: Literal["constant", "experience"]
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            distilled = ("lwf_lambda", "temperature", "weighting")  # from a model of before
+            return {**self.descent_acts_from(), **dict.fromkeys(distilled, SECOND)}
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts
