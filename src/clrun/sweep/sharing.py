@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from clrun.console.display import Display
 from clrun.records.run_folder import RunFolder
 from clrun.runner.prepare import Prepared
 from clrun.runner.run import run, run_until
@@ -13,22 +12,17 @@ from clrun.runner.shared import Beginning
 from clrun.sweep.unit import Unit
 
 
-def run_unit(
-    unit: Unit,
-    prepared: Prepared,
-    folder: RunFolder,
-    display: Display | None = None,
-    *,
-    resumed: dict[str, Any] | None = None,
+def run_part(
+    unit: Unit, prepared: Prepared, folder: RunFolder, resumed: dict[str, Any] | None = None
 ) -> None:
-    """Run it in its folder; `resumed` as for `run`.
+    """Run a unit in its folder; `resumed` as for `run`.
 
     Raises:
         ClrunError: see `run` and `run_until`.
     """
     shared = beginning(unit)
     if unit.until is None:
-        run(prepared, folder, display, resumed=resumed, shared=shared, is_latest=False)
+        run(prepared, folder, resumed=resumed, shared=shared, is_latest=False)
     else:
         run_until(unit.until, prepared, folder, resumed=resumed, shared=shared)
 
