@@ -6,6 +6,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${CLRUN_VENV:-$root/.venv}
+# pytest's words for a process on each core; a file's tests stay together, since they share fixtures,
+# and files come in the order of tests/conftest.py.
+in_parallel=(-n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 find_python() {
     local candidate

@@ -13,6 +13,12 @@ import pytest
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, lest one is begun last and a single core is busy with it."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _hang_up_as_in_a_terminal() -> Iterator[None]:
     """`nohup` lets it be ignored, in the processes of tests too."""
