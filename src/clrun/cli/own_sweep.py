@@ -34,7 +34,7 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
         FolderError: the folder that is named holds something else; nothing was written.
     """
     arguments = request.arguments
-    options = _options(engine, *check_sweep(sweep.tree))
+    options = options_of(engine, *check_sweep(sweep.tree))
     if is_engine(engine):
         require(options)
     points = points_of(sweep)
@@ -74,7 +74,7 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
     )
 
 
-def _options(engine: str, keys: SweepKeys, launcher: Node | None) -> SweepOptions:
+def options_of(engine: str, keys: SweepKeys, launcher: Node | None) -> SweepOptions:
     """How jobs are run, for the sweep's record."""
     return SweepOptions(
         share=keys.share,

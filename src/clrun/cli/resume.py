@@ -35,8 +35,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--force", action="store_true", help="also where its numbers will differ")
     arguments = parser.parse_args(argv)
     from clrun.records.unfinished import open_unfinished  # with pydantic, which a help does without
+    from clrun.sweep.tuning.record import is_study
 
     folder = arguments.folder.expanduser().resolve()  # `latest` may lead elsewhere soon
+    if is_study(folder):
+        from clrun.cli.tune import go_on as go_on_tuning
+
+        return go_on_tuning(folder, force=arguments.force)
     run = open_unfinished(folder)
     if run is None:
         print(f"{folder}: is finished.")

@@ -55,6 +55,22 @@ VERBS = {
         ),
     ),
     "resume": Verb("clrun.cli.resume", "go on with a run that did not finish", ("--force",)),
+    "tune": Verb(
+        "clrun.cli.tune",
+        "search the best values of keys, with an honest protocol",
+        (
+            "--trials",
+            "--experiences",
+            "--metric",
+            "--sampler",
+            "--seed",
+            "--at-once",
+            "--run",
+            "--seeds",
+            "--force",
+            *WHERE,
+        ),
+    ),
     "version": Verb("clrun.cli.version", "versions of clrun and what it stands on"),
     "worker": Verb(
         "clrun.cli.worker",

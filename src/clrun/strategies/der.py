@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from clrun.config.bounds import Count, NonNegative, Rows
-from clrun.config.moment import SECOND, Moment
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
@@ -44,13 +44,15 @@ class DER(MemoryStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
+        tuned: ClassVar[Mapping[str, str]] = {
+            **DescentKeys.tuned,
+            "alpha": "0.1,0.2,0.5,1.0",
+            "beta": "0.5,1.0",
+        }
         mem_size: Count
         memory_mb_size: Rows | None
         alpha: NonNegative
         beta: NonNegative
-
-        def acts_from(self) -> Mapping[str, Moment]:
-            return {"optimizer_state": SECOND}
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts

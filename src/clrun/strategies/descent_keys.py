@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from clrun.config.bounds import Count, Fraction, NonNegative, Positive, Rows
 from clrun.config.keys import Keys, Known
-from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescentKeys(Keys):
     """The fields that the `Config` of a strategy with a learner inherits; see `_descent.yaml`."""
+
+    tuned: ClassVar[Mapping[str, str]] = {"lr": "tag(log,interval(0.001,1))"}
 
     lr: Positive
     momentum: Fraction
@@ -59,14 +60,3 @@ class DescentKeys(Keys):
                 f"strategy.momentum={self.momentum:g}: {self.optimizer} has no such momentum. "
                 "Use strategy.momentum=0, or strategy.optimizer=sgd."
             )
-
-    def descent_acts_from(self) -> dict[str, Moment]:
-        """`acts_from` for these keys, where nothing is predicted or stored within an experience.
-
-        Whether a run is scored before it learns is for `eval.initial` to say.
-        """
-        found = {"optimizer_state": SECOND}  # in the first experience it is a new one either way
-        is_scored_within = 0 < self.eval_every < self.train_epochs
-        if not is_scored_within:
-            found |= {"eval_every": FIRST_LEARNT, "eval_mb_size": FIRST_LEARNT}
-        return found

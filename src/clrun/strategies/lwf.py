@@ -22,14 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
 from clrun.config.bounds import NonNegative, Positive
-from clrun.config.moment import SECOND, Moment
 from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
@@ -45,13 +44,13 @@ class LwF(DescentStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
+        tuned: ClassVar[Mapping[str, str]] = {
+            **DescentKeys.tuned,
+            "lwf_lambda": "tag(log,interval(0.1,10))",
+        }
         lwf_lambda: NonNegative
         temperature: Positive
         weighting: Literal["constant", "experience"]
-
-        def acts_from(self) -> Mapping[str, Moment]:
-            distilled = ("lwf_lambda", "temperature", "weighting")  # from a model of before
-            return {**self.descent_acts_from(), **dict.fromkeys(distilled, SECOND)}
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts

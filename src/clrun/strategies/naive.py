@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from clrun.config.moment import Moment
 from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
@@ -21,8 +20,7 @@ class Naive(DescentStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
-        def acts_from(self) -> Mapping[str, Moment]:
-            return self.descent_acts_from()
+        pass
 
     def __init__(self, config: DescentKeys, parts: Parts) -> None:
         self.config, self.parts = config, parts

@@ -78,14 +78,16 @@ class _Look:
         Raises:
             ConfigError: it is wrong.
         """
-        benchmark, seed = plain["nodes"]["benchmark"], plain["root"]["seed"]
-        key, data = _text(plain["nodes"], plain["plugins"]), _text(benchmark, seed)
+        nodes, root = plain["nodes"], plain["root"]
+        first = root.get("first_experiences")  # what a run may not see is not in its fingerprint
+        key = _text(nodes, plain["plugins"], first)
+        data = _text(nodes["benchmark"], root["seed"], first, nodes["eval"]["values"].get("stream"))
         if key not in self._prepared:
             self._prepare(key, data, plain)
         prepared, facts = self._prepared[key]
         if data not in self._fingerprints:
-            root = replace(prepared.config.root, seed=seed)
-            self._read(data, replace(prepared, config=replace(prepared.config, root=root)))
+            seeded = replace(prepared.config.root, seed=root["seed"])
+            self._read(data, replace(prepared, config=replace(prepared.config, root=seeded)))
         return {"data": {"fingerprint": self._fingerprints[data]}, **facts}
 
     def _prepare(self, key: str, data: str, plain: Mapping[str, Any]) -> None:
