@@ -59,7 +59,7 @@ def test_when_piped_there_is_a_line_for_each_job_that_ended(sweep: Path) -> None
 
     assert lines(shown) == [
         "1 of 4, 0:09 left  accuracy 0.5000, 3.0 s  strategy.lr=0.1 seed=0",
-        "the data have a gap",
+        "clrun: note: the data have a gap",
         "2 of 4, 0:06 left  failed  strategy.lr=0.1 seed=1: the loss is nan.",
         "2 of 4, 0:06 left  interrupted  strategy.lr=0.2 seed=0",
     ]

@@ -23,6 +23,7 @@ from clrun.cli.sweep_launcher import (
     launched_through,
     runs_here,
 )
+from clrun.config.applied import numbered
 from clrun.config.resolved import resolved
 from clrun.config.run_config import RunConfig, quoted
 from clrun.config.sweep import Job, Sweep, as_typed, swept_values
@@ -111,7 +112,7 @@ class RunningSweep:
             name = self._there(config) or job_folder(config, values, config.hash())
             words = (*job, f"hydra.sweep.subdir={quoted(name)}")
         else:
-            tree = self._sweep.numbered(job, number)
+            tree = numbered(self._sweep.composed(job).tree, number)
             name = str(resolved(tree, "hydra.sweep.subdir"))
         return Trial(words, values, config.hash(), self.folder / name)
 

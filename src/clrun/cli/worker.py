@@ -39,16 +39,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--retry-failed", action="store_true", help="go on with failed jobs, too")
     arguments = parser.parse_args(argv)
     from clrun.sweep.record import read_record  # with what a help does without
+    from clrun.sweep.summary import finish
     from clrun.sweep.work import work
 
     path = arguments.folder.expanduser().resolve()
-    return work(
+    code = work(
         path,
         read_record(path).options,
         show,
         slots=arguments.slots,
         retry_failed=arguments.retry_failed,
     )
+    finish(path)
+    return code
 
 
 def show(event: Event) -> None:

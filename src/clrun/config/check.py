@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
+from clrun.config.composed_tree import Origin, plain_tree
 from clrun.config.composing import composing
 from clrun.config.keys import Known
 from clrun.config.nodes import read_node
@@ -20,12 +19,8 @@ from clrun.config.sources import (
     LAUNCHER,
     OF_A_RUN,
     RECIPES,
-    conf_root,
-    folders,
-    make_importable,
     options,
 )
-from clrun.config.trust import trust_now
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
@@ -37,9 +32,6 @@ MOVED = {"max_jobs": "sweep.max_jobs"}
 OPTION = "option"
 """The key by which a saved node says which option it was."""
 
-OWN = {"command-line": "--config-dir", "main": "--config-path"}
-"""Hydra's name for who adds a configuration folder -> the option by which a user does"""
-
 
 def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration with every key known, typed and in its bounds. Imports no torch.
@@ -48,10 +40,19 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: with one line for each problem: unknown keys (also those added with +), wrong
             types, values out of bounds, and options that contradict each other.
     """
-    make_importable(path for path, provider in _sources(composed) if provider in OWN)
     with composing():
-        tree = _plain(composed)
-    choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
+        tree = plain_tree(composed)
+    return checked(tree, Origin.of(composed), overrides, Nodes())
+
+
+def checked(
+    tree: Mapping[str, Any], origin: Origin, overrides: Sequence[str], known: Nodes
+) -> RunConfig:
+    """`check` of a tree that is made plain, with nodes that are `known` from others.
+
+    Raises:
+        ConfigError: see `check`.
+    """
     problems = _unknown_root_keys(tree)
     root, more = read("", {k: v for k, v in tree.items() if k in ROOT_KEYS}, Root)
     problems += more
@@ -59,14 +60,14 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     problems += more
     nodes: dict[str, Node] = {}
     for group in OF_A_RUN:
-        node, more = _node(group, tree.get(group), choices.get(group))
+        node, more = known.node(group, tree.get(group), origin)
         problems += more
         if node is not None:
             nodes[group] = node
-    sweep, launcher, more = _read_sweep(tree, choices.get(LAUNCHER))
+    sweep, launcher, more = _read_sweep(tree, origin, known)
     problems += more
     listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
-    plugins, more = read_plugins(listed, _folders(composed))
+    plugins, more = known.plugins(listed, origin)
     problems += more + Known.by_keys(nodes, plugins).conflicts()
     if problems:
         raise ConfigError(problems)
@@ -76,10 +77,33 @@ def check(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         nodes=nodes,
         plugins=tuple(plugins),
         overrides=tuple(overrides),
-        where=tuple(_where(composed)),
+        where=origin.where,
         sweep=sweep,
         launcher=launcher,
     )
+
+
+class Nodes:
+    """Nodes that were checked: the jobs of a sweep have most of them in common."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], Any] = {}
+
+    def node(self, group: str, given: Any, origin: Origin) -> tuple[Node | None, list[str]]:
+        """One group's checked node, or None, and the problems with it."""
+        key = (group, repr(given))
+        if key not in self._seen:
+            self._seen[key] = _node(group, given, origin.choices.get(group))
+        node, problems = self._seen[key]
+        return node, list(problems)
+
+    def plugins(self, listed: Any, origin: Origin) -> tuple[list[Node], list[str]]:
+        """A checked node for each plugin that is listed, and the problems with these."""
+        key = ("plugins", repr(listed))
+        if key not in self._seen:
+            self._seen[key] = read_plugins(listed, origin.folders)
+        plugins, problems = self._seen[key]
+        return plugins, list(problems)
 
 
 def read_cadence(given: object) -> tuple[Any, list[str]]:
@@ -96,15 +120,16 @@ def check_sweep(composed: DictConfig) -> tuple[SweepKeys, Node | None]:
         ConfigError: with one line for each problem.
     """
     with composing():
-        tree = _plain(composed, (SWEEP, LAUNCHER))
-    choices = OmegaConf.select(composed, "hydra.runtime.choices") or {}
-    sweep, launcher, problems = _read_sweep(tree, choices.get(LAUNCHER))
+        tree = plain_tree(composed, (SWEEP, LAUNCHER))
+    sweep, launcher, problems = _read_sweep(tree, Origin.of(composed), Nodes())
     if problems:
         raise ConfigError(problems)
     return sweep, launcher
 
 
-def _read_sweep(tree: Mapping[str, Any], choice: str | None) -> tuple[Any, Node | None, list[str]]:
+def _read_sweep(
+    tree: Mapping[str, Any], origin: Origin, known: Nodes
+) -> tuple[Any, Node | None, list[str]]:
     """How jobs of a sweep are run, what starts their workers, and every problem with these.
 
     A run that was saved says neither.
@@ -115,19 +140,8 @@ def _read_sweep(tree: Mapping[str, Any], choice: str | None) -> tuple[Any, Node 
     sweep, problems = read(f"{SWEEP}.", given, SweepKeys)
     if LAUNCHER not in tree:
         return sweep, None, problems
-    launcher, more = _node(LAUNCHER, tree[LAUNCHER], choice)
+    launcher, more = known.node(LAUNCHER, tree[LAUNCHER], origin)
     return sweep, launcher, problems + more
-
-
-def _where(composed: DictConfig) -> Iterator[str]:
-    """The --config-* words by which this tree was composed from the folders it came from."""
-    for path, provider in _foreign(composed):
-        yield from (OWN[provider], str(path))
-    if trust_now().everything and _foreign(composed):
-        yield "--trust"
-    name = OmegaConf.select(composed, "hydra.job.config_name")
-    if name not in (None, "config"):
-        yield from ("--config-name", name)
 
 
 def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
@@ -158,42 +172,6 @@ def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
 def _is_of_before(key: str, tree: Mapping[str, Any]) -> bool:
     """Whether a run was saved with this key when it still was at the root."""
     return key in MOVED and SWEEP not in tree
-
-
-def _plain(composed: DictConfig, keys: Collection[str] | None = None) -> dict[str, Any]:
-    """The tree without Hydra's node, or some of its keys, as dicts and lists, interpolations
-    resolved."""
-    tree: dict[str, Any] = {}
-    for key in (str(key) for key in composed if key != "hydra"):
-        if keys is not None and key not in keys:
-            continue
-        try:
-            value = OmegaConf.select(composed, key)
-            if OmegaConf.is_config(value):
-                value = OmegaConf.to_container(value, resolve=True)
-        except OmegaConfBaseException as error:
-            place = getattr(error, "full_key", None) or key
-            raise ConfigError(f"{place}: {str(error).splitlines()[0]}.") from None
-        tree[key] = value
-    return tree
-
-
-def _sources(composed: DictConfig) -> list[tuple[Path, str]]:
-    """The folders this tree was composed from, the first to win first, and who named each."""
-    sources = OmegaConf.select(composed, "hydra.runtime.config_sources") or []
-    return [(Path(s.path), str(s.provider)) for s in sources if s.schema == "file"]
-
-
-def _foreign(composed: DictConfig) -> list[tuple[Path, str]]:
-    """Those that a user named, but our own."""
-    ours = conf_root().resolve()
-    return [(p, by) for p, by in _sources(composed) if by in OWN and p.resolve() != ours]
-
-
-def _folders(composed: DictConfig) -> list[Path]:
-    """The configuration folders this tree was composed from, the first to win first."""
-    named = [path for path, _ in _sources(composed)]
-    return [*named, *(folder for _, folder in folders() if folder not in named)]
 
 
 def _node(group: str, given: Any, choice: str | None) -> tuple[Node | None, list[str]]:

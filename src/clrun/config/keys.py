@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from clrun.config.moment import Moment
 from clrun.config.run_config import Node
 
 
@@ -76,6 +77,21 @@ class Keys:
     def all_conflicts(self, known: Known) -> Iterator[str]:
         """`conflicts`, and what is true of all components of the group."""
         yield from self.conflicts(known)
+
+    def acts_from(self) -> Mapping[str, Moment]:
+        """From when on each key acts that does not from the first update on; of those left out
+        nothing is known.
+
+        Runs of a sweep that agree in every key that acts before a moment train until there once,
+        and go on from one saved state. So until then a key must change nothing: no weight, no line
+        of metrics.jsonl, nothing of `state_dict` that a run with another value could not take over.
+        Where the moment depends on the value, the state is that of a run with the latest one.
+        A strategy may name the groups `storage_policy` and `selection` too, each as a whole.
+
+        It holds for the class that `Config` stands in, and for none that inherits either: who has
+        another `learn` says it anew.
+        """
+        return {}
 
     def experiences_by_keys(self) -> int | None:
         """How many experiences a benchmark will have; None where its data decide."""

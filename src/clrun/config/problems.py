@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -42,7 +43,7 @@ def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list
     """
     names = [field.name for field in fields(schema)]
     problems = unknown_keys(prefix, given, names)
-    hints = field_types(schema)
+    adapters = _adapters(schema)
     values, missing = {}, []
     for field in fields(schema):
         if field.name not in given:
@@ -50,7 +51,7 @@ def read(prefix: str, given: Mapping[str, Any], schema: type) -> tuple[Any, list
                 missing.append(field.name)
             continue
         try:
-            values[field.name] = _valid(hints[field.name], given[field.name])
+            values[field.name] = _valid(adapters[field.name], given[field.name])
         except ValidationError as error:
             problems += _told(f"{prefix}{field.name}", error)
     problems += _needed(prefix, missing)
@@ -77,14 +78,13 @@ def as_read(given: Mapping[str, Any], config: Any) -> dict[str, Any]:
     return {key: getattr(config, key, value) for key, value in given.items()}
 
 
-def _valid(hint: Any, value: Any) -> Any:
-    """The value as a field of this type holds it. A text may stand for a number, true or null, as
-    it does when it comes from an environment variable.
+def _valid(adapter: TypeAdapter[Any], value: Any) -> Any:
+    """The value as a field with this adapter holds it. A text may stand for a number, true or null,
+    as it does when it comes from an environment variable.
 
     Raises:
         ValidationError: it is not of that type, or out of bounds.
     """
-    adapter: TypeAdapter[Any] = TypeAdapter(hint)
     try:
         return adapter.validate_python(value, strict=True)
     except ValidationError as error:
@@ -96,6 +96,12 @@ def _valid(hint: Any, value: Any) -> Any:
         except ValidationError as second:
             is_type = any(detail["type"].endswith("_type") for detail in second.errors())
             raise (error if is_type else second) from None
+
+
+@cache
+def _adapters(schema: type) -> dict[str, TypeAdapter[Any]]:
+    """What checks the value of each field; to make one takes longer than to check with it."""
+    return {name: TypeAdapter(hint) for name, hint in field_types(schema).items()}
 
 
 def _meant(value: Any) -> Any:

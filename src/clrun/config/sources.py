@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from clrun.config.trust import ENTRY_POINT, trust_now
+from clrun.config.trust import registered, trust_now
 
 GROUPS = (
     "strategy",
@@ -60,13 +59,13 @@ def conf_root() -> Path:
 def package_folders() -> list[tuple[str, Path]]:
     """(package, folder) of every installed package that ships options, without importing any."""
     found = []
-    for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda e: e.name):
-        root, *rest = entry.value.split(".")
+    for value in registered():
+        root, *rest = value.split(".")
         spec = find_spec(root)
         for place in (spec.submodule_search_locations or []) if spec else []:
             folder = Path(place, *rest)
             if folder.is_dir():
-                found.append((entry.value, folder))
+                found.append((value, folder))
     return found
 
 

@@ -7,7 +7,7 @@ in a recipe), and means the same in both places.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -17,8 +17,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from clrun.config.applied import Jobs
 from clrun.config.choices import require_choices
 from clrun.config.compose import Composed, forced, installed
 from clrun.config.composing import composing, parsed
@@ -131,11 +132,12 @@ class Sweep:
             ConfigError, HydraException: as for a single run; or two jobs are the same.
         """
         jobs = self.jobs() if self.is_listed else self.samples()
-        found = {job: self.composed(job).config for job in jobs}
-        hashes = [found[job].hash() for job in jobs]
-        for place, job in enumerate(jobs):
-            if self.is_listed and hashes[place] in hashes[:place]:
+        checking, found, hashes = Jobs(self), {}, set()
+        for number, job in enumerate(jobs):
+            found[job] = config = checking.found(job, number).config
+            if self.is_listed and config.hash() in hashes:
                 raise ConfigError(f"{' '.join(job)}: the same job twice in one sweep.")
+            hashes.add(config.hash())
         return found
 
     def composed(self, job: Job) -> Composed:
@@ -146,32 +148,36 @@ class Sweep:
         """
         from clrun.config.check import check  # with pydantic, which a help text does without
 
-        require_choices(parsed(job))
-        loader = self.app.config_loader
-        own = [str(word) for word in self.tree.hydra.overrides.hydra]
         try:
-            with composing():
-                tree = loader.load_sweep_config(self.tree, list(job))
+            tree = self.tree_of(job)
         except ConfigCompositionException:  # names the first key that does not exist
             with composing():
-                tree = loader.load_sweep_config(self.tree, forced(job))
-            require_harmless(tree, installed(own))
+                tree = self.app.config_loader.load_sweep_config(self.tree, forced(job))
+            require_harmless(tree, self._installed)
             check(tree, job)
             raise
-        require_harmless(tree, installed(own))
         return Composed(tree, check(tree, job))
+
+    def tree_of(self, job: Job) -> DictConfig:
+        """The tree of one job as launchers compose it.
+
+        Raises:
+            ConfigError, HydraException: it cannot be composed.
+        """
+        require_choices(parsed(job))
+        with composing():
+            tree = self.app.config_loader.load_sweep_config(self.tree, list(job))
+        require_harmless(tree, self._installed)
+        return tree
+
+    @property
+    def _installed(self) -> Callable[[], DictConfig]:
+        return installed(as_typed(self.tree.hydra.overrides.hydra))
 
     @property
     def subfolder(self) -> str:
         """`hydra.sweep.subdir` as it is written, before it is known for each job."""
         return str(OmegaConf.to_container(self.tree.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
-
-    def numbered(self, job: Job, number: int) -> DictConfig:
-        """The tree of one job, which knows its number."""
-        tree = self.composed(job).tree
-        with open_dict(tree):
-            tree.hydra.job.id, tree.hydra.job.num = str(number), number
-        return tree
 
 
 def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:

@@ -105,13 +105,18 @@ def require_trusted(target: str) -> None:
 
 def trusted_packages() -> frozenset[str]:
     """clrun, and the installed packages that registered options."""
+    return frozenset(("clrun", *(value.partition(".")[0] for value in registered())))
+
+
+def registered() -> tuple[str, ...]:
+    """The configuration packages of what is installed, by the names of their entry points."""
     return _registered(tuple(sys.path))
 
 
 @cache
-def _registered(_places: tuple[str, ...]) -> frozenset[str]:
-    """Looked up once for each set of places: it takes 7 ms, and each class is asked about."""
-    from importlib.metadata import entry_points  # 20 ms, which most commands do without
+def _registered(_path: tuple[str, ...]) -> tuple[str, ...]:
+    """Looked for once for each path: that takes 20 ms and more."""
+    from importlib.metadata import entry_points
 
-    found = (entry.value.partition(".")[0] for entry in entry_points(group=ENTRY_POINT))
-    return frozenset(("clrun", *found))
+    found = sorted(entry_points(group=ENTRY_POINT), key=lambda entry: entry.name)
+    return tuple(entry.value for entry in found)

@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 CPUINFO = Path("/proc/cpuinfo")
 """Where Linux describes the processor; elsewhere PyTorch does."""
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
@@ -53,6 +51,8 @@ def missing_compiler(kind: str) -> str | None:
 
 def _abilities() -> dict[str, Any]:
     """What PyTorch knows of the processor; 2.10 does not say."""
+    import torch  # here alone: what drives a sweep asks for the name
+
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return known
 

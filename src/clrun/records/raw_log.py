@@ -45,6 +45,15 @@ class RawLog:
             self._append(text.encode())
         return line
 
+    def begin_with(self, lines: bytes) -> None:
+        """Begin a log without a line with those of another one.
+
+        Raises:
+            StorageError: they cannot be written, and no part of them is.
+        """
+        with storage_errors(self.path):
+            self._append(lines)
+
     def sync(self) -> None:
         """Wait until every line is on the disk."""
         with storage_errors(self.path):

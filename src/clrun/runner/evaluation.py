@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clrun.config.bounds import Count
 from clrun.config.keys import Keys, Known
+from clrun.config.moment import FIRST_LEARNT, Moment
 from clrun.device.rows import DeviceRows, Rows, hold, rows_at_once
 from clrun.images.altered_rows import joined
 from clrun.images.patterns import Patterns, occurrence
@@ -63,6 +64,11 @@ class Evaluation:
         experiences: Literal["all", "seen"]
         initial: bool
         limit_per_experience: Count | None
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            if self.initial:
+                return {}
+            return dict.fromkeys(("stream", "experiences", "limit_per_experience"), FIRST_LEARNT)
 
         def conflicts(self, known: Known) -> Iterator[str]:
             """Rows to validate on must have been held out."""

@@ -6,10 +6,11 @@ import logging
 import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from clrun.config.moment import Moment
 from clrun.config.trust import needed
 from clrun.console.display import Display, SilentDisplay
 from clrun.errors import ConfigError, NoCheckpoint, StorageError, Unsavable
@@ -31,6 +32,7 @@ from clrun.runner.out_of_memory import memory_errors
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.saving import Saver
+from clrun.runner.shared import Beginning, Reached, keep_reached, no_such, shared_state, stop_at
 from clrun.runner.state import RunState
 from clrun.runner.summary import partial_summary
 from clrun.runner.trained import save_trained
@@ -58,6 +60,7 @@ def run(
     display: Display | None = None,
     *,
     resumed: dict[str, Any] | None = None,
+    shared: Beginning | None = None,
     is_latest: bool = True,
     at_pause: Pause | None = None,
 ) -> Results:
@@ -65,7 +68,8 @@ def run(
 
     `<output_root>/latest` leads there if `is_latest`.
     `resumed` is what `RunState.plain` gave earlier in the run; metrics.jsonl is cut back to there.
-    A folder of a run that did not finish (`RunFolder.unfinished`) begins anew without it.
+    Without it a run begins where `shared` ended, if that is given or the folder is that of a run
+    which did not finish (`RunFolder.unfinished`) and began so; else with its first update.
 
     Raises:
         FolderError: the folder is in use or holds a run.
@@ -74,6 +78,45 @@ def run(
         OutOfMemory: there was not enough memory.
         Interrupted: a signal arrived.
     """
+    how = _How(display=display, shared=shared, is_latest=is_latest, at_pause=at_pause)
+    results = _run(prepared, folder, resumed, how)
+    assert results is not None, "only a run with `until` stops before its end"
+    return results
+
+
+def run_until(
+    moment: Moment,
+    prepared: Prepared,
+    folder: Path | RunFolder,
+    *,
+    resumed: dict[str, Any] | None = None,
+    shared: Beginning | None = None,
+    at_pause: Pause | None = None,
+) -> None:
+    """Train until a moment and save the state there, from which others begin (`Beginning`).
+
+    Raises:
+        ClrunError: the run has no such moment, or its state cannot be saved; else as `run`.
+    """
+    how = _How(shared=shared, is_latest=False, at_pause=at_pause, until=moment)
+    _run(prepared, folder, resumed, how)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """How a run is shown, where it begins and where it stops."""
+
+    display: Display | None = None
+    shared: Beginning | None = None
+    is_latest: bool = True
+    at_pause: Pause | None = None
+    until: Moment | None = None
+
+
+def _run(
+    prepared: Prepared, folder: Path | RunFolder, resumed: dict[str, Any] | None, how: _How
+) -> Results | None:
+    """The run; None where it stopped at `how.until`."""
     with (
         noted_signals() as signals,  # until the record says how the run ended
         _recorded_outcome(
@@ -87,26 +130,23 @@ def run(
         isolated(prepared.config.seed, "run", device=prepared.device.torch),
         _only_its_stream(prepared),
     ):
-
-        def pause(state: RunState) -> None:
-            if at_pause is not None:
-                at_pause(state)
-            saver.pause(state)
-            with state.whole():
-                raise_noted(signals)
-
-        if is_latest:
+        if how.is_latest:
             point_latest(run_folder.path, _output_root(run_folder, prepared))
         with doing("setting up"):
-            stream, state = _begun(prepared, raw_log, display or SilentDisplay())
+            stream, state = _begun(prepared, raw_log, how.display or SilentDisplay())
         saver = _saver(prepared, run_folder, has_saved=resumed is not None)
+        if resumed is None:
+            if run_folder.is_continued:
+                raw_log.load_state_dict(BEGINNING)
+            resumed = shared_state(how.shared, run_folder, raw_log)
         if resumed is not None:
             _load(state, resumed, stream)
-        elif run_folder.is_continued:
-            raw_log.load_state_dict(BEGINNING)
         log.info("%s on %s", prepared.config.label(), prepared.device.name)
+        pause = _pause(how, prepared, saver, signals)
         with _kept_if_interrupted(prepared, len(stream), state, saver, run_folder.path):
-            found = learnt(prepared, stream, state, pause, saver)
+            found = _learnt(how.until, prepared, stream, state, pause, saver)
+        if found is None:
+            return None
         results = replace(found, folder=run_folder.path)
         results.save(run_folder.path)
         save_trained(prepared, state.strategy, run_folder.path)
@@ -120,6 +160,45 @@ def _only_its_stream(prepared: Prepared) -> Iterator[None]:
     _ = prepared.data
     with nothing_else_opened(sealed=prepared.is_sealed):
         yield
+
+
+def _pause(how: _How, prepared: Prepared, saver: Saver, signals: list[int]) -> Pause:
+    """What is done between two updates."""
+
+    def pause(state: RunState) -> None:
+        if how.at_pause is not None:
+            how.at_pause(state)
+        if how.until is not None:
+            stop_at(how.until, state, prepared.keys.train_epochs)
+        saver.pause(state)
+        with state.whole():
+            raise_noted(signals)
+
+    return pause
+
+
+def _learnt(
+    until: Moment | None,
+    prepared: Prepared,
+    stream: list[Experience],
+    state: RunState,
+    pause: Pause,
+    saver: Saver,
+) -> Results | None:
+    """The stream learnt; None where the run stops before, its state saved.
+
+    Raises:
+        ClrunError: it has no moment to stop at, or its state cannot be saved.
+    """
+    try:
+        found = learnt(prepared, stream, state, pause, saver)
+    except Reached:
+        keep_reached(saver, state)
+        log.info("stopped at the %s, for others to go on from", until)
+        return None
+    if until is not None:
+        raise no_such(until)
+    return found
 
 
 def _output_root(run_folder: RunFolder, prepared: Prepared) -> Path:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Bytes, Natural, NonNegative, Positive
+from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 from clrun.device.rows import Rows, sent
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
@@ -95,6 +96,20 @@ class AR1(Strategy):
                     f"rm_bytes={self.rm_bytes}: strategy.rm_sz=0 asks for no memory. "
                     "Use strategy.rm_bytes=null, or a larger strategy.rm_sz."
                 )
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            stored = ("rm_sz", "rm_bytes", "latent_dtype")
+            later = ["inc_lr", "inc_update_rate"]
+            if self.freeze_from > 0:
+                later.append("freeze_below_layer")
+            return {
+                **self.descent_acts_from(),
+                **dict.fromkeys(stored, FIRST_LEARNT),
+                **dict.fromkeys(later, SECOND),
+                # without a penalty there is no account of it, which the end of the first
+                # experience would write a line of
+                "ewc_lambda": SECOND if self.ewc_lambda > 0 else FIRST_LEARNT,
+            }
 
     @classmethod
     def updates(cls, config: Config, ahead: Ahead) -> Sequence[int]:
@@ -293,6 +308,8 @@ class AR1(Strategy):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self.config.ewc_lambda == 0:
+            state = _without_account(state, len(self.learner.plugins))
         self._experience, self.train_macs = state["experience"], state["train_macs"]
         if self._experience is not None:
             self.split.enter(self._experience)
@@ -312,6 +329,17 @@ class AR1(Strategy):
             yield SynapticIntelligence(
                 SynapticIntelligence.Config(ewc_lambda=c.ewc_lambda, exclude=exclude)
             )
+
+
+def _without_account(state: dict[str, Any], plugins: int) -> dict[str, Any]:
+    """The state without Synaptic Intelligence's account, which comes last, and what was added up of
+    its penalties: a run without it may go on from a beginning that it shares with one that has it.
+    """
+    found = state["plugins"]
+    if len(found) != plugins + 1:
+        return state
+    penalties = state["penalties"] if plugins else {"sums": {}, "updates": 0}
+    return {**state, "plugins": found[:plugins], "penalties": penalties}
 
 
 def planned_rows(

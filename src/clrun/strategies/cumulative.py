@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
 import torch
 
+from clrun.config.moment import Moment
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.memory.counts import summary
 from clrun.strategies.descent_keys import DescentKeys
@@ -24,7 +25,8 @@ class Cumulative(Naive):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
-        pass
+        def acts_from(self) -> Mapping[str, Moment]:
+            return self.descent_acts_from()
 
     def __init__(self, config: DescentKeys, parts: Parts) -> None:
         super().__init__(config, parts)

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from clrun.config.bounds import Count, NonNegative, Rows
+from clrun.config.moment import SECOND, Moment
 from clrun.images.patterns import Patterns
 from clrun.memory.minibatches import draw
 from clrun.memory.table import Table
@@ -53,6 +54,9 @@ class DER(MemoryStrategy):
         memory_mb_size: Rows | None
         alpha: NonNegative
         beta: NonNegative
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            return {"optimizer_state": SECOND}
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from clrun.config.bounds import Count, Fraction, NonNegative, Positive, Rows
 from clrun.config.keys import Keys, Known
+from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +61,14 @@ class DescentKeys(Keys):
                 f"strategy.momentum={self.momentum:g}: {self.optimizer} has no such momentum. "
                 "Use strategy.momentum=0, or strategy.optimizer=sgd."
             )
+
+    def descent_acts_from(self) -> dict[str, Moment]:
+        """`acts_from` for these keys, where nothing is predicted or stored within an experience.
+
+        Whether a run is scored before it learns is for `eval.initial` to say.
+        """
+        found = {"optimizer_state": SECOND}  # in the first experience it is a new one either way
+        is_scored_within = 0 < self.eval_every < self.train_epochs
+        if not is_scored_within:
+            found |= {"eval_every": FIRST_LEARNT, "eval_mb_size": FIRST_LEARNT}
+        return found

@@ -15,12 +15,13 @@ rows are offered as they pass to a reservoir, and as many uniformly drawn ones c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from clrun.config.moment import Moment
 from clrun.strategies.places import places
 from clrun.strategies.rehearsal_plan import rehearsal_updates
 from clrun.strategies.replay import Replay
@@ -38,7 +39,8 @@ class ERACE(Replay):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(ReplayKeys):
-        pass
+        def acts_from(self) -> Mapping[str, Moment]:
+            return self.rehearsal_acts_from()
 
     @classmethod
     def updates(cls, config: ReplayKeys, ahead: Ahead) -> Sequence[int]:

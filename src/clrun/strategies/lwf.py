@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
 from clrun.config.bounds import NonNegative, Positive
+from clrun.config.moment import SECOND, Moment
 from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
@@ -51,6 +52,10 @@ class LwF(DescentStrategy):
         lwf_lambda: NonNegative
         temperature: Positive
         weighting: Literal["constant", "experience"]
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            distilled = ("lwf_lambda", "temperature", "weighting")  # from a model of before
+            return {**self.descent_acts_from(), **dict.fromkeys(distilled, SECOND)}
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts

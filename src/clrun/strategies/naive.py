@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from clrun.config.moment import Moment
 from clrun.strategies.descent import DescentStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
@@ -20,7 +21,8 @@ class Naive(DescentStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
-        pass
+        def acts_from(self) -> Mapping[str, Moment]:
+            return self.descent_acts_from()
 
     def __init__(self, config: DescentKeys, parts: Parts) -> None:
         self.config, self.parts = config, parts

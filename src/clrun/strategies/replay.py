@@ -10,9 +10,10 @@ during it; `minibatch` offers every row right after its first update, as online 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from clrun.config.moment import Moment
 from clrun.strategies.descent import MemoryStrategy
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import places
@@ -29,7 +30,8 @@ class Replay(MemoryStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(ReplayKeys):
-        pass
+        def acts_from(self) -> Mapping[str, Moment]:
+            return self.rehearsal_acts_from()
 
     def __init__(self, config: ReplayKeys, parts: Parts) -> None:
         self.config = config

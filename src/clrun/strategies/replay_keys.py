@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from clrun.config.bounds import Count, Rows
 from clrun.config.keys import Known
+from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 from clrun.memory.composition import Composition
 from clrun.strategies.descent_keys import DescentKeys
 
@@ -36,6 +37,21 @@ class ReplayKeys(DescentKeys):
                 "epoch_length=longest: the memory has no length of its own with "
                 "strategy.memory_update=minibatch. Use epoch_length=current."
             )
+
+    def rehearsal_acts_from(self) -> Mapping[str, Moment]:
+        """`acts_from` where a `Rehearsal` says what is remembered and replayed.
+
+        Rows that are offered as they pass compete from the first update on.
+        """
+        if self.memory_update == "minibatch":
+            return {"optimizer_state": SECOND}
+        stored = ("mem_size", "storage_policy", "selection")
+        replayed = ("mix", "memory_mb_size", "balance", "epoch_length")  # beside an empty memory
+        return {
+            **self.descent_acts_from(),
+            **dict.fromkeys(stored, FIRST_LEARNT),
+            **dict.fromkeys(replayed, SECOND),
+        }
 
     def conflicts(self, known: Known) -> Iterator[str]:
         """Groups that share a minibatch on equal terms must fit into one."""

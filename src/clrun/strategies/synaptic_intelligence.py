@@ -10,7 +10,7 @@ every device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import NonNegative, Positive
+from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 from clrun.errors import ConfigError, did_you_mean
 from clrun.models.freezing import NORMS
 from clrun.strategies.plugin import Learnt, Update
@@ -46,6 +47,12 @@ class SynapticIntelligence:
         clip: Positive = 0.001  # the reference code's, and that of AR1's Caffe original
         c: Positive = 1.0  # the reference code's
         exclude: list[str] = field(default_factory=list)
+
+        def acts_from(self) -> Mapping[str, Moment]:
+            # the account is kept whatever its weight, and made importance when the first
+            # experience is over
+            ended = dict.fromkeys(("eps", "c"), FIRST_LEARNT)
+            return {**ended, **dict.fromkeys(("ewc_lambda", "clip"), SECOND)}
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from clrun.config.resolved import resolved
+from clrun.config.applied import Jobs
 from clrun.config.run_config import RunConfig
 from clrun.config.sweep import Sweep, swept_values
 from clrun.errors import ConfigError, cut
@@ -45,18 +45,18 @@ def points_of(sweep: Sweep) -> list[Point]:
     Raises:
         ConfigError, HydraException: a point is wrong, or is there twice.
     """
-    points, is_ours = [], sweep.subfolder == OUR_SUBFOLDER
-    for number, (job, config) in enumerate(sweep.checked().items()):
-        values, hashed = swept_values(job, sweep.swept), config.hash()
-        if is_ours:
-            folder = job_folder(config, values, hashed)
-        else:
-            folder = resolved(sweep.numbered(job, number), "hydra.sweep.subdir") or ""
-        points.append(
-            Point(words=job, values=values, config=config, hash=hashed, folder=_inside(folder))
-        )
-    _require_one_each(points)
-    return points
+    is_ours = sweep.subfolder == OUR_SUBFOLDER
+    checking, swept = Jobs(sweep, with_subfolder=not is_ours), sweep.swept
+    points: dict[str, Point] = {}
+    for number, job in enumerate(sweep.jobs()):
+        config, named = checking.found(job, number)
+        values, hashed = swept_values(job, swept), config.hash()
+        folder = job_folder(config, values, hashed) if is_ours else _inside(named or "")
+        if hashed in points:
+            raise ConfigError(f"{' '.join(job)}: the same job twice in one sweep.")
+        points[hashed] = Point(words=job, values=values, config=config, hash=hashed, folder=folder)
+    _require_one_each(points.values())
+    return list(points.values())
 
 
 def job_folder(config: RunConfig, values: Mapping[str, str], hashed: str) -> str:
@@ -84,7 +84,7 @@ def _inside(folder: str) -> str:
     return path.as_posix()
 
 
-def _require_one_each(points: Sequence[Point]) -> None:
+def _require_one_each(points: Iterable[Point]) -> None:
     """Refuse jobs that would write to the same folder."""
     seen: dict[str, Point] = {}
     for point in points:

@@ -32,10 +32,10 @@ from clrun.records.unfinished import open_unfinished
 from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.prepare import LoadedStream, Prepared, ready
 from clrun.runner.resume import continuation
-from clrun.runner.run import run
 from clrun.sweep.gpus import choose_gpu, count_gpus
 from clrun.sweep.hydra_part import HydraPart
 from clrun.sweep.messages import Begin
+from clrun.sweep.sharing import run_part
 
 Say = Callable[[str], None]
 
@@ -94,13 +94,13 @@ def _run(begin: Begin, stream: LoadedStream, hydra: HydraPart, note: Say) -> Non
             if resumed is not None:
                 with doing("reading the model"):
                     again = continuation(resumed, force=begin.force, stream=stream)
-                run(again.prepared, folder, resumed=again.state, is_latest=False)
+                run_part(unit, again.prepared, folder, again.state)
                 return
             with doing("reading the model"):
                 device = with_threads(config.nodes["device"], unit.threads)
                 prepared = ready(config, device=device, stream=stream)
                 _require_same(begin, prepared)
-            run(prepared, folder, is_latest=False)
+            run_part(unit, prepared, folder)
     finally:
         folder.close()
 

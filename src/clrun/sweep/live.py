@@ -113,7 +113,7 @@ class LiveSweep:
         return partial(self._say, text, "yellow")
 
     def _noted(self, event: Noted) -> Line:
-        return partial(self._say, event.text)
+        return partial(self._say, f"clrun: note: {event.text}")
 
     def _ended(self, event: Ended) -> Line | None:
         going = self._going.pop(event.name, None)

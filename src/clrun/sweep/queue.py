@@ -25,8 +25,6 @@ class Taken:
     lease: BaseFileLock
     before: JobOutcome | None
     """what earlier attempts came to"""
-    hopeless: JobOutcome | None = None
-    """of what it needs, where that failed"""
 
 
 class Queue:
@@ -76,24 +74,22 @@ class Queue:
             self._left[self._streams[unit.name]] -= 1
             if self._end_of(unit) is not None:
                 continue
-            wanted, hopeless = self._wanted(unit)
-            taken = self._taken(wanted, hopeless)
+            wanted = self._wanted(unit)
+            taken = self._taken(wanted)
             if taken is None or wanted is not unit:
                 self._aside.append(unit)
             if taken is not None:
                 return taken
         return None
 
-    def _wanted(self, unit: Unit) -> tuple[Unit, JobOutcome | None]:
-        """The unit, or what must have completed before; with how that failed, if it did."""
-        while unit.needs is not None:
-            end = self._end_of(unit.needs)
-            if end is not None:
-                return unit, end if end.status == FAILED else None
+    def _wanted(self, unit: Unit) -> Unit:
+        """The unit, or what must be over before. Where that failed, the unit does its part too:
+        whether it fails as well is for its own record to say."""
+        while unit.needs is not None and self._end_of(unit.needs) is None:
             unit = unit.needs
-        return unit, None
+        return unit
 
-    def _taken(self, unit: Unit, hopeless: JobOutcome | None) -> Taken | None:
+    def _taken(self, unit: Unit) -> Taken | None:
         if unit.name in self._mine:
             return None
         try:
@@ -104,7 +100,7 @@ class Queue:
             lease.release()
             return None
         self._mine.add(unit.name)
-        return Taken(unit, lease, outcome_at(unit.outcome), hopeless)
+        return Taken(unit, lease, outcome_at(unit.outcome))
 
     def _end_of(self, unit: Unit) -> JobOutcome | None:
         """How a unit ended that is over."""

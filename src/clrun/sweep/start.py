@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,17 @@ from clrun.disk.files import storage_errors
 from clrun.records.identity import sources
 from clrun.records.outcome import holds_completed
 from clrun.records.run_record import utc_now
+from clrun.runner.interrupt import Interrupted
 from clrun.sweep.engines.starting import is_engine, run_elsewhere
-from clrun.sweep.events import Event
 from clrun.sweep.folder import SweepFolder, is_sweep
+from clrun.sweep.live import LiveSweep
 from clrun.sweep.manifest import Job, read_manifest, write_manifest
 from clrun.sweep.outcomes import COMPLETED, JobOutcome, read_outcome, write_outcome
 from clrun.sweep.planning import Plan
 from clrun.sweep.record import SweepOptions, SweepRecord, read_record, write_record
-from clrun.sweep.work import line_of, work
+from clrun.sweep.slots import slots_here
+from clrun.sweep.summary import print_end
+from clrun.sweep.work import work
 
 
 def write_sweep(
@@ -94,14 +98,18 @@ def run_sweep(
     """
     if is_engine(options.launcher):
         waited = run_elsewhere(path, options, retry_failed=retry_failed)
+        if waited:
+            print_end(console, path)
         return int(waited and not _is_completed(path))  # else `clrun status` says what came of it
-
-    def show(event: Event) -> None:
-        line = line_of(event)
-        if line is not None:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    return work(path, options, show, retry_failed=retry_failed, force=force)
+    start, slots = time.monotonic(), slots_here(options, read_manifest(path))
+    try:
+        with LiveSweep(path, console, slots, retry_failed=retry_failed) as live:
+            code = work(path, options, live.on_event, retry_failed=retry_failed, force=force)
+    except Interrupted:  # which says itself how to go on
+        print_end(console, path, time.monotonic() - start, says_way_on=False)
+        raise
+    print_end(console, path, time.monotonic() - start)
+    return code
 
 
 def _is_completed(path: Path) -> bool:

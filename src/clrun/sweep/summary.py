@@ -101,12 +101,14 @@ def finish(path: Path) -> list[Row]:
     return found
 
 
-def print_end(console: Console, path: Path, seconds: float | None = None) -> list[Row]:
-    """Write the summary of a sweep, and show it: the table, the best point, what failed and why."""
+def print_end(
+    console: Console, path: Path, seconds: float | None = None, *, says_way_on: bool = True
+) -> None:
+    """Write the summary of a sweep, and show it: the table, the best point, what failed and why,
+    and how to go on unless somebody else says that."""
     found = finish(path)
-    outcomes = [row.outcome for row in found]
-    print_sweep(console, outcomes, path, seconds, way_on=way_on(path, found))
-    return found
+    line = way_on(path, found) if says_way_on else ""
+    print_sweep(console, [row.outcome for row in found], path, seconds, way_on=line)
 
 
 def way_on(path: Path, found: list[Row] | list[JobState]) -> str:

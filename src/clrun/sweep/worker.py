@@ -15,6 +15,7 @@ from typing import Any
 from clrun.records.outcome import holds_completed
 from clrun.records.run_record import utc_now
 from clrun.runner.interrupt import CollectedSignals, collected_signals
+from clrun.sweep import prefix
 from clrun.sweep.endings import death, signal_name
 from clrun.sweep.events import Ended, Noted, OnEvent, Retried, Started
 from clrun.sweep.manifest import read_manifest
@@ -23,7 +24,7 @@ from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED, JobOutcome, kee
 from clrun.sweep.pool import Pool
 from clrun.sweep.queue import Queue, Taken
 from clrun.sweep.record import SweepOptions
-from clrun.sweep.unit import Unit, unit_of
+from clrun.sweep.unit import Unit
 from clrun.sweep.worker_log import WorkerLog
 
 LOOK_SECONDS = 2.0
@@ -87,11 +88,11 @@ class Worker:
         retry_failed: bool = False,
         force: bool = False,
     ) -> None:
-        """`units`: those of the sweep; None: each job by itself."""
+        """`units`: those of the sweep, which its manifest says."""
         self._path, self._options, self._say = path.absolute(), options, on_event
         self._force = force
         if units is None:
-            units = [unit_of(self._path, job) for job in read_manifest(self._path)]
+            units = prefix.units(self._path, read_manifest(self._path), options)
         self._queue = Queue(units, retry_failed=retry_failed)
         self._pool = Pool(self._path)
         self._free = list(range(slots))[::-1]
@@ -146,10 +147,7 @@ class Worker:
 
     def _take(self, taken: Taken) -> None:
         unit = taken.unit
-        if taken.hopeless is not None:
-            reason = f"what it shares with other jobs failed: {taken.hopeless.reason}"
-            self._end(_Running(taken, -1, 0, time.monotonic()), FAILED, reason, None)
-        elif unit.job is not None and holds_completed(unit.folder, unit.job.hash):
+        if unit.job is not None and holds_completed(unit.folder, unit.job.hash):
             self._end(_Running(taken, -1, 0, time.monotonic()), COMPLETED, None, 0)
         else:
             running = _Running(taken, self._free.pop(), 0, time.monotonic())
