@@ -80,7 +80,7 @@ class Pilot:
 
     def _run_worker(self) -> int:
         """Run a worker to its end; its exit code, negative for a signal."""
-        words = [sys.executable, "-m", "clrun", "worker", self.sweep, "--jobs", str(self.jobs)]
+        words = [sys.executable, "-m", "clrun", "worker", self.sweep, "--slots", str(self.jobs)]
         process = subprocess.Popen(bound(words))
         self._pid = process.pid
         if self._is_told:  # between two workers

@@ -95,7 +95,7 @@ def work(sweep: str, jobs: int) -> int:
     """A worker's exit code. This runs on a node of the cluster."""
     if not Path(sweep).is_dir():
         raise FileNotFoundError(f"{platform.node()} has no {sweep}: all nodes must share it")
-    words = [sys.executable, "-m", "clrun", "worker", sweep, "--jobs", str(jobs)]
+    words = [sys.executable, "-m", "clrun", "worker", sweep, "--slots", str(jobs)]
     log = SweepFolder(Path(sweep)).inner("ray", f"{platform.node()}-{os.getpid()}.log")
     with log.open("ab") as file:
         process = subprocess.Popen(bound(words), stdout=file, stderr=subprocess.STDOUT)
