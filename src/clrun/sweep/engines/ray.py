@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clrun.config.problems import read
 from clrun.errors import ClrunError, ConfigError
+from clrun.runner.interrupt import CollectedSignals, Interrupted, collected_signals
 from clrun.sweep.engines.bound import bound
 from clrun.sweep.engines.ray_keys import RayKeys
 from clrun.sweep.folder import SweepFolder
@@ -66,6 +68,7 @@ def start(path: Path, record: SweepRecord) -> bool:
     Raises:
         ConfigError: no node of the cluster has what a worker needs.
         ClrunError: the cluster cannot be reached, or a worker could not work.
+        Interrupted: a signal arrived; the states of all jobs are saved.
     """
     keys = _read(record.options.launcher_keys)
     left = sum(not is_over(path, job) for job in read_manifest(path))
@@ -81,8 +84,11 @@ def start(path: Path, record: SweepRecord) -> bool:
             resources=dict(keys.resources or {}),
         )
         print(f"Ray: {workers} workers for {left} jobs", flush=True)
-        started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
-        codes = _ended(ray, started)
+        with collected_signals() as signals:
+            started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
+            codes = _ended(ray, started, signals)
+    if signals.first is not None:
+        raise Interrupted(signals.first, f"To go on: clrun resume {shlex.quote(str(path))}.")
     if set(codes) - {0, 1}:  # 1: a job failed, which the sweep says itself
         raise ClrunError(
             f"launcher=ray: a worker ended with exit code {max(codes)}; what it said is in "
@@ -164,17 +170,17 @@ def _room(ray: ModuleType, keys: RayKeys) -> int:
     return room
 
 
-def _ended(ray: ModuleType, started: list[Any]) -> list[int]:
-    """Wait for all workers; their exit codes. What ends the waiting ends them too."""
+def _ended(ray: ModuleType, started: list[Any], signals: CollectedSignals) -> list[int]:
+    """Wait for all workers; their exit codes. A signal ends them, their jobs' states saved."""
+    waiting = list(started)
+    while waiting and signals.first is None:  # one that is raised in a call of Ray's is lost
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=LOOK_SECONDS)
+    if waiting:
+        for task in waiting:
+            ray.cancel(task)
+        ray.wait(waiting, num_returns=len(waiting), timeout=LEAVE_SECONDS)
+        return []
     try:
-        waiting = list(started)
-        while waiting:
-            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=LOOK_SECONDS)
         return [abs(code) for code in ray.get(started)]
     except ray.exceptions.RayTaskError as error:
         raise ClrunError(f"launcher=ray: {error.cause}") from error
-    except BaseException:
-        for task in started:
-            ray.cancel(task)
-        ray.wait(started, num_returns=len(started), timeout=LEAVE_SECONDS)
-        raise
