@@ -140,7 +140,7 @@ class Sweep:
         if event == "kill task":
             killed = worker.parent
         elif event == "kill job":
-            below = list(_below(there, worker.number))
+            below = list(below(there, worker.number))
             parents = {p.parent for p in below}
             leaves = [p.number for p in below if p.number not in parents and not _tracks(p)]
             if not leaves:
@@ -163,11 +163,12 @@ def _tracks(process: Process) -> bool:
     return any("resource_tracker" in word for word in process.words)
 
 
-def _below(there: list[Process], number: int) -> Iterator[Process]:
+def below(there: list[Process], number: int) -> Iterator[Process]:
+    """Those that a process started, and what they started."""
     for process in there:
         if process.parent == number:
             yield process
-            yield from _below(there, process.number)
+            yield from below(there, process.number)
 
 
 def clrun(*words: str) -> str:
