@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from clrun.models.copies import copy_of
 from clrun.runner.building import build
 from clrun.seeds import isolated
+from clrun.strategies.shared_latents import SharedLatents
 from clrun.strategies.strategy import Parts, Strategy
 
 if TYPE_CHECKING:
     from clrun.runner.prepare import Prepared
 
 
-def made_strategy(prepared: Prepared) -> Strategy:
-    """The strategy with its parts, on the run's device.
+def made_strategy(prepared: Prepared, latents: SharedLatents | None = None) -> Strategy:
+    """The strategy with its parts, on the run's device; `latents` are shared with other runs.
 
     Raises:
         ConfigError: it is a user's, and cannot be made of them.
@@ -32,6 +33,7 @@ def made_strategy(prepared: Prepared) -> Strategy:
         plugins=prepared.plugins,
         chooser=chooser and chooser._replace(model=device.place(chooser.model)),
         pattern_macs=prepared.pattern_macs,
+        latents=latents,
     )
     return build(prepared.config.nodes["strategy"], parts)
 

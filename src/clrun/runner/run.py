@@ -38,6 +38,7 @@ from clrun.runner.summary import partial_summary
 from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
 from clrun.strategies.run_keys import RunKeys
+from clrun.strategies.shared_latents import SharedLatents
 from clrun.streams.experience import Experience, merged
 from clrun.streams.guard import nothing_else_opened
 from clrun.streams.inputs import input_statistics
@@ -61,6 +62,7 @@ def run(
     *,
     resumed: dict[str, Any] | None = None,
     shared: Beginning | None = None,
+    latents: SharedLatents | None = None,
     is_latest: bool = True,
     at_pause: Pause | None = None,
 ) -> Results:
@@ -70,6 +72,7 @@ def run(
     `resumed` is what `RunState.plain` gave earlier in the run; metrics.jsonl is cut back to there.
     Without it a run begins where `shared` ended, if that is given or the folder is that of a run
     which did not finish (`RunFolder.unfinished`) and began so; else with its first update.
+    `latents` are where what frozen layers compute is kept for other runs, too.
 
     Raises:
         FolderError: the folder is in use or holds a run.
@@ -78,7 +81,9 @@ def run(
         OutOfMemory: there was not enough memory.
         Interrupted: a signal arrived.
     """
-    how = _How(display=display, shared=shared, is_latest=is_latest, at_pause=at_pause)
+    how = _How(
+        display=display, shared=shared, latents=latents, is_latest=is_latest, at_pause=at_pause
+    )
     results = _run(prepared, folder, resumed, how)
     assert results is not None, "only a run with `until` stops before its end"
     return results
@@ -91,6 +96,7 @@ def run_until(
     *,
     resumed: dict[str, Any] | None = None,
     shared: Beginning | None = None,
+    latents: SharedLatents | None = None,
     at_pause: Pause | None = None,
 ) -> None:
     """Train until a moment and save the state there, from which others begin (`Beginning`).
@@ -98,7 +104,7 @@ def run_until(
     Raises:
         ClrunError: the run has no such moment, or its state cannot be saved; else as `run`.
     """
-    how = _How(shared=shared, is_latest=False, at_pause=at_pause, until=moment)
+    how = _How(shared=shared, latents=latents, is_latest=False, at_pause=at_pause, until=moment)
     _run(prepared, folder, resumed, how)
 
 
@@ -108,6 +114,7 @@ class _How:
 
     display: Display | None = None
     shared: Beginning | None = None
+    latents: SharedLatents | None = None
     is_latest: bool = True
     at_pause: Pause | None = None
     until: Moment | None = None
@@ -133,7 +140,7 @@ def _run(
         if how.is_latest:
             point_latest(run_folder.path, _output_root(run_folder, prepared))
         with doing("setting up"):
-            stream, state = _begun(prepared, raw_log, how.display or SilentDisplay())
+            stream, state = _begun(prepared, raw_log, how)
         saver = _saver(prepared, run_folder, has_saved=resumed is not None)
         if resumed is None:
             if run_folder.is_continued:
@@ -222,13 +229,12 @@ def content_record(prepared: Prepared) -> dict[str, Any]:
     return record if chooser is None else {**record, "chooser": chooser}
 
 
-def _begun(
-    prepared: Prepared, raw_log: RawLog, display: Display
-) -> tuple[list[Experience], RunState]:
+def _begun(prepared: Prepared, raw_log: RawLog, how: _How) -> tuple[list[Experience], RunState]:
     """The experiences to learn, and the state of a run that has learnt none of them."""
+    display = how.display or SilentDisplay()
     cost = Cost(setup_seconds=prepared.load_seconds)
     with cost.phase("setup"):
-        strategy, benchmark = made_strategy(prepared), prepared.data
+        strategy, benchmark = made_strategy(prepared, how.latents), prepared.data
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
     recorder = Recorder(
         raw_log,

@@ -244,7 +244,7 @@ class AR1(Strategy):
         if self.cwr is not None:
             with span("head"):
                 self.cwr.consolidate()
-        self.latents.end(experience.train.x)
+        self.latents.end(experience.train.x, stays=self.split.frozen(experience.index + 1))
         self._experience = None
 
     def _store(self, experience: Experience) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 
 import torch
@@ -19,9 +20,17 @@ IN_MEMORY = 2**30
 """Bytes of latents kept in memory; more go to a file that is mapped into it."""
 
 
+Compute = Callable[[], Tensor]
+
+
 def nowhere_else(_nbytes: int) -> bool:
     """No latents stay where they were computed."""
     return False
+
+
+def for_itself(_x: Rows, compute: Compute) -> Tensor:
+    """No latents are shared with other runs."""
+    return compute()
 
 
 class LatentCache:
@@ -41,9 +50,12 @@ class LatentCache:
         chunk: int,
         in_memory: int = IN_MEMORY,
         has_room: Callable[[int], bool] = nowhere_else,
+        shared: Callable[[Rows, Compute], Tensor] = for_itself,
     ) -> None:
+        """`shared` gives the latents of images as another run computed them, or else calls what
+        computes them."""
         self._compute, self._chunk, self._in_memory = compute, chunk, in_memory
-        self._has_room = has_room
+        self._has_room, self._shared = has_room, shared
         self._held: dict[bytes, Tensor] = {}
 
     @property
@@ -58,7 +70,7 @@ class LatentCache:
         """
         key = identity(x)
         if key not in self._held:
-            self._held[key] = self._computed(x)
+            self._held[key] = self._shared(x, partial(self._computed, x))
         return self._held[key]
 
     def forget(self, x: Rows) -> None:

@@ -15,8 +15,9 @@ from clrun.models.cut import evaluation_graph
 from clrun.models.features import evaluating
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
-from clrun.strategies.latent_cache import LatentCache
+from clrun.strategies.latent_cache import Compute, LatentCache
 from clrun.strategies.places import Place
+from clrun.strategies.shared_latents import rows_digest, weights_digest
 from clrun.strategies.strategy import Parts
 
 
@@ -37,28 +38,36 @@ class LatentSource:
             self._without_augmentation,
             chunk=self._chunk,
             has_room=partial(has_room, device=device.torch),
+            shared=self._shared,
         )
+        self._stays = frozen  # and for good
+        self._lower: str | None = None  # what tells its weights from others, once that was asked
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
 
     def begin(self, x: Rows, *, frozen: bool) -> None:
         """An experience with training images `x` starts or is continued."""
-        self.frozen = frozen
+        self.frozen = self._stays = frozen
         if not frozen:
-            self.cache.clear()
+            self._changed()
         elif self.cached and self.parts.transform.augment == "none":
             with span("latents"), doing("computing latents"):
                 self._current = self.cache.latents(x)
 
-    def end(self, x: Rows) -> None:
-        """It is over, and the lower part stays what it is until another one begins."""
+    def end(self, x: Rows, *, stays: bool) -> None:
+        """It is over, and the lower part stays what it is until another one begins, or for good."""
         if self._current is not None:
             self.cache.forget(x)
-        self._current, self.frozen = None, True
+        self._current, self.frozen, self._stays = None, True, stays
 
     def reset(self, *, frozen: bool) -> None:
         """Other weights were loaded."""
+        self._changed()
+        self._current, self.frozen, self._stays = None, frozen, False
+
+    def _changed(self) -> None:
+        """Nothing is true any more that was known of the lower part."""
         self.cache.clear()
-        self._current, self.frozen = None, frozen
+        self._lower = None
 
     @property
     def uses_cache(self) -> bool:
@@ -91,6 +100,19 @@ class LatentSource:
             with span("latents"):
                 return self.parts.device.put(self.cache.latents(x))
         return self._without_augmentation(x)
+
+    def _shared(self, x: Rows, compute: Compute) -> Tensor:
+        """The latents of images, without augmentation, as any run computes them that has this lower
+        part for good."""
+        store = self.parts.latents
+        if store is None or not self._stays:
+            return compute()
+        if self._lower is None:
+            self._lower = weights_digest(self.lower)
+        facts = f"{self.parts.transform} {self._chunk}"
+        found = store.latents(self._lower, facts, rows_digest(x), compute=compute)
+        device = self.parts.device.torch
+        return found.to(device) if has_room(found.nbytes, device) else found
 
     def _learning(self, inputs: Tensor) -> Tensor:
         """With gradients. Rows do not meet in the lower part, so they need not go together."""

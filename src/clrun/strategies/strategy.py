@@ -17,6 +17,7 @@ from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.models.features import Chooser
 from clrun.strategies.plugin import Plugin
+from clrun.strategies.shared_latents import SharedLatents
 from clrun.strategies.step import START, Position, Step
 from clrun.streams.experience import Experience, StreamShape
 
@@ -37,6 +38,8 @@ class Parts:
     """On the device, the network whose features choose exemplars; None: the model in training."""
     pattern_macs: int | None = None
     """Multiply-accumulates of training the model on one pattern, where they were counted."""
+    latents: SharedLatents | None = None
+    """What runs of a sweep have in common below a frozen layer, where there is such a sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)

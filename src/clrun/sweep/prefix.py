@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +21,14 @@ from clrun.config.moment import BEGINNING, Moment
 from clrun.device import processor
 from clrun.sweep.acting import Acting, acting
 from clrun.sweep.folder import SweepFolder
-from clrun.sweep.manifest import Job
+from clrun.sweep.manifest import Job, read_manifest
+from clrun.sweep.outcomes import COMPLETED, read_outcome
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.unit import Unit, unit_of
 
+LATENTS = "latents"
+LOWER = ("benchmark", "model", "device")
+"""Groups that images and layers follow from."""
 MISSING = Acting("", BEGINNING)
 """A key that only other jobs have."""
 
@@ -59,8 +65,23 @@ def units(sweep: Path, jobs: Sequence[Job], options: SweepOptions) -> tuple[Unit
         return tuple(unit_of(sweep, job) for job in jobs)
     found = members(jobs)
     moments = sorted({moment for member in found for moment in member.moments} - {BEGINNING})
-    grown = _grown(sweep, found, None, moments)
-    return tuple(sorted(grown, key=lambda unit: unit.job.number if unit.job else 0))
+    grown = {unit.name: unit for unit in _grown(sweep, found, None, moments)}
+    latents = SweepFolder(sweep.absolute()).inner(LATENTS)
+    alike = Counter(map(_lower, jobs))
+    return tuple(
+        _with(latents, grown[job.folder]) if alike[_lower(job)] > 1 else grown[job.folder]
+        for job in jobs
+    )
+
+
+def tidy(sweep: Path) -> None:
+    """Remove latents that nobody will ask for any more: once every job is completed."""
+    latents = SweepFolder(sweep).path / ".sweep" / LATENTS
+    if not latents.is_dir():
+        return
+    outcomes = (read_outcome(sweep, job.number) for job in read_manifest(sweep))
+    if all(outcome is not None and outcome.status == COMPLETED for outcome in outcomes):
+        shutil.rmtree(latents, ignore_errors=True)
 
 
 def members(jobs: Sequence[Job]) -> list[Member]:
@@ -120,6 +141,19 @@ def _shared(sweep: Path, leader: Job, moment: Moment, needs: Unit | None) -> Uni
         needs=needs,
         until=moment,
     )
+
+
+def _lower(job: Job) -> str:
+    """What jobs have in common whose frozen layers may be the same."""
+    nodes, seed = job.config["nodes"], job.config["root"]["seed"]
+    what = [seed, nodes["strategy"]["target"], *(nodes[group] for group in LOWER)]
+    return json.dumps(what, sort_keys=True)
+
+
+def _with(latents: Path, unit: Unit) -> Unit:
+    """The unit and what it needs, with where latents are kept."""
+    needs = None if unit.needs is None else _with(latents, unit.needs)
+    return replace(unit, needs=needs, latents=latents)
 
 
 def _identity(job: Job) -> Acting:

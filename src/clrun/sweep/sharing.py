@@ -3,12 +3,16 @@ for the processes of jobs alone."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from clrun.records.identity import code_of
 from clrun.records.run_folder import RunFolder
+from clrun.records.run_record import versions
 from clrun.runner.prepare import Prepared
 from clrun.runner.run import run, run_until
 from clrun.runner.shared import Beginning
+from clrun.strategies.shared_latents import SharedLatents
 from clrun.sweep.unit import Unit
 
 
@@ -20,11 +24,21 @@ def run_part(
     Raises:
         ClrunError: see `run` and `run_until`.
     """
-    shared = beginning(unit)
+    shared, latents = beginning(unit), _latents(unit, prepared)
     if unit.until is None:
-        run(prepared, folder, resumed=resumed, shared=shared, is_latest=False)
+        run(prepared, folder, resumed=resumed, shared=shared, latents=latents, is_latest=False)
     else:
-        run_until(unit.until, prepared, folder, resumed=resumed, shared=shared)
+        run_until(unit.until, prepared, folder, resumed=resumed, shared=shared, latents=latents)
+
+
+def _latents(unit: Unit, prepared: Prepared) -> SharedLatents | None:
+    """Where latents are kept, for runs that compute them alike."""
+    if unit.latents is None:
+        return None
+    config = prepared.config
+    device = config.nodes["device"]
+    alike = (device.target, device.values, prepared.machine, versions(), code_of(config))
+    return SharedLatents(unit.latents, json.dumps(alike, sort_keys=True))
 
 
 def beginning(unit: Unit) -> Beginning | None:

@@ -36,6 +36,8 @@ class Unit:
     """the moment after which it has done its part; None: to its end"""
     job: Job | None = None
     """None: what several jobs have in common"""
+    latents: Path | None = None
+    """where what frozen layers compute is kept for all units that have the same layers"""
 
 
 def unit_of(sweep: Path, job: Job) -> Unit:

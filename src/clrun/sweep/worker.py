@@ -123,6 +123,7 @@ class Worker:
                     self._remind()
         finally:
             self._pool.close()
+            prefix.tidy(self._path)
             for running in self._running.values():
                 running.taken.lease.release()
             log.close()
