@@ -9,6 +9,48 @@ from clrun import compose
 from clrun.sweep.manifest import Job, write_manifest
 from clrun.sweep.record import SweepOptions, SweepRecord, write_record
 
+MISBEHAVING = """
+import os, signal, time
+from dataclasses import dataclass
+
+from clrun.strategies.naive import Naive
+
+
+class Misbehaving(Naive):
+    \"\"\"Does something else after half of the second experience.\"\"\"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Naive.Config):
+        how: str
+
+    def learn(self, experience, *start):
+        for count, step in enumerate(super().learn(experience, *start)):
+            if experience.index == 1 and count == 3:
+                getattr(self, "_" + self.config.how)()
+            yield step
+
+    def _well(self): pass
+    def _raise(self): raise ValueError("this was to be expected")
+    def _exit(self): raise SystemExit(3)
+    def _leave(self): os._exit(4)
+    def _segfault(self): os.kill(os.getpid(), signal.SIGSEGV)
+    def _memory(self): raise MemoryError
+    def _killed(self): os.kill(os.getpid(), signal.SIGKILL)
+
+    def _once(self, act=None):
+        if not os.path.exists(os.environ["MARK"]):
+            open(os.environ["MARK"], "w").close()
+            (act or self._killed)()
+
+    def _stall(self):
+        self._once(self._hang)
+
+    def _hang(self):
+        print("hanging", flush=True)
+        time.sleep(600)
+"""
+
+MINE = ("strategy=misbehaving", "benchmark=digits", "device=cpu", "checkpoint.every_steps=2")
 SHORT = ("strategy=naive", "strategy.train_epochs=1", "benchmark=digits", "device=cpu")
 
 
@@ -47,3 +89,15 @@ def written_sweep(
     )
     write_record(path, record)
     return tuple(jobs)
+
+
+def misbehaving(folder: Path) -> dict[str, object]:
+    """A configuration folder with the strategy `misbehaving`, to compose with."""
+    option = folder / "conf" / "strategy" / "misbehaving.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text(
+        "# Misbehaves.\ndefaults: [naive, _self_]\ntarget: misbehaving_code:Misbehaving\n"
+        "train_epochs: 1\nhow: well\n"
+    )
+    (folder / "misbehaving_code.py").write_text(MISBEHAVING)
+    return {"config_dirs": [folder / "conf"], "trust": True}

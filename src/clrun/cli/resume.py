@@ -1,4 +1,4 @@
-"""`clrun resume`: go on with a run that did not finish. No torch before there is one."""
+"""`clrun resume`: go on with a run, or with a sweep. No torch before there is a run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clrun.cli.parser import OneLineParser
 from clrun.console.waiting import waiting
+from clrun.errors import ConfigError
 from clrun.fast.garbage import no_search
 
 EPILOG = """\
@@ -15,6 +16,8 @@ It goes on from the newest state in DIR/checkpoints, and gives the numbers that
 the run would have given. So it takes the device and the threads that the run
 had, and is refused where the data, clrun's sources, a version or the machine
 are not what they were, unless you say --force. A finished run stays as it is.
+Of a sweep the jobs are done that are missing, and those that failed are gone on
+with if you say --retry-failed; the exit code is 1 if one is not completed then.
 --trust lets the run name code that is neither clrun's nor installed options'."""
 
 
@@ -26,22 +29,21 @@ def main(argv: Sequence[str]) -> int:
     """
     parser: argparse.ArgumentParser = OneLineParser(
         prog="clrun resume",
-        description="Go on with a run that was interrupted, killed or failed.",
+        description="Go on with a run that was interrupted, killed or failed, or with a sweep.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run or sweep")
     parser.add_argument("--force", action="store_true", help="also where its numbers will differ")
+    parser.add_argument("--retry-failed", action="store_true", help="a sweep's failed jobs, too")
     arguments = parser.parse_args(argv)
-    from clrun.records.unfinished import open_unfinished  # with pydantic, which a help does without
-    from clrun.sweep.tuning.record import is_study
-
     folder = arguments.folder.expanduser().resolve()  # `latest` may lead elsewhere soon
-    if is_study(folder):
-        from clrun.cli.tune import go_on as go_on_tuning
+    several = _several(folder, arguments)
+    if several is not None:
+        return several
+    from clrun.records.unfinished import open_unfinished  # with pydantic, which a help does without
 
-        return go_on_tuning(folder, force=arguments.force)
     run = open_unfinished(folder)
     if run is None:
         print(f"{folder}: is finished.")
@@ -53,3 +55,38 @@ def main(argv: Sequence[str]) -> int:
     finally:
         run.folder.close()
     return 0
+
+
+def _several(folder: Path, arguments: argparse.Namespace) -> int | None:
+    """Go on with a study or a sweep; the exit code. None where it is neither.
+
+    Raises:
+        ConfigError: it is no sweep, and was said to be one.
+    """
+    from clrun.sweep.folder import is_sweep  # 40 ms, which a help does without
+    from clrun.sweep.tuning.record import is_study
+
+    if is_study(folder):
+        from clrun.cli.tune import go_on as go_on_tuning
+
+        return go_on_tuning(folder, force=arguments.force)
+    if is_sweep(folder):
+        return _go_on_with_sweep(folder, arguments)
+    if arguments.retry_failed:
+        raise ConfigError(f"--retry-failed: {folder} holds no sweep. Leave it out.")
+    return None
+
+
+def _go_on_with_sweep(folder: Path, arguments: argparse.Namespace) -> int:
+    """Do what is missing of a sweep; the exit code."""
+    from clrun.console.display import make_console
+    from clrun.sweep.record import read_record
+    from clrun.sweep.start import run_sweep
+
+    return run_sweep(
+        folder,
+        read_record(folder).options,
+        retry_failed=arguments.retry_failed,
+        force=arguments.force,
+        console=make_console(),
+    )

@@ -54,7 +54,11 @@ VERBS = {
             *WHERE,
         ),
     ),
-    "resume": Verb("clrun.cli.resume", "go on with a run that did not finish", ("--force",)),
+    "resume": Verb(
+        "clrun.cli.resume",
+        "go on with a run or a sweep that did not finish",
+        ("--force", "--retry-failed"),
+    ),
     "tune": Verb(
         "clrun.cli.tune",
         "search the best values of keys, with an honest protocol",

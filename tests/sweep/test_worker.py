@@ -1,0 +1,213 @@
+"""Workers: every unit is done once, whatever dies meanwhile, and none takes others with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparing_runs import lines, results
+from making_sweeps import MINE, SHORT, misbehaving, written_sweep
+from processes import is_alive, parent, until
+
+from clrun import compose
+from clrun.config.trust import Trust, trusting
+from clrun.runner.prepare import ready
+from clrun.runner.run import run
+from clrun.sweep.events import Ended, Event, Retried, Started
+from clrun.sweep.outcomes import read_outcome
+from clrun.sweep.record import SweepOptions
+from clrun.sweep.unit import unit_of
+from clrun.sweep.worker import Worked, Worker
+
+WITH_ONE_THREAD = (*SHORT, "device.threads=1")
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    with trusting(Trust(everything=True)):
+        yield
+
+
+def worked(path: Path, slots: int = 2, **options: Any) -> tuple[Worked, list[Event]]:
+    """Work on a sweep to its end; what happened."""
+    events: list[Event] = []
+    retry = options.pop("retry_failed", False)
+    worker = Worker(path, slots, SweepOptions(**options), events.append, retry_failed=retry)
+    return worker.run(), events
+
+
+def starts(path: Path) -> list[str]:
+    """The units for which processes were started, by the workers' logs."""
+    logs = sorted((path / ".sweep" / "log").glob("*.jsonl"))
+    entries = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    return [entry["unit"] for entry in entries if entry["event"] == "started"]
+
+
+def holder_of(folder: Path) -> int:
+    """The process that runs in a run folder."""
+    found = re.match(r"process (\d+)", (folder / ".lock").read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def when(condition: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
+    """Do something in a thread once something is so."""
+
+    def wait() -> None:
+        until(condition)
+        then()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def hangs(folder: Path) -> bool:
+    """Whether the run here has come to where it hangs."""
+    log = folder / "clrun.log"
+    return log.exists() and "hanging" in log.read_text()
+
+
+def test_each_job_is_as_a_run_of_its_own_and_is_done_once(tmp_path: Path):
+    jobs = written_sweep(tmp_path / "s", [["seed=1"], ["seed=2"], ["strategy.lr=0.05"]])
+
+    end, events = worked(tmp_path / "s")
+
+    assert end == Worked(completed=3, failed=0)
+    assert {type(event) for event in events} == {Started, Ended}
+    for job in jobs:
+        config = compose([*WITH_ONE_THREAD, *job.overrides[len(SHORT) :]])
+        alone = tmp_path / f"alone-{job.number}"
+        run(ready(config), alone)
+        folder = tmp_path / "s" / job.folder
+        assert lines(folder) == lines(alone)
+        assert results(folder)["metrics"] == results(alone)["metrics"]
+        outcome = read_outcome(tmp_path / "s", job.number)
+        assert outcome is not None
+        assert (outcome.status, outcome.exit_code, outcome.attempts) == ("completed", 0, 1)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*/*")}
+
+    again, events = worked(tmp_path / "s")
+
+    assert (again, events) == (Worked(completed=0, failed=0), [])
+    assert sorted(starts(tmp_path / "s")) == sorted(job.folder for job in jobs)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_run_that_completed_before_its_worker_could_say_so_is_not_run_again(tmp_path: Path):
+    [job] = written_sweep(tmp_path, [["seed=1"]])
+    worked(tmp_path)
+    unit_of(tmp_path, job).outcome.unlink()
+
+    end, _ = worked(tmp_path)
+
+    assert end.completed == 1
+    assert len(starts(tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_five_failures_leave_the_others_alone_each_with_a_line(tmp_path: Path):
+    ways = ["hang", "raise", "exit", "leave", "segfault", "memory", "killed", "well"]
+    jobs = written_sweep(
+        tmp_path / "s",
+        [[f"strategy.how={way}"] for way in ways],
+        common=MINE,
+        where=misbehaving(tmp_path),
+    )
+
+    end, events = worked(tmp_path / "s", slots=3, time_limit=40.0, retries=1)
+
+    outcomes = {
+        job.values["strategy.how"]: read_outcome(tmp_path / "s", job.number) for job in jobs
+    }
+    reasons = {way: outcome.reason for way, outcome in outcomes.items() if outcome is not None}
+    assert end == Worked(completed=1, failed=7)
+    assert reasons == {
+        "well": None,
+        "raise": "ValueError: this was to be expected",
+        "exit": "SystemExit: 3",
+        "leave": "ended with exit code 4",
+        "segfault": "died of SIGSEGV, 2 times",
+        "memory": reasons["memory"],
+        "killed": "was killed by SIGKILL, perhaps by the system for want of memory, 2 times",
+        "hang": "ran longer than sweep.time_limit=40 seconds",
+    }
+    assert reasons["memory"] is not None
+    assert "memory" in reasons["memory"]
+    assert sum(isinstance(event, Retried) for event in events) == 2
+    assert "Traceback" in (tmp_path / "s" / jobs[1].folder / "clrun.log").read_text()
+
+
+def test_a_failed_job_is_tried_again_only_if_that_is_said_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    [job] = written_sweep(
+        tmp_path / "s", [["strategy.how=once"]], common=MINE, where=misbehaving(tmp_path)
+    )
+    [alone] = written_sweep(
+        tmp_path / "t",
+        [["strategy.how=once"]],
+        common=MINE,
+        where={"config_dirs": [tmp_path / "conf"], "trust": True},
+    )
+
+    first, _ = worked(tmp_path / "s", retries=0)
+    second, events = worked(tmp_path / "s")
+    third, _ = worked(tmp_path / "s", retry_failed=True)
+    worked(tmp_path / "t")
+
+    assert [first.failed, second.failed, len(events), third.completed] == [1, 0, 0, 1]
+    outcome = read_outcome(tmp_path / "s", job.number)
+    assert outcome is not None
+    assert outcome.attempts == 2
+    assert lines(tmp_path / "s" / job.folder) == lines(tmp_path / "t" / alone.folder)
+    record = json.loads((tmp_path / "s" / job.folder / "run.json").read_text())
+    assert len(record["resumed"]) == 1
+
+
+def test_with_on_error_stop_nothing_more_is_started(tmp_path: Path):
+    points = [["strategy.how=raise"], ["strategy.how=well"], ["seed=1"]]
+    written_sweep(tmp_path / "s", points, common=MINE, where=misbehaving(tmp_path))
+
+    end, _ = worked(tmp_path / "s", slots=1, on_error="stop")
+
+    assert end == Worked(completed=0, failed=1)
+    assert len(starts(tmp_path / "s")) == 1
+
+
+@pytest.mark.parametrize("victim", ["job", "holder", "server"])
+def test_what_is_killed_is_gone_on_with(
+    victim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    jobs = written_sweep(
+        tmp_path / "s",
+        [["strategy.how=stall"], ["strategy.how=well"]],
+        common=MINE,
+        where=misbehaving(tmp_path),
+    )
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    folder = tmp_path / "s" / jobs[0].folder
+    killed: list[int] = []
+
+    def kill() -> None:
+        process = holder_of(folder)
+        for _ in range(["job", "holder", "server"].index(victim)):
+            process = parent(process)
+        killed.append(process)
+        os.kill(process, signal.SIGKILL)
+
+    killer = when(lambda: hangs(folder), kill)
+    end, events = worked(tmp_path / "s")
+    killer.join()
+
+    assert end == Worked(completed=2, failed=0)
+    assert [event.name for event in events if isinstance(event, Retried)] == [jobs[0].folder]
+    assert not is_alive(killed[0])
