@@ -209,5 +209,7 @@ def test_what_is_killed_is_gone_on_with(
     killer.join()
 
     assert end == Worked(completed=2, failed=0)
-    assert [event.name for event in events if isinstance(event, Retried)] == [jobs[0].folder]
+    retried = [event.name for event in events if isinstance(event, Retried)]
+    assert jobs[0].folder in retried  # the other one may have been over by then
+    assert len(set(retried)) == len(retried)
     assert not is_alive(killed[0])

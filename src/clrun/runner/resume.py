@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -109,17 +111,26 @@ def _device_as_it_was(run: Unfinished, *, force: bool) -> Node | None:
     Raises:
         FolderError: it is not there, and not forced.
     """
-    record, node = run.folder.record, run.config.nodes["device"]
-    found = re.match(r"(cpu|cuda|mps)(?::(\d+))?", str(record.get("device")))
-    kind, index = found.groups() if found else (None, None)
-    chosen = {
-        "kind": kind,
-        "index": int(index or 0),
-        "threads": record.get("threads"),
-        "channels_last": record.get("channels_last"),
-    }
+    record = {"device": None, "threads": None, "channels_last": None, **run.folder.record}
+    return device_as_recorded(record, run.config.nodes["device"], run.folder.path, force=force)
+
+
+def device_as_recorded(
+    record: Mapping[str, Any], node: Node, folder: Path, *, force: bool
+) -> Node | None:
+    """The device's node with what a record in this folder says of it: `device`, `threads` and
+    `channels_last`, if they are in it. None where there is no such device.
+
+    Raises:
+        FolderError: there is none, and it is not forced.
+    """
+    chosen: dict[str, Any] = {k: record[k] for k in ("threads", "channels_last") if k in record}
+    if "device" in record:
+        found = re.match(r"(cpu|cuda|mps)(?::(\d+))?", str(record["device"]))
+        kind, index = found.groups() if found else (None, None)
+        chosen |= {"kind": kind, "index": int(index or 0)}
     values = {**node.values, **{key: chosen[key] for key in chosen if key in node.values}}
-    config, problems = read(f"{run.folder.path}/run.json: device.", values, type(node.config))
+    config, problems = read(f"{folder}/run.json: device.", values, type(node.config))
     if problems and force:
         return None
     if problems:
@@ -131,7 +142,7 @@ def _device_as_it_was(run: Unfinished, *, force: bool) -> Node | None:
         if force:
             return None
         raise FolderError(
-            f"{run.folder.path}: was run on {record.get('device')}. {error} With --force it goes "
+            f"{folder}: was run on {record.get('device')}. {error} With --force it goes "
             f"on where device={node.option} leads now."
         ) from None
     return there

@@ -9,17 +9,19 @@ from clrun.config.run_config import Node
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def choose_gpu(device: Node, slot: int, gpus: int) -> None:
+def choose_gpu(device: Node, slot: int) -> None:
     """Let this process see one GPU: jobs in neighbouring slots have different ones.
 
     To be called before anything of CUDA is. A job that names a GPU (`device.index`) has that one.
     """
     values = device.values
-    if gpus < 2 or values.get("kind") not in ("auto", "cuda") or values.get("index"):
+    if values.get("kind") not in ("auto", "cuda") or values.get("index"):
         return
-    given = os.environ.get(VISIBLE)
-    names = given.split(",") if given else [str(index) for index in range(gpus)]
-    os.environ[VISIBLE] = names[slot % len(names)]
+    gpus = count_gpus()
+    if gpus > 1:
+        given = os.environ.get(VISIBLE)
+        names = given.split(",") if given else [str(index) for index in range(gpus)]
+        os.environ[VISIBLE] = names[slot % gpus]
 
 
 def count_gpus() -> int:

@@ -27,7 +27,7 @@ from clrun.sweep.hydra_part import HydraPart
 from clrun.sweep.job_process import run_unit
 from clrun.sweep.messages import Begin, Done, Note, Send
 from clrun.sweep.server import Surroundings
-from clrun.sweep.watching import die_with_parent, die_with_writer
+from clrun.sweep.watching import die_with_parent, die_with_starter, die_with_writer
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Loaded:
 
 def hold(worker: Connection, surroundings: Surroundings, sweep: Path) -> None:
     """Run the units that the worker names, each in a process of its own, until it says no more."""
-    die_with_parent()
+    die_with_starter()
     surroundings.enter()
     with trusting(surroundings.trust):
         _Holder(worker, sweep).serve()
@@ -94,15 +94,16 @@ class _Holder:
             self._worker.send(Done(begin.unit.name, loaded.exit_code, reason))
             return
         its, mine = os.pipe()
+        me = os.getpid()
         gc.freeze()  # a search for garbage in the job leaves alone what both have
         process = os.fork()
         if process == 0:
             os.close(its)
-            self._be_job(begin, loaded, Connection(mine, readable=False))
+            self._be_job(begin, loaded, Connection(mine, readable=False), me)
         os.close(mine)
         self._jobs[process] = begin.unit.name, Connection(its, writable=False)
 
-    def _be_job(self, begin: Begin, loaded: Loaded, worker: Connection) -> NoReturn:
+    def _be_job(self, begin: Begin, loaded: Loaded, worker: Connection, holder: int) -> NoReturn:
         """What the forked process does."""
         code = 1
         try:
@@ -111,7 +112,7 @@ class _Holder:
             os.close(self._is_alive)
             for end in (self._worker, *(said for _, said in self._jobs.values())):
                 end.close()
-            die_with_parent()
+            die_with_parent(holder)
             die_with_writer(self._life)
             name = begin.unit.name
             code = run_unit(

@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from clrun.records.run_record import versions
 from clrun.records.unfinished import open_unfinished
 from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.prepare import LoadedStream, Prepared, ready
-from clrun.runner.resume import continuation
-from clrun.sweep.gpus import choose_gpu, count_gpus
+from clrun.runner.resume import continuation, device_as_recorded
+from clrun.sweep.gpus import choose_gpu
 from clrun.sweep.hydra_part import HydraPart
 from clrun.sweep.messages import Begin
 from clrun.sweep.sharing import run_part
@@ -43,6 +42,10 @@ PATIENCE_SECONDS = 20.0
 """How long it is waited for the process that had the unit before and is just being killed."""
 
 LOOK_SECONDS = 0.1
+
+SETTLED = ("device", "channels_last")
+"""What was chosen once for all jobs of a sweep on this machine: what a run measures to choose may
+come out otherwise the next time."""
 
 INTERRUPTED = 130
 
@@ -90,24 +93,30 @@ def _run(begin: Begin, stream: LoadedStream, hydra: HydraPart, note: Say) -> Non
     forget_peak()
     try:
         with _in_log(unit.folder, hydra.log), hydra.entered(unit, config), _noted(note):
-            choose_gpu(config.nodes["device"], begin.slot, count_gpus())
+            choose_gpu(config.nodes["device"], begin.slot)
             if resumed is not None:
                 with doing("reading the model"):
                     again = continuation(resumed, force=begin.force, stream=stream)
                 run_part(unit, again.prepared, folder, again.state)
                 return
             with doing("reading the model"):
-                device = with_threads(config.nodes["device"], unit.threads)
-                prepared = ready(config, device=device, stream=stream)
+                prepared = ready(config, device=_device(begin, config), stream=stream)
                 _require_same(begin, prepared)
             run_part(unit, prepared, folder)
     finally:
         folder.close()
 
 
-def with_threads(device: Node, threads: int) -> Node:
-    """A device's node with so many threads of the CPU, which is no part of the configuration."""
-    return replace(device, config=replace(device.config, threads=threads))
+def _device(begin: Begin, config: RunConfig) -> Node | None:
+    """The device that was chosen when the sweep was written, on this machine, and the threads.
+
+    Raises:
+        FolderError: it is not there, and that is not forced.
+    """
+    unit = begin.unit
+    known = {} if unit.job is None else unit.job.identity
+    record = {**{key: known[key] for key in SETTLED if key in known}, "threads": unit.threads}
+    return device_as_recorded(record, config.nodes["device"], unit.folder, force=begin.force)
 
 
 def _wait_for_lock(folder: Path) -> None:

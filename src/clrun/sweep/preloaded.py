@@ -9,9 +9,10 @@ import gc
 import os
 from importlib import import_module
 
-from clrun.sweep.watching import die_with_parent
+from clrun.sweep.watching import STARTER, die_with_starter
 
-die_with_parent()  # before the seconds that torch takes
+die_with_starter()  # before the seconds that torch takes
+os.environ[STARTER] = str(os.getpid())
 if hasattr(os, "setsid"):
     os.setsid()  # a Ctrl-C of the terminal goes to the worker, which hands it on
 gc.disable()

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from clrun.config.trust import Trust, trust_now, trusting
 from clrun.errors import ClrunError, ConfigError
 from clrun.sweep.endings import death
+from clrun.sweep.watching import STARTER, die_with, die_with_starter
 
 Result = TypeVar("Result")
 
@@ -75,7 +76,7 @@ def warm_up() -> None:
     It lives as long as the thread that started it: that is the main one's to do.
     """
     context()
-    with _no_main():
+    with _as_starter():
         forkserver.ensure_running()
 
 
@@ -92,7 +93,7 @@ def started(
     for _ in range(ATTEMPTS):
         process = context().Process(target=function, args=arguments, daemon=daemon)
         try:
-            with _no_main():
+            with _as_starter():
                 process.start()
         except (EOFError, ConnectionError):  # it died; the next attempt starts another
             continue
@@ -101,15 +102,20 @@ def started(
 
 
 @contextmanager
-def _no_main() -> Iterator[None]:
-    """Hide the script that this process runs from the standard library inside, which would run it
-    again in each process: nothing of it is needed there."""
+def _as_starter() -> Iterator[None]:
+    """Let a server that starts inside know who starts it.
+
+    The script that this process runs is hidden from the standard library, which would run it again
+    in each process: nothing of it is needed there.
+    """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
+    os.environ[STARTER] = str(os.getpid())
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        del os.environ[STARTER]
 
 
 def called(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -149,8 +155,7 @@ def _answer(
     arguments: tuple[Any, ...],
 ) -> None:
     """What the fresh process does."""
-    from clrun.sweep.watching import die_with  # with what a driver that waits needs not
-
+    die_with_starter()
     die_with(multiprocessing.parent_process())
     surroundings.enter()
     value, failure = None, None
