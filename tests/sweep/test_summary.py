@@ -12,10 +12,10 @@ from rich.console import Console
 from synthetic_sweep import complete, fail, grid, interrupt, make_sweep
 
 from clrun.sweep.folder import SweepFolder
-from clrun.sweep.index import is_current
+from clrun.sweep.index import read_index
 from clrun.sweep.manifest import read_manifest
-from clrun.sweep.progress import progress
-from clrun.sweep.summary import finish, print_end, way_on
+from clrun.sweep.progress import progress, way_on
+from clrun.sweep.summary import current, finish, print_end
 
 
 @pytest.fixture
@@ -87,23 +87,21 @@ def test_the_index_says_the_same_for_sql(sweep: Path) -> None:
 
 
 def garbled(content: bytes, place: int) -> bytes:
-    part = len(content) * place // 20
-    return content[:part] + bytes(byte ^ 0x5A for byte in content[part : part + 200])
+    """One byte is another, somewhere in what the rows say."""
+    start = content.index(b"wall_seconds.train") + 11 * place
+    return content[:start] + bytes([content[start] ^ 1]) + content[start + 1 :]
 
 
 def test_an_index_that_is_garbled_or_gone_is_made_again_the_same(sweep: Path) -> None:
-    finish(sweep)
+    rows = finish(sweep)
     index = SweepFolder(sweep).index
     content = index.read_bytes()
-    statuses = [state.state for state in progress(sweep)]
-    assert is_current(index, statuses)
+    assert read_index(index) == rows
     for place in range(20):
-        index.write_bytes(garbled(content, place))
-        if place == 19:
-            index.unlink()
-        assert not is_current(index, statuses)
+        index.write_bytes(garbled(content, place) if place < 19 else content[: len(content) // 2])
+        assert read_index(index) is None
 
-        finish(sweep)
+        assert current(sweep, progress(sweep)) == rows
 
         assert index.read_bytes() == content
 
@@ -113,7 +111,16 @@ def test_an_index_is_not_current_once_a_job_stands_otherwise(sweep: Path) -> Non
 
     complete(sweep, read_manifest(sweep)[5], 0.9)
 
-    assert not is_current(SweepFolder(sweep).index, [state.state for state in progress(sweep)])
+    assert current(sweep, progress(sweep))[5].status == "completed"
+
+
+def test_where_nothing_can_be_written_the_folders_say_it_all_the_same(sweep: Path) -> None:
+    for name in ("sweep.csv", "index.sqlite"):
+        (sweep / name).mkdir()  # in the way
+
+    assert [row.status for row in current(sweep, progress(sweep))][:4] == [
+        *("completed", "completed", "completed", "failed"),
+    ]
 
 
 def test_results_with_large_matrices_are_read_from_their_end(tmp_path: Path) -> None:
@@ -172,8 +179,8 @@ def test_what_failed_can_be_tried_again(tmp_path: Path) -> None:
     jobs = make_sweep(path, grid(2, 1))
     complete(path, jobs[0], 0.5)
     fail(path, jobs[1], "why")
-    assert way_on(path, progress(path)).endswith("--retry-failed")
+    assert way_on(path, [each.state for each in progress(path)]).endswith("--retry-failed")
 
     complete(path, jobs[1], 0.5)
 
-    assert way_on(path, progress(path)) == ""
+    assert way_on(path, [each.state for each in progress(path)]) == ""

@@ -59,6 +59,11 @@ VERBS = {
         "go on with a run or a sweep that did not finish",
         ("--force", "--retry-failed"),
     ),
+    "status": Verb(
+        "clrun.cli.status",
+        "what of a sweep is queued, running, done, failed and why",
+        ("--json", "--failed", "--stuck-after"),
+    ),
     "tune": Verb(
         "clrun.cli.tune",
         "search the best values of keys, with an honest protocol",

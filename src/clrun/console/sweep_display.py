@@ -13,8 +13,7 @@ from rich.text import Text
 
 from clrun.console.display import Pace, SilentDisplay, clock_time
 from clrun.console.time_left import Going, TimeLeft
-from clrun.records.outcome import COMPLETED, Outcome, job_name
-from clrun.records.points import unseeded
+from clrun.records.outcome import COMPLETED, Outcome, job_name, unseeded
 
 BAR_WIDTH, LEFT_WIDTH, LEAST_NAME = 8, 9, 16
 """LEFT_WIDTH: of "0:41 left", which stays where it is when it comes and goes."""

@@ -49,6 +49,22 @@ def job_name(values: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in values.items())
 
 
+def is_seed(key: str) -> bool:
+    """Whether a key is a seed, over which the runs of a point differ by chance."""
+    name = key.rpartition(".")[2]
+    return name == "seed" or name.endswith("_seed")
+
+
+def unseeded(values: Mapping[str, str]) -> dict[str, str]:
+    """Swept values without those of seeds: what jobs of a point have in common."""
+    return {key: value for key, value in values.items() if not is_seed(key)}
+
+
+def seeds(values: Mapping[str, str]) -> str:
+    """What tells the jobs of a point apart."""
+    return " ".join(f"{key}={value}" for key, value in values.items() if is_seed(key))
+
+
 def outcome_in(folder: Path, values: Mapping[str, str]) -> Outcome:
     """The outcome of the run in a folder."""
     status, record = run_status(folder), read_record(folder)

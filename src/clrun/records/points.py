@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clrun.metrics.spread import Difference, Spread, difference, may_be_best, spread
-from clrun.records.outcome import COMPLETED, Outcome
+from clrun.records.outcome import COMPLETED, Outcome, seeds, unseeded
 
 HEADLINES = ("acc_final", "acc_pooled")
 """What points are ranked by: the first that every completed run has."""
@@ -54,22 +54,6 @@ class Best(NamedTuple):
     ahead: Difference | None
     """of the nearest, by an interval that holds for all comparisons with the best at once; None
     where that cannot be told"""
-
-
-def is_seed(key: str) -> bool:
-    """Whether a key is a seed, over which the runs of a point differ by chance."""
-    name = key.rpartition(".")[2]
-    return name == "seed" or name.endswith("_seed")
-
-
-def unseeded(values: Mapping[str, str]) -> dict[str, str]:
-    """Swept values without those of seeds: what jobs of a point have in common."""
-    return {key: value for key, value in values.items() if not is_seed(key)}
-
-
-def seeds(values: Mapping[str, str]) -> str:
-    """What tells the jobs of a point apart."""
-    return " ".join(f"{key}={value}" for key, value in values.items() if is_seed(key))
 
 
 def points(outcomes: Sequence[Outcome]) -> list[Point]:

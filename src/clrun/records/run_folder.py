@@ -13,8 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from clrun.disk import locks
 from clrun.disk.files import (
     NO_STORAGE,
@@ -158,6 +156,8 @@ class RunFolder:
         What Hydra itself saves there would mean something else another time or elsewhere: a path
         from where a run was started, `${oc.env:...}`.
         """
+        from omegaconf import OmegaConf  # 0.1 s, which who only reads need not wait for
+
         folder = self.path / ".hydra"
         with storage_errors(folder):
             folder.mkdir(exist_ok=True)

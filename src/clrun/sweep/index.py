@@ -9,13 +9,14 @@ on a network often lack the locks that a data base needs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clrun.disk.opening import read_bytes
 from clrun.disk.secrets import hidden_text
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 LARGEST = 2**30
 """Bytes of an index"""
+
+COLUMNS = (
+    *("number", "folder", "config_hash", "status", "reason", "swept", "overrides"),
+    *("metrics", "cost", "seconds", "attempts", "host", "ended"),
+)
+"""Those that a row is made of again"""
 
 SCHEMA = """
 CREATE TABLE runs (
@@ -43,6 +50,7 @@ CREATE TABLE runs (
     host TEXT NOT NULL,
     ended TEXT NOT NULL
 );
+CREATE TABLE written (runs_sha256 TEXT NOT NULL);
 CREATE INDEX runs_by_hash ON runs (config_hash);
 """
 
@@ -55,21 +63,40 @@ def index_bytes(found: Sequence[Row]) -> bytes:
             connection.executescript(f"BEGIN; {SCHEMA}")
             marks = ", ".join("?" * 14)
             connection.executemany(f"INSERT INTO runs VALUES ({marks})", map(_values, found))
+            connection.execute("INSERT INTO written VALUES (?)", (_checksum(connection),))
             connection.execute("COMMIT")
         return read_bytes(path, most=LARGEST)
 
 
-def is_current(path: Path, statuses: Sequence[str]) -> bool:
-    """Whether the index of a sweep is whole, and has its jobs as they stand now."""
+def read_index(path: Path) -> list[Row] | None:
+    """The rows of an index; None where there is none, or it is not what was written."""
+    from clrun.sweep.summary import Row
+
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         ) as index:
-            is_whole = index.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            found = index.execute("SELECT number, status FROM runs ORDER BY number").fetchall()
-    except sqlite3.Error:
-        return False
-    return is_whole and found == list(enumerate(statuses))
+            [(written,)] = index.execute("SELECT runs_sha256 FROM written")
+            if written != _checksum(index):
+                return None
+            found = index.execute(f"SELECT {', '.join(COLUMNS)} FROM runs ORDER BY number")
+            return [_row(Row, values) for values in found]
+    except (sqlite3.Error, ValueError, TypeError):
+        return None
+
+
+def _checksum(connection: sqlite3.Connection) -> str:
+    found = hashlib.sha256()
+    for values in connection.execute("SELECT * FROM runs ORDER BY number"):
+        found.update(repr(values).encode())
+    return found.hexdigest()
+
+
+def _row(cls: type[Row], values: Sequence[Any]) -> Row:
+    given = dict(zip(COLUMNS, values, strict=True))
+    for name in ("values", "overrides", "metrics", "cost"):
+        given[name] = json.loads(given.pop("swept" if name == "values" else name))
+    return cls(**{**given, "overrides": tuple(given["overrides"])})
 
 
 def _values(row: Row) -> tuple[object, ...]:

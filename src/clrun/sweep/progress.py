@@ -8,8 +8,9 @@ who may read the folder.
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,6 +98,21 @@ def progress(path: Path) -> list[JobState]:
     return [folder.state(listed(job)) for job in each_job(path)]
 
 
+def way_on(path: Path, states: Collection[str]) -> str:
+    """How to go on with a sweep whose jobs stand so, in a sentence; empty where all is done."""
+    command = f"clrun resume {shlex.quote(str(path))}"
+    if set(states) - {COMPLETED, FAILED}:
+        return f"To go on: {command}"
+    return f"To try what failed again: {command} --retry-failed" if FAILED in states else ""
+
+
+def run_state(path: Path) -> JobState:
+    """How a single run stands."""
+    config = read_record(path).get("config") or {}
+    run = Listed(None, {}, path.name, "", *sizes(config))
+    return Looked(path.parent).by_its_record(run, None)
+
+
 def listed(job: Job) -> Listed:
     """A job without the bulk of its configuration."""
     return Listed(job.number, job.values, job.folder, job.hash, *sizes(job.config))
@@ -123,14 +139,14 @@ class Looked:
             return self._running(job, outcome, lease)
         if outcome is not None and outcome.status == FAILED:
             return _over(job, outcome)
-        return self._by_its_record(job, outcome)
+        return self.by_its_record(job, outcome)
 
     def outcome(self, number: int) -> JobOutcome | None:
         """What its worker knows of a job."""
         name = f"{number:06}.json"
         return outcome_at(self._inner("outcomes", name)) if name in self._outcomes else None
 
-    def _by_its_record(self, job: Listed, outcome: JobOutcome | None) -> JobState:
+    def by_its_record(self, job: Listed, outcome: JobOutcome | None) -> JobState:
         """The state of a job that no worker has: people may go on with a run by hand."""
         folder = self._folder.job(job.folder)
         record = read_record(folder)

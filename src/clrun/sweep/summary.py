@@ -6,8 +6,7 @@ is kept in them that the folders do not say.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +14,15 @@ from rich.console import Console
 
 from clrun.console.sweep_table import print_sweep
 from clrun.disk.files import write_bytes, write_text
+from clrun.errors import StorageError
 from clrun.records.outcome import NOT_STARTED, Outcome
 from clrun.records.results_end import NONE, read_numbers
 from clrun.sweep.csv_text import csv_text
 from clrun.sweep.folder import SweepFolder
-from clrun.sweep.index import index_bytes
+from clrun.sweep.index import index_bytes, read_index
 from clrun.sweep.manifest import each_job
-from clrun.sweep.outcomes import COMPLETED, FAILED
-from clrun.sweep.progress import QUEUED, JobState, Looked, listed
+from clrun.sweep.outcomes import COMPLETED
+from clrun.sweep.progress import QUEUED, JobState, Looked, listed, way_on
 
 WALL_SECONDS = "wall_seconds."
 
@@ -101,20 +101,23 @@ def finish(path: Path) -> list[Row]:
     return found
 
 
+def current(path: Path, states: Sequence[JobState]) -> list[Row]:
+    """The rows of a sweep whose jobs stand so: from its index, which is made again where it is
+    missing, damaged or old, and where the disk lets us."""
+    found = read_index(SweepFolder(path).index)
+    if found is not None and [row.status for row in found] == [each.state for each in states]:
+        return found
+    try:
+        return finish(path)
+    except StorageError:
+        return list(rows(path))
+
+
 def print_end(
     console: Console, path: Path, seconds: float | None = None, *, says_way_on: bool = True
 ) -> None:
     """Write the summary of a sweep, and show it: the table, the best point, what failed and why,
     and how to go on unless somebody else says that."""
     found = finish(path)
-    line = way_on(path, found) if says_way_on else ""
+    line = way_on(path, [row.status for row in found]) if says_way_on else ""
     print_sweep(console, [row.outcome for row in found], path, seconds, way_on=line)
-
-
-def way_on(path: Path, found: list[Row] | list[JobState]) -> str:
-    """How to go on with a sweep, in a sentence; empty where all is done."""
-    states = {row.status if isinstance(row, Row) else row.state for row in found}
-    command = f"clrun resume {shlex.quote(str(path))}"
-    if states - {COMPLETED, FAILED}:
-        return f"To go on: {command}"
-    return f"To try what failed again: {command} --retry-failed" if FAILED in states else ""
