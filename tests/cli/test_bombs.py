@@ -40,7 +40,7 @@ WORDS = {
     "a million jobs": ["-m", "seed=range(1000000)"],
     "100 x 100 x 100": [
         "-m",
-        *(f"{key}=range(1,101)" for key in ("seed", "log_every", "max_jobs")),
+        *(f"{key}=range(1,101)" for key in ("seed", "log_every", "checkpoint.keep")),
     ],
     "a list of 10,000": [f"model.hidden=[{','.join(['7'] * 10_000)}]"],
     "10,000 words": [f"+k{i}=1" for i in range(10_000)],

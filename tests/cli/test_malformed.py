@@ -11,7 +11,16 @@ import pytest
 from clrun.cli.main import main
 from clrun.console.visible import HIDDEN, LONGEST_LINE
 
-GROUPS = ("strategy", "storage_policy", "selection", "benchmark", "model", "device", "eval")
+GROUPS = (
+    "strategy",
+    "storage_policy",
+    "selection",
+    "benchmark",
+    "model",
+    "device",
+    "eval",
+    "launcher",
+)
 LIST_OF_LISTS = "[[1]]"
 
 CHOICES = [
@@ -82,8 +91,22 @@ WORDS = [
     "seed=1e400",
     "seed=nan",
     "log_every=0",
-    "max_jobs=0",
-    "max_jobs=x",
+    "max_jobs=5",
+    "sweep.max_jobs=0",
+    "sweep.max_jobs=x",
+    "sweep.retries=-1",
+    "sweep.retries=1.5",
+    "sweep.share=maybe",
+    "sweep.on_error=wait",
+    "sweep.time_limit=0",
+    "sweep.time_limt=1",
+    "sweep=null",
+    "sweep=5",
+    "launcher=null",
+    "launcher.workers=0",
+    "launcher.threads=0",
+    "launcher.threads=100000",
+    "launcher.worker=1",
     "run_name=[a]",
     "run_name=3",
     "output_root=",
@@ -224,7 +247,7 @@ SWEEPS = [
     "seed=1,2 hydra.sweeper=null",
     "seed=1,2 hydra/launcher=nowhere",
     "seed=1,2 hydra.sweeper.params=3",
-    "seed=1,2 max_jobs=1",
+    "seed=1,2 sweep.max_jobs=1",
     "seed=1,2 nowhere=1",
     "hydra.job.name=a,b",
     "seed=[1,2],[3]",
@@ -245,7 +268,7 @@ def require_refused(code: int, shown: str) -> None:
 
 def split(words: str) -> list[str]:
     """Words apart at blanks that are followed by another KEY=VALUE."""
-    known = (" seed=", " strategy.lr=", " log_every=", " hydra.", " hydra/", " max_jobs=")
+    known = (" seed=", " strategy.lr=", " log_every=", " hydra.", " hydra/", " sweep.max_jobs=")
     for start in (*known, " nowhere="):
         words = words.replace(start, f"\1{start[1:]}")
     return words.split("\1")

@@ -16,6 +16,7 @@ from clrun.cli.request import SWEEP_FLAGS
 from clrun.cli.verbs import VERBS
 from clrun.config.compose import compose_tree, initialized
 from clrun.config.sources import GROUPS, PLUGINS, options
+from clrun.config.sweep import SWEEP
 
 SHOWN = {
     "--cfg": ("job", "hydra", "all"),
@@ -106,6 +107,12 @@ def _values(given: _Given, word: str) -> Iterator[str]:
     """The values that the type of `group.key=` allows, where they are few."""
     key, equals, _ = word.partition("=")
     group, _, name = key.lstrip("+").rpartition(".")
+    if equals and group == SWEEP:
+        from clrun.config.run_config import SweepKeys
+        from clrun.config.schema import field_types
+        from clrun.config.words import choices
+
+        yield from (f"{key}={value}" for value in choices(field_types(SweepKeys).get(name)))
     if equals and group in GROUPS:
         from clrun.config.nodes import hints_of
         from clrun.config.words import choices  # with pydantic, which a key's name does without

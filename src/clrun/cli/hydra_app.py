@@ -36,10 +36,17 @@ from clrun.config.hydra_node import require_harmless
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
-from clrun.config.sweep import PARAMS, as_parameters, is_a_sweep, read_sweep
+from clrun.config.sweep import (
+    MAX_JOBS,
+    PARAMS,
+    as_parameters,
+    is_a_sweep,
+    is_whole,
+    read_sweep,
+)
 from clrun.config.trust import trusting, typed
 from clrun.console.waiting import waiting
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, cut
 from clrun.fast.garbage import no_search
 from clrun.runner.interrupt import stopped_by_signals
 
@@ -67,10 +74,11 @@ def main(argv: Sequence[str]) -> int:
             return _sweep(request)
         if _is_a_sweep(request):
             return _sweep(request)
-        _require_no_flags(request, "only a sweep has it: add -m")
         composed = compose_checked(request.overrides, **request.where())
         if composed.tree.hydra.mode == RunMode.MULTIRUN:
             return _sweep(request)
+        _require_no_flags(request, "only a sweep has it. Add -m")
+        _require_none_of_a_sweep(request.overrides, "only a sweep reads this. Add -m.")
         _single_run(request, composed)
         return 0
 
@@ -132,7 +140,9 @@ def _sweep(request: Request) -> int:
             from clrun.cli.own_sweep import begin  # with pydantic
 
             return begin(sweep, request, sweep.engine)
-        _require_no_flags(request, "hydra/launcher=local has it")
+        _require_no_flags(request, "only clrun's own launchers have it")
+        own = "Hydra's own loop runs these jobs, and does not read this."
+        _require_none_of_a_sweep(request.overrides, own, but=(MAX_JOBS,))
         checked = sweep.checked()
         with (
             waiting("loading PyTorch"),
@@ -152,6 +162,19 @@ def _require_no_flags(request: Request, reason: str) -> None:
     for flag in SWEEP_FLAGS:
         if getattr(request.arguments, flag.strip("-").replace("-", "_")):
             raise ConfigError(f"{flag}: {reason}.")
+
+
+def _require_none_of_a_sweep(
+    overrides: Sequence[str], reason: str, but: Sequence[str] = ()
+) -> None:
+    """Refuse a word that says how the jobs of a sweep are run.
+
+    Raises:
+        ConfigError: it is there.
+    """
+    for word in parsed(overrides):
+        if is_whole(word) and word.key_or_group not in but:
+            raise ConfigError(f"{cut(str(word.input_line))}: {reason}")
 
 
 def _hydra(request: Request, job: Callable[[DictConfig], Any], *extra: str) -> int:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 PARAMS = "hydra.sweeper.params"
 SWEEP, MAX_JOBS = "sweep", "sweep.max_jobs"
-HYDRA_LAUNCHER, LOCAL = "hydra/launcher", "local"
+HYDRA_LAUNCHER, HYDRAS_OWN = "hydra/launcher", "basic"
+LOCAL = "local"
 
 Job = tuple[str, ...]
 """The overrides of one job."""
@@ -73,11 +74,9 @@ class Sweep:
         around_jobs = node.callbacks or node.job.chdir or node.job.env_set
         if not self.is_listed or around_jobs:
             return None
-        if choices.get(HYDRA_LAUNCHER) in _ours():
-            return str(choices.get(LAUNCHER, LOCAL))
-        # a saved run is the whole configuration, and has Hydra's own default
-        is_of_nobody = LAUNCHER not in self.tree and not self.names_launcher
-        return LOCAL if is_of_nobody else None
+        named = choices.get(HYDRA_LAUNCHER)
+        is_default = named == HYDRAS_OWN and not self.names_launcher
+        return str(choices.get(LAUNCHER, LOCAL)) if is_default or named in _ours() else None
 
     def jobs(self) -> list[Job]:
         """Each job of a listed sweep: the product of all swept values, the last one fastest.
@@ -192,7 +191,7 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
     given = parsed(_launcher_named(as_parameters(overrides)), parser)
     require_choices(given)
     _require_one_of_each_key(given)
-    task = [word for word in given if not word.is_hydra_override() and not _is_whole(word)]
+    task = [word for word in given if not word.is_hydra_override() and not is_whole(word)]
     own = [str(word.input_line) for word in given if word not in task]
     words = [*own, "hydra.mode=MULTIRUN", *_one_of_each(task)]
     try:
@@ -206,6 +205,10 @@ def read_sweep(app: Hydra, config_name: str, overrides: Sequence[str]) -> Sweep:
         check(single)
         raise
     require_harmless(tree, installed(own))
+    choices = tree.hydra.runtime.choices
+    named = choices.get(HYDRA_LAUNCHER)
+    if named in _ours() and named != LOCAL and choices.get(LAUNCHER) == LOCAL:  # as a recipe says
+        return read_sweep(app, config_name, [*overrides, f"{LAUNCHER}={named}"])
     for part in ("launcher", "sweeper"):
         if OmegaConf.select(tree, f"hydra.{part}") is None:
             raise ConfigError(f"hydra.{part}=null: a sweep needs one.")
@@ -246,7 +249,7 @@ def _launcher_named(overrides: Sequence[str]) -> list[str]:
     return list(overrides) if chosen else [*overrides, f"{LAUNCHER}={named[-1]}"]
 
 
-def _is_whole(word: Override) -> bool:
+def is_whole(word: Override) -> bool:
     """Whether a word is of the sweep as a whole, and none of its jobs."""
     return word.key_or_group.partition(".")[0] in (SWEEP, LAUNCHER)
 
@@ -258,7 +261,7 @@ def _require_one_of_each_key(given: Sequence[Override]) -> None:
         ConfigError: there are several.
     """
     for word in given:
-        if _is_whole(word) and word.is_sweep_override():
+        if is_whole(word) and word.is_sweep_override():
             key = word.key_or_group
             raise ConfigError(
                 f"{cut(str(word.input_line))}: is for all jobs of a sweep. Give it one value: "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from clrun.config.run_config import Node, RunConfig
@@ -26,7 +27,9 @@ class Question:
     """Jobs to look at."""
 
     configs: Sequence[Mapping[str, Any]]
-    """`RunConfig.plain` of each"""
+    """`RunConfig.plain` of those that differ by more than their seed"""
+    jobs: Sequence[tuple[int, int]]
+    """of each job the place of its configuration, and its seed"""
     threads: int
     """of a job that does not say it itself"""
     is_here: bool
@@ -53,9 +56,9 @@ def examined(question: Question) -> Answer:
         ClrunError: something else than the input is wrong, such as a disk.
     """
     answer, look = Answer(), _Look(question)
-    for plain in question.configs:
+    for place, seed in question.jobs:
         try:
-            answer.facts.append(look.at(plain))
+            answer.facts.append(look.at(place, seed))
         except ConfigError as error:
             answer.problems = error.problems
             break
@@ -69,43 +72,54 @@ class _Look:
     def __init__(self, question: Question) -> None:
         self._question = question
         self.notes: dict[str, None] = {}
-        self._prepared: dict[str, tuple[Prepared, dict[str, Any]]] = {}
+        self._prepared: dict[int, tuple[Prepared, dict[str, Any]]] = {}
         self._fingerprints: dict[str, str] = {}
 
-    def at(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+    def at(self, place: int, seed: int) -> dict[str, Any]:
         """The facts of one job.
 
         Raises:
             ConfigError: it is wrong.
         """
-        nodes, root = plain["nodes"], plain["root"]
-        first = root.get("first_experiences")  # what a run may not see is not in its fingerprint
-        key = _text(nodes, plain["plugins"], first)
-        data = _text(nodes["benchmark"], root["seed"], first, nodes["eval"]["values"].get("stream"))
-        if key not in self._prepared:
-            self._prepare(key, data, plain)
-        prepared, facts = self._prepared[key]
-        if data not in self._fingerprints:
-            seeded = replace(prepared.config.root, seed=root["seed"])
-            self._read(data, replace(prepared, config=replace(prepared.config, root=seeded)))
-        return {"data": {"fingerprint": self._fingerprints[data]}, **facts}
+        plain = self._question.configs[place]
+        stream = json.dumps(
+            (
+                plain["nodes"]["benchmark"],
+                plain["nodes"]["eval"]["values"].get("stream"),
+                plain["root"].get("first_experiences"),
+                seed,
+            ),
+            sort_keys=True,
+        )
+        if place not in self._prepared:
+            self._prepared[place] = self._looked(plain, seed, stream)
+        prepared, facts = self._prepared[place]
+        if stream not in self._fingerprints:
+            root = replace(prepared.config.root, seed=seed)
+            again = replace(prepared, config=replace(prepared.config, root=root))
+            self._fingerprints[stream] = again.fingerprint
+        return {"data": {"fingerprint": self._fingerprints[stream]}, **facts}
 
-    def _prepare(self, key: str, data: str, plain: Mapping[str, Any]) -> None:
+    def _looked(
+        self, plain: Mapping[str, Any], seed: int, stream: str
+    ) -> tuple[Prepared, dict[str, Any]]:
+        """A configuration that was prepared with its data, and what is so for every seed."""
         from clrun.console.display import make_console
         from clrun.console.downloads import Downloads
         from clrun.runner.prepare import all_notes, ready
 
-        config = RunConfig.of_plain(plain)
+        config = RunConfig.of_plain({**plain, "root": {**plain["root"], "seed": seed}})
         node = config.nodes["device"]
         device = node if self._question.is_here else _anywhere(node)
         with Downloads(make_console()) as downloads:
             prepared = ready(config, downloads, device=device)
-            self._read(data, prepared)
+            self._fingerprints.setdefault(stream, prepared.fingerprint)
         self.notes |= dict.fromkeys(all_notes(prepared))
-        self._prepared[key] = replace(prepared), self._facts(prepared)  # a copy holds no data
+        facts = self._facts(prepared)
+        _read_once(prepared.benchmark)
+        return replace(prepared), facts  # a copy holds no data
 
     def _facts(self, prepared: Prepared) -> dict[str, Any]:
-        """What is the same for every seed."""
         from clrun.models.weights import origin
 
         machine = prepared.machine
@@ -117,16 +131,18 @@ class _Look:
         of_files = {"weights": origin(prepared.model), "chooser": chooser}
         return {**machine, **{key: found for key, found in of_files.items() if found is not None}}
 
-    def _read(self, data: str, prepared: Prepared) -> None:
-        from clrun.streams.fingerprint import fingerprint
 
-        self._fingerprints[data] = fingerprint(prepared.data)
+def _read_once(benchmark: Any) -> None:
+    """Let a source of ours read its files once for the streams of all seeds, which share rows."""
+    source: Any = getattr(benchmark, "source", None)
+    if type(source).__module__.startswith("clrun."):
+        source.load = cache(partial(_of_given, source.load))
+
+
+def _of_given(load: Any, root: Any, *, download: bool, on_progress: Any = None) -> Any:
+    return load(root, download=download, on_progress=on_progress)
 
 
 def _anywhere(node: Node) -> Node:
     """A device that is on any machine, to look at the rest of a run with."""
     return replace(node, config=replace(node.config, kind="cpu", precision="fp32", compile=False))
-
-
-def _text(*parts: Any) -> str:
-    return json.dumps(parts, sort_keys=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from clrun.config.applied import Jobs
+from clrun.config.hydra_errors import explained_errors
 from clrun.config.run_config import RunConfig
 from clrun.config.sweep import Sweep, swept_values
 from clrun.errors import ConfigError, cut
+from clrun.records.outcome import job_name
 
 OUR_SUBFOLDER = "${clrun.job_folder:}"
 """What conf/config.yaml says of the folder of a job, until its keys are known."""
@@ -36,7 +38,7 @@ class Point:
     @property
     def name(self) -> str:
         """What tells it from the other points, as it would be typed."""
-        return " ".join(f"{key}={value}" for key, value in self.values.items()) or "the job"
+        return job_name(self.values) or "the job"
 
 
 def points_of(sweep: Sweep) -> list[Point]:
@@ -48,15 +50,30 @@ def points_of(sweep: Sweep) -> list[Point]:
     is_ours = sweep.subfolder == OUR_SUBFOLDER
     checking, swept = Jobs(sweep, with_subfolder=not is_ours), sweep.swept
     points: dict[str, Point] = {}
-    for number, job in enumerate(sweep.jobs()):
-        config, named = checking.found(job, number)
-        values, hashed = swept_values(job, swept), config.hash()
+    jobs = sweep.jobs()
+    for number, job in enumerate(jobs):
+        values = swept_values(job, swept)
+        try:
+            with explained_errors():
+                config, named = checking.found(job, number)
+        except ConfigError as error:
+            raise of_job(error.problems, number, len(jobs), values) from None
+        hashed = config.hash()
         folder = job_folder(config, values, hashed) if is_ours else _inside(named or "")
         if hashed in points:
             raise ConfigError(f"{' '.join(job)}: the same job twice in one sweep.")
         points[hashed] = Point(words=job, values=values, config=config, hash=hashed, folder=folder)
     _require_one_each(points.values())
     return list(points.values())
+
+
+def of_job(
+    problems: Sequence[str], number: int, jobs: int, values: Mapping[str, str]
+) -> ConfigError:
+    """What is wrong with a job of a sweep, and which one that is."""
+    *before, last = problems
+    name = cut(job_name(values))
+    return ConfigError([*before, f"{last} (job {number + 1} of {jobs}{name and ': '}{name})"])
 
 
 def job_folder(config: RunConfig, values: Mapping[str, str], hashed: str) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from clrun.config.problems import shown
-from clrun.config.run_config import UNNAMED
-from clrun.errors import ConfigError, FolderError, cut
+from clrun.config.run_config import UNNAMED, RunConfig
+from clrun.errors import FolderError
 from clrun.records.identity import code_of, differences
 from clrun.records.run_folder import read_record, require_unused, run_status
 from clrun.records.run_record import versions
 from clrun.sweep.examine import Answer, Question, examined
-from clrun.sweep.expand import Point
+from clrun.sweep.expand import Point, of_job
 from clrun.sweep.folder import is_sweep
 from clrun.sweep.manifest import Job, read_manifest
 from clrun.sweep.outcomes import is_over
@@ -112,14 +112,10 @@ def planned(
     asked = [point for point in points if point.hash not in over]
     answer = _asked(asked, threads=threads, is_here=is_here) if asked else Answer()
     _require_right(points, asked, answer)
-    now = versions()
+    common = {"versions": versions()}
+    codes = _Codes()
     identities = {
-        point.hash: {
-            "config_hash": point.hash,
-            "versions": now,
-            "code": code_of(point.config),
-            **facts,
-        }
+        point.hash: {"config_hash": point.hash, **common, "code": codes.of(point.config), **facts}
         for point, facts in zip(asked, answer.facts, strict=True)
     }
     plan = Plan(
@@ -129,15 +125,40 @@ def planned(
         retry_failed=retry_failed,
         force=force,
     )
-    if folder is not None:
+    if folder is not None and folder.is_dir():
         require_unused(folder)
         plan.jobs(folder)
     return plan
 
 
+class _Codes:
+    """Digests of the sources that runs are from, made once for those from the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def of(self, config: RunConfig) -> dict[str, str]:
+        """As run.json has it."""
+        nodes = (*config.nodes.values(), *config.plugins)
+        parts = tuple(part.target for node in nodes for part in (node, *node.parts.values()))
+        if parts not in self._known:
+            self._known[parts] = code_of(config)
+        return self._known[parts]
+
+
 def _asked(points: Sequence[Point], *, threads: int, is_here: bool) -> Answer:
-    plains = [point.config.plain() for point in points]
-    return called(examined, Question(configs=plains, threads=threads, is_here=is_here))
+    """What a process with torch says of these; it gets what differs by the seed alone once."""
+    places: dict[str, int] = {}
+    configs: list[Mapping[str, Any]] = []
+    jobs = []
+    for point in points:
+        seedless = replace(point.config, root=replace(point.config.root, seed=0))
+        place = places.setdefault(seedless.hash(), len(places))
+        if place == len(configs):
+            configs.append(point.config.plain())
+        jobs.append((place, point.config.seed))
+    question = Question(configs=configs, jobs=jobs, threads=threads, is_here=is_here)
+    return called(examined, question)
 
 
 def _require_right(points: Sequence[Point], asked: Sequence[Point], answer: Answer) -> None:
@@ -145,9 +166,7 @@ def _require_right(points: Sequence[Point], asked: Sequence[Point], answer: Answ
     if not answer.problems:
         return
     point = asked[len(answer.facts)]
-    *before, last = answer.problems
-    place = f"job {points.index(point) + 1} of {len(points)}"
-    raise ConfigError([*before, f"{last} ({place}: {cut(point.name)})"])
+    raise of_job(answer.problems, points.index(point), len(points), point.values)
 
 
 def _values(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
