@@ -16,7 +16,7 @@ from clrun.config.run_config import Node, RunConfig
 from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
-    from clrun.runner.prepare import Prepared
+    from clrun.runner.prepare import LoadedStream, Prepared
 
 ELSEWHERE = ("device", "channels_last", "processor")
 """What of a machine is not known before a job runs there."""
@@ -67,13 +67,15 @@ def examined(question: Question) -> Answer:
 
 
 class _Look:
-    """Remembers what was looked at."""
+    """Remembers what was found, and of what it was found in only the last: models take memory."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
         self.notes: dict[str, None] = {}
-        self._prepared: dict[int, tuple[Prepared, dict[str, Any]]] = {}
+        self._facts: dict[int, dict[str, Any]] = {}
         self._fingerprints: dict[str, str] = {}
+        self._seedless: dict[str, Prepared] = {}
+        self._last: dict[str, LoadedStream] = {}
 
     def at(self, place: int, seed: int) -> dict[str, Any]:
         """The facts of one job.
@@ -82,44 +84,49 @@ class _Look:
             ConfigError: it is wrong.
         """
         plain = self._question.configs[place]
-        stream = json.dumps(
-            (
-                plain["nodes"]["benchmark"],
-                plain["nodes"]["eval"]["values"].get("stream"),
-                plain["root"].get("first_experiences"),
-                seed,
-            ),
-            sort_keys=True,
+        seedless = _text(
+            plain["nodes"]["benchmark"],
+            plain["nodes"]["eval"]["values"].get("stream"),
+            plain["root"].get("first_experiences"),  # what is sealed is not in the fingerprint
         )
-        if place not in self._prepared:
-            self._prepared[place] = self._looked(plain, seed, stream)
-        prepared, facts = self._prepared[place]
+        stream = f"{seedless} {seed}"
+        if place not in self._facts:
+            prepared = self._looked(plain, seed, stream)
+            self._facts[place] = self._found(prepared)
+            self._seedless.setdefault(seedless, replace(prepared))  # which has not read its data
         if stream not in self._fingerprints:
+            prepared = self._seedless[seedless]
             root = replace(prepared.config.root, seed=seed)
-            again = replace(prepared, config=replace(prepared.config, root=root))
+            again = replace(prepared, config=replace(prepared.config, root=root), stream=None)
             self._fingerprints[stream] = again.fingerprint
-        return {"data": {"fingerprint": self._fingerprints[stream]}, **facts}
+        return {"data": {"fingerprint": self._fingerprints[stream]}, **self._facts[place]}
 
-    def _looked(
-        self, plain: Mapping[str, Any], seed: int, stream: str
-    ) -> tuple[Prepared, dict[str, Any]]:
-        """A configuration that was prepared with its data, and what is so for every seed."""
+    def _looked(self, plain: Mapping[str, Any], seed: int, stream: str) -> Prepared:
+        """A configuration that was prepared with its data."""
         from clrun.console.display import make_console
         from clrun.console.downloads import Downloads
-        from clrun.runner.prepare import all_notes, ready
+        from clrun.runner.prepare import LoadedStream, all_notes, ready
 
         config = RunConfig.of_plain({**plain, "root": {**plain["root"], "seed": seed}})
-        node = config.nodes["device"]
+        node, shared = config.nodes["device"], self._last.get(stream)
         device = node if self._question.is_here else _anywhere(node)
         with Downloads(make_console()) as downloads:
-            prepared = ready(config, downloads, device=device)
-            self._fingerprints.setdefault(stream, prepared.fingerprint)
+            prepared = ready(config, downloads, device=device, stream=shared)
+            self._fingerprints[stream] = prepared.fingerprint
         self.notes |= dict.fromkeys(all_notes(prepared))
-        facts = self._facts(prepared)
-        _read_once(prepared.benchmark)
-        return replace(prepared), facts  # a copy holds no data
+        if shared is None:
+            _read_once(prepared.benchmark)
+            is_own = prepared.normalized_for is not None  # its images are another model's
+            loaded = LoadedStream(
+                source=prepared.benchmark,
+                benchmark=prepared.data,
+                seconds=0.0,
+                fingerprint=prepared.fingerprint,
+            )
+            self._last = {} if is_own else {stream: loaded}
+        return prepared
 
-    def _facts(self, prepared: Prepared) -> dict[str, Any]:
+    def _found(self, prepared: Prepared) -> dict[str, Any]:
         from clrun.models.weights import origin
 
         machine = prepared.machine
@@ -146,3 +153,7 @@ def _of_given(load: Any, root: Any, *, download: bool, on_progress: Any = None) 
 def _anywhere(node: Node) -> Node:
     """A device that is on any machine, to look at the rest of a run with."""
     return replace(node, config=replace(node.config, kind="cpu", precision="fp32", compile=False))
+
+
+def _text(*parts: Any) -> str:
+    return json.dumps(parts, sort_keys=True)
