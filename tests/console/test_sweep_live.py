@@ -9,7 +9,7 @@ from clrun.console.sweep_live import Running, RunningTable
 
 JOBS = [
     Running("rm_sz=1500 ewc_lambda=0.1 seed=3", "running", "3/5", 0.8125, 72.0),
-    Running("shared part 0123abcd", "shared", "1/5", None, None),
+    Running("shared beginning 0123abcd", "shared", "1/5", None, None),
     Running("rm_sz=500 ewc_lambda=0.1 seed=1", "starting", "", None, 3725.0),
 ]
 TOTALS = ("7 of 24 done, 1 failed, 3 running, 4:05 left", "7/24, 1 failed, 4:05 left")
@@ -29,7 +29,7 @@ def test_a_wide_terminal_shows_all_of_each_job() -> None:
     assert lines == [
         ["job", "state", "experience", "accuracy", "left"],
         [*("rm_sz=1500", "ewc_lambda=0.1", "seed=3"), "running", "3/5", "0.812", "1:12"],
-        ["shared", "part", "0123abcd", "shared", "1/5", "-", "-"],
+        ["shared", "beginning", "0123abcd", "shared", "1/5", "-", "-"],
         [*("rm_sz=500", "ewc_lambda=0.1", "seed=1"), "starting", "-", "-", "1:02:05"],
         TOTALS[0].split(),
     ]

@@ -95,7 +95,11 @@ def test_a_job_that_failed_is_not_over_when_it_is_tried_again(sweep: Path) -> No
 
 def test_a_death_and_a_failed_shared_part_are_said(sweep: Path) -> None:
     jobs, shown = make_sweep(sweep, grid(1, 1)), console()
-    shared = {"name": "0123abcd", "number": None, "folder": sweep / ".sweep/shared/0123abcd"}
+    shared = {
+        "name": "shared beginning 0123abcd",
+        "number": None,
+        "folder": sweep / ".sweep/shared/0123abcd",
+    }
 
     with LiveSweep(sweep, shown, 1) as live:
         live.on_event(Started(**shared))
@@ -105,7 +109,7 @@ def test_a_death_and_a_failed_shared_part_are_said(sweep: Path) -> None:
         live.on_event(Retried(**event(sweep, jobs[0]), reason="was killed by SIGKILL", attempt=1))
 
     assert lines(shown) == [
-        "failed  shared part 0123abcd: the loss is nan.",
+        "failed  shared beginning 0123abcd: the loss is nan.",
         "goes on  lr=0.1 seed=0: was killed by SIGKILL (attempt 1)",
     ]
 
@@ -145,14 +149,14 @@ def test_a_shared_part_and_a_later_attempt_are_shown_as_such(sweep: Path) -> Non
     shared.mkdir(parents=True)
 
     with LiveSweep(sweep, shown, 2) as live:
-        live.on_event(Started(name="0123abcd", number=None, folder=shared))
+        live.on_event(Started(name="shared beginning 0123abcd", number=None, folder=shared))
         log(shared, experiences=1)
         live.on_event(Started(**event(sweep, jobs[0]), attempt=2))
         begin(sweep, jobs[0])
         log(sweep / jobs[0].folder, experiences=1)
         part, again = frames(live)[1:3]
 
-    assert part == "shared part 0123abcd shared 1/5 0.500 -"
+    assert part == "shared beginning 0123abcd shared 1/5 0.500 -"
     assert again.startswith("lr=0.1 seed=0 attempt 2 1/5 0.500 ")
 
 

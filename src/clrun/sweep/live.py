@@ -201,7 +201,7 @@ class LiveSweep:
 def _label(name: str, job: Listed | None) -> str:
     """What a unit of work is called on the screen."""
     if job is None or job.number is None:
-        return f"shared part {name}"
+        return name
     return short_name(job.values) or job.folder
 
 
