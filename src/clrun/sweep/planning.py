@@ -9,15 +9,18 @@ from typing import Any
 
 from clrun.config.problems import shown
 from clrun.config.run_config import UNNAMED, RunConfig
+from clrun.config.sweep import swept_values
 from clrun.errors import FolderError
 from clrun.records.identity import code_of, differences
-from clrun.records.run_folder import read_record, require_unused, run_status
+from clrun.records.run_folder import read_record as run_record
+from clrun.records.run_folder import require_unused, run_status
 from clrun.records.run_record import versions
 from clrun.sweep.examine import Answer, Question, examined
 from clrun.sweep.expand import Point, of_job
 from clrun.sweep.folder import is_sweep
 from clrun.sweep.manifest import Job, read_manifest
 from clrun.sweep.outcomes import is_over
+from clrun.sweep.record import read_record
 from clrun.sweep.server import called
 
 MOST_SHOWN = 5
@@ -43,25 +46,28 @@ class Plan:
                 the numbers that it was to give.
         """
         jobs = list(read_manifest(folder)) if is_sweep(folder) else []
+        swept = read_record(folder).swept if jobs else ()
         numbers = {job.hash: job.number for job in jobs}
         by_values = {_values(job.values): job for job in jobs}
         for point in self.points:
             number = numbers.get(point.hash)
             if number is None:
-                _require_another_point(folder, point, by_values)
-                jobs.append(self._job(folder, point, len(jobs)))
+                # what was swept here before, and is one value now
+                values = {**swept_values(point.words, swept), **point.values}
+                _require_another_point(folder, point, by_values.get(_values(values)))
+                jobs.append(self._job(folder, point, len(jobs), values))
             elif point.hash in self.identities:
                 jobs[number] = self._as_before(folder, point, jobs[number])
         return tuple(jobs)
 
-    def _job(self, folder: Path, point: Point, number: int) -> Job:
+    def _job(self, folder: Path, point: Point, number: int, values: Mapping[str, str]) -> Job:
         """A job that is new here; its run may be there, of a sweep without a manifest."""
         name = _there(folder, point.hash) or point.folder
         _require_room(folder / name, point.hash)
         return Job(
             number=number,
             overrides=point.words,
-            values=point.values,
+            values=values,
             folder=name,
             config=point.config.plain(),
             identity=self.identities[point.hash],
@@ -173,15 +179,12 @@ def _values(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(values.items()))
 
 
-def _require_another_point(
-    folder: Path, point: Point, by_values: Mapping[tuple[tuple[str, str], ...], Job]
-) -> None:
-    """Refuse a point that has the values of a job here, and is another job.
+def _require_another_point(folder: Path, point: Point, job: Job | None) -> None:
+    """Refuse a point that is another than the job with its values.
 
     Raises:
-        FolderError: it is such a point.
+        FolderError: there is such a job.
     """
-    job = by_values.get(_values(point.values))
     if job is None:
         return
     different = _changed(job.config, point.config.plain())
@@ -223,5 +226,5 @@ def _require_room(path: Path, hashed: str) -> None:
     Raises:
         FolderError: it does.
     """
-    if run_status(path) is not None and read_record(path).get("config_hash") != hashed:
+    if run_status(path) is not None and run_record(path).get("config_hash") != hashed:
         require_unused(path)
