@@ -42,6 +42,15 @@ def test_points_are_ranked_by_one_metric_that_all_of_them_have() -> None:
     assert headline(points([*defined, outcome(None, lr="3")])) == "acc_pooled"
 
 
+def test_a_point_without_the_number_is_left_out_and_counted() -> None:
+    lost = Outcome(values={"lr": "3"}, status="completed")
+
+    found = best(points([outcome(0.1, lr="1"), outcome(0.9, lr="2"), lost]))
+
+    assert found is not None
+    assert (found.point.values, found.among, found.unranked) == ({"lr": "2"}, 2, 1)
+
+
 @pytest.mark.parametrize(
     "jobs",
     [

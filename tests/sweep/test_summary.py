@@ -3,19 +3,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from synthetic_sweep import complete, fail, grid, interrupt, make_sweep
 
+from clrun.disk import secrets
+from clrun.sweep.csv_text import csv_text
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.index import read_index
 from clrun.sweep.manifest import read_manifest
 from clrun.sweep.progress import progress, way_on
-from clrun.sweep.summary import current, finish, print_end
+from clrun.sweep.summary import Row, current, finish, print_end
 
 
 @pytest.fixture
@@ -184,3 +189,56 @@ def test_what_failed_can_be_tried_again(tmp_path: Path) -> None:
     complete(path, jobs[1], 0.5)
 
     assert way_on(path, [each.state for each in progress(path)]) == ""
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
+
+
+@given(
+    st.lists(
+        st.tuples(TEXTS, st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_whatever_was_swept_and_found_is_read_back(given: list[tuple[str, float | None]]) -> None:
+    rows = [
+        Row(
+            number=number,
+            values={"run_name": text},
+            overrides=(f"run_name={text}",),
+            folder=f"a-{number}",
+            config_hash="0123",
+            status="completed",
+            reason=text or None,
+            metrics={"acc_final": value},
+            cost={},
+            seconds=value,
+            attempts=1,
+            host="h",
+            ended="",
+        )
+        for number, (text, value) in enumerate(given)
+    ]
+
+    found = list(csv.DictReader(io.StringIO(csv_text(rows), newline="")))
+
+    for row, (text, value) in zip(found, given, strict=True):
+        assert row["run_name"].removeprefix("'") == text.removeprefix("'")
+        assert not re.match(r"[=@]", row["run_name"])
+        assert row["acc_final"] == ("" if value is None else str(value))
+
+
+def test_secrets_stand_in_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sweep"
+    [job] = make_sweep(path, [{"run_name": "hush-hush-hush"}])
+    fail(path, job, "hush-hush-hush is refused")
+    monkeypatch.setattr(secrets, "_READ", {})
+    secrets.note_read("HUB_TOKEN", "hush-hush-hush")
+
+    finish(path)
+
+    for name in ("sweep.csv", "index.sqlite"):
+        content = (path / name).read_bytes()
+        assert b"hush" not in content
+        assert b"${oc.env:HUB_TOKEN}" in content

@@ -106,8 +106,10 @@ def best_lines(found: Best | None) -> list[str]:
     left_out = len(found.point.outcomes) - len(found.point.done)
     missing = f", {left_out} more did not complete" if left_out else ""
     name = short_name(found.point.values)
+    unranked = f" ({found.unranked} more have no accuracy)" if found.unranked else ""
+    of = f"best of {found.among} points{unranked}"
     return [
-        f"best of {found.among} points: {name}, accuracy {found.spread.mean:.4f} ({runs}{missing})",
+        f"{of}: {name}, accuracy {found.spread.mean:.4f} ({runs}{missing})",
         f"how sure: {_how_sure(found)}",
     ]
 

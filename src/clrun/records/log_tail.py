@@ -96,8 +96,9 @@ class LogTail:
             self._end = self._end._replace(**_evaluated(line["accuracy"], experience))
 
 
-def _evaluated(row: Sequence[float | None], experience: int | None) -> Mapping[str, Any]:
-    known = [value for value in row[: (experience or 0) + 1] if value is not None]
+def _evaluated(row: Sequence[object], experience: int | None) -> Mapping[str, Any]:
+    so_far = row[: (experience or 0) + 1]
+    known = [value for value in so_far if isinstance(value, int | float)]
     found: dict[str, Any] = {"experiences": len(row)}
     if experience is not None and known:
         found["accuracy"] = sum(known) / len(known)

@@ -11,7 +11,7 @@ from clrun.metrics.spread import Difference, Spread, difference, may_be_best, sp
 from clrun.records.outcome import COMPLETED, Outcome, seeds, unseeded
 
 HEADLINES = ("acc_final", "acc_pooled")
-"""What points are ranked by: the first that every completed run has."""
+"""What points are ranked by: the first that every one of them has, else the first that any has."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Best(NamedTuple):
     spread: Spread
     among: int
     """points that it was chosen from"""
+    unranked: int
+    """points with completed runs one of which has no such number"""
     rivals: tuple[Point, ...]
     """others that may be the best, with 95 % confidence that it is one of these or the best itself
     (`may_be_best`)"""
@@ -65,18 +67,19 @@ def points(outcomes: Sequence[Outcome]) -> list[Point]:
 
 
 def headline(found: Sequence[Point]) -> str | None:
-    """The metric that points can be ranked by; None where no single one is known of all."""
+    """The metric that points are ranked by; None where no point has one."""
     done = [point for point in found if point.done]
-    for metric in HEADLINES:
-        if done and all(point.by_seed(metric) for point in done):
-            return metric
+    for enough in (all, any):
+        for metric in HEADLINES:
+            if done and enough(bool(point.by_seed(metric)) for point in done):
+                return metric
     return None
 
 
 def best(found: Sequence[Point]) -> Best | None:
     """The point with the highest mean; None where there are no two that can be ranked."""
     metric = headline(found)
-    ranked = [point for point in found if point.done]
+    ranked = [point for point in found if metric is not None and point.by_seed(metric)]
     if metric is None or len(ranked) < 2:
         return None
     values = [point.by_seed(metric) for point in ranked]
@@ -85,10 +88,11 @@ def best(found: Sequence[Point]) -> Best | None:
     rivals = may_be_best(values)[1:]
     nearest = rivals[0] if rivals else second
     return Best(
-        ranked[first],
-        means[first],
-        len(ranked),
-        tuple(ranked[place] for place in rivals),
-        ranked[nearest],
-        difference(values[first], values[nearest], comparisons=len(ranked) - 1),
+        point=ranked[first],
+        spread=means[first],
+        among=len(ranked),
+        unranked=sum(bool(point.done) for point in found) - len(ranked),
+        rivals=tuple(ranked[place] for place in rivals),
+        nearest=ranked[nearest],
+        ahead=difference(values[first], values[nearest], comparisons=len(ranked) - 1),
     )
