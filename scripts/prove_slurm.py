@@ -38,13 +38,13 @@ JOBS = 12
 SLURM = (
     *("launcher=slurm", "launcher.partition=low", "launcher.workers=2", "launcher.cpus_per_task=1"),
     *("launcher.gpus_per_node=0", "launcher.mem_gb=null", "launcher.timeout_min=1"),
-    "launcher.signal_delay_s=20",
+    "launcher.signal_delay_s=15",
 )
 EVENTS = ("preempt", "requeue", "kill worker", "kill job", "kill task", "cancel task")
 """What happens, in turns: another partition takes both processors; scontrol requeue; SIGKILL of
 `clrun worker`, of the process of a job, of the task's own process; scancel of a task."""
 
-PAUSE = (8.0, 16.0)
+PAUSE = (10.0, 25.0)
 """Seconds between two events: a worker needs some to begin."""
 
 MOST_SECONDS = 1500.0
@@ -85,6 +85,8 @@ class Sweep:
     rng: random.Random
     start: float = field(default_factory=time.monotonic)
     counts: Counter[str] = field(default_factory=Counter)
+    processors: str = field(default_factory=lambda: said("sinfo", "-h", "-p", "high", "-o", "%c"))
+    """of the node, as Slurm knows them"""
 
     def note(self, event: str, what: str) -> None:
         self.counts[event] += 1
@@ -118,7 +120,7 @@ class Sweep:
             return
         task = self.rng.choice(running)
         if event == "preempt":
-            said("srun", "-p", "high", "-n", str(os.cpu_count()), "true")
+            said("srun", "-p", "high", "-n", self.processors, "true")
             self.note(event, f"{len(running)} running")
         elif event == "requeue":
             said("scontrol", "requeue", task)
@@ -140,9 +142,9 @@ class Sweep:
         if event == "kill task":
             killed = worker.parent
         elif event == "kill job":
-            below = list(below(there, worker.number))
-            parents = {p.parent for p in below}
-            leaves = [p.number for p in below if p.number not in parents and not _tracks(p)]
+            under = list(below(there, worker.number))
+            parents = {p.parent for p in under}
+            leaves = [p.number for p in under if p.number not in parents and not _tracks(p)]
             if not leaves:
                 return
             killed = self.rng.choice(leaves)
