@@ -44,8 +44,11 @@ EVENTS = ("preempt", "requeue", "kill worker", "kill job", "kill task", "cancel 
 """What happens, in turns: another partition takes both processors; scontrol requeue; SIGKILL of
 `clrun worker`, of the process of a job, of the task's own process; scancel of a task."""
 
+TURNS = 3
+"""So often each of them at most, so that the sweep comes to its end."""
+
 PAUSE = (10.0, 25.0)
-"""Seconds between two events: a worker needs some to begin."""
+"""Seconds between two events, beside those that a job takes: a worker needs some to begin."""
 
 MOST_SECONDS = 1500.0
 RUNNING = ("RUNNING", "COMPLETING", "CONFIGURING")
@@ -185,7 +188,7 @@ def clrun(*words: str) -> str:
     return ran.stdout
 
 
-def disturbed(words: Sequence[str], folder: Path, rng: random.Random) -> Sweep:
+def disturbed(words: Sequence[str], folder: Path, rng: random.Random, pause: float) -> Sweep:
     """The sweep on Slurm, from its submission until every job is completed."""
     print(clrun("-m", *words, *SLURM, f"hydra.sweep.dir={folder}"), flush=True)
     sweep = Sweep(folder, rng)
@@ -198,12 +201,19 @@ def disturbed(words: Sequence[str], folder: Path, rng: random.Random) -> Sweep:
         if not sweep.tasks():
             sweep.note("resume", "no task was left")
             clrun("resume", str(folder))
-        elif time.monotonic() > due and done < JOBS:
+        elif time.monotonic() > due and turn < TURNS * len(EVENTS):
             sweep.happen(EVENTS[turn % len(EVENTS)])
-            turn, due = turn + 1, time.monotonic() + rng.uniform(*PAUSE)
+            turn, due = turn + 1, time.monotonic() + rng.uniform(*PAUSE) + pause
         time.sleep(1)
     sweep.counts["time limit"] = sweep.time_limits()
     return sweep
+
+
+def _seconds(local: Path) -> float:
+    """How long a job takes here and now."""
+    outcomes = (local / ".sweep" / "outcomes").glob("*.json")
+    seconds = [float(json.loads(file.read_text())["seconds"]) for file in outcomes]
+    return sum(seconds) / len(seconds)
 
 
 def compared(folder: Path, local: Path) -> list[str]:
@@ -235,7 +245,7 @@ def main() -> int:
     words = (*WORDS, f"strategy.train_epochs={arguments.epochs}")
     clrun("-m", *words, "launcher.workers=2", f"hydra.sweep.dir={local}")
     print(f"{JOBS} jobs on this machine alone: {time.monotonic() - begun:.0f} s", flush=True)
-    sweep = disturbed(words, folder, random.Random(arguments.seed))
+    sweep = disturbed(words, folder, random.Random(arguments.seed), _seconds(local))
     wrong = compared(folder, local)
     same = JOBS - len(wrong)
     print(f"\n{same} of {JOBS} jobs identical to those of the local sweep", *wrong, sep="\n    ")

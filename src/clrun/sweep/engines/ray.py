@@ -11,6 +11,7 @@ import os
 import platform
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 """How often a task looks at its worker, and whoever waits for them at the tasks."""
 
+ANSWER_SECONDS = 10.0
+"""How long the head of a cluster may take to answer at all."""
+
 LEAVE_SECONDS = 30.0
 """How long workers may take to save their jobs' states after a signal."""
 
@@ -55,11 +59,13 @@ def require(given: Mapping[str, Any]) -> None:
     """Refuse, before anything is written, what cannot be had here.
 
     Raises:
-        ConfigError: Ray is not installed, or a key is wrong.
+        ConfigError: Ray is not installed, a key is wrong, or nothing answers at the address.
     """
-    _read(given)
+    keys = _read(given)
     if find_spec("ray") is None:
         raise ConfigError('launcher=ray: needs Ray. pip install "clrun[ray]"')
+    if keys.address is not None:
+        _require_answer(keys.address)
 
 
 def start(path: Path, record: SweepRecord) -> bool:
@@ -120,6 +126,22 @@ def _read(given: Mapping[str, Any]) -> RayKeys:
     if problems:
         raise ConfigError(problems)
     return keys
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nothing listens, which Ray would try for minutes.
+
+    Raises:
+        ConfigError: it is such an address.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # auto, which Ray knows itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"launcher.address={address}: {reason}.") from None
 
 
 @contextmanager
