@@ -15,7 +15,7 @@ def slots_here(options: SweepOptions, jobs: Sequence[Job]) -> int:
     """So many at a time on this machine: as the launcher's keys say, else one for each thread's
     worth of processors; of jobs on a GPU `jobs_per_gpu` for each."""
     keys = options.launcher_keys
-    if keys.get("workers"):
+    if options.launcher == "local" and keys.get("workers"):  # elsewhere not jobs are counted
         return int(keys["workers"])
     threads = max((int(job.identity["threads"]) for job in jobs), default=1)
     most = max(1, processors() // threads)
