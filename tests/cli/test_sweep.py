@@ -18,6 +18,8 @@ import yaml
 from hydra.core.plugins import Plugins
 
 from clrun.cli.main import main
+from clrun.records.identity import differences
+from clrun.sweep.manifest import read_manifest
 
 QUICK = ("strategy=naive", "strategy.train_epochs=1", "device=cpu", "device.threads=1")
 PACKAGE = Path(__file__).parents[1] / "packages" / "clrun_sampler"
@@ -186,16 +188,81 @@ def test_another_sweeper_gets_the_value_of_each_trial_and_of_a_repeated_one_agai
 def test_a_sweep_in_its_folder_again_runs_what_is_missing(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", *QUICK, "strategy.lr=0.1", "seed=0", "hydra.sweep.dir=sweep"]) == 0
-    before = content(workplace / "sweep")
+    words = ["-m", *QUICK, "seed=0", "hydra.sweep.dir=sweep"]
+    assert main([*words, "strategy.lr=0.1"]) == 0
+    [run] = (workplace / "sweep").glob("*-s0-*")
+    before = content(run)
 
-    assert main(["-m", *QUICK, "strategy.lr=0.1,0.2", "seed=0", "hydra.sweep.dir=sweep"]) == 0
+    assert main([*words, "strategy.lr=0.1,0.2"]) == 0
+    shown = capsys.readouterr().out
+    after = content(run)
+    assert main([*words, "strategy.lr=0.2,0.1"]) == 0
 
-    after = content(workplace / "sweep")
-    assert "was there already" in capsys.readouterr().out
+    assert "2 jobs: 1 completed before." in shown
+    assert after == before == content(run)
+    assert "2 jobs: 2 completed before." in capsys.readouterr().out
     assert len(runs(workplace / "sweep")) == 2
-    kept = {name: text for name, text in before.items() if "multirun" not in name}
-    assert {name: after[name] for name in kept} == kept
+
+
+def test_a_manifest_says_of_each_job_what_its_run_says_of_itself(workplace: Path) -> None:
+    words = ["-m", "strategy=naive,replay", "strategy.train_epochs=1", "benchmark.n_experiences=2"]
+
+    assert main([*words, "hydra.sweep.dir=sweep"]) == 0
+
+    jobs = read_manifest(workplace / "sweep")
+    records = [json.loads((workplace / "sweep" / j.folder / "run.json").read_text()) for j in jobs]
+    assert [job.values["strategy"] for job in jobs] == ["naive", "replay"]
+    for job, record in zip(jobs, records, strict=True):
+        assert job.identity["data"]["fingerprint"]
+        assert differences(job.identity, {key: record[key] for key in job.identity}) == []
+        assert record["threads"] == 1
+        assert record["config"] == job.config
+
+
+def test_a_point_that_only_the_data_tell_is_wrong_leaves_no_trace(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-m", *QUICK, "benchmark=digits,npz", "+benchmark.data_root=nowhere.npz"]
+
+    assert main([*words, "hydra.sweep.dir=sweep"]) == 2
+
+    shown = capsys.readouterr().err
+    assert "nowhere.npz" in shown
+    assert "(job 2 of 2: benchmark=npz)" in shown
+    assert len(shown.splitlines()) == 1
+    assert not list(workplace.iterdir())
+
+
+WITHOUT_TORCH = """
+import sys
+from clrun.cli.main import main
+from clrun.records.identity import differences
+from clrun.sweep.manifest import read_manifest
+code = main(sys.argv[1:])
+print(code, "torch" in sys.modules)
+"""
+
+
+def test_what_drives_a_sweep_has_no_torch(workplace: Path) -> None:
+    words = ["-m", *QUICK, "benchmark.n_experiences=2", "seed=0,1"]
+
+    shown = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert shown.splitlines()[-1] == "0 False"
+
+
+def test_hydras_own_loop_runs_what_it_is_asked_to(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-m", *QUICK, "seed=0,1", "hydra/launcher=basic", "hydra.sweep.dir=sweep"]
+
+    assert main(words) == 0
+
+    assert "2 jobs: 2 completed." in capsys.readouterr().out
+    assert not (workplace / "sweep" / "sweep.jsonl").exists()
+    assert (workplace / "sweep" / "multirun.yaml").exists()
 
 
 @pytest.mark.parametrize("words", [["hydra.run.dir=x"], ["-m", "hydra.sweep.dir=x/.."]])
@@ -247,10 +314,8 @@ def started(command: list[str], folder: Path) -> subprocess.Popen[str]:
 def test_a_signal_ends_the_whole_sweep_and_says_what_is_done(
     number: int, code: int, workplace: Path
 ) -> None:
-    sweep = started(
-        ["-m", *QUICK, "strategy.train_epochs=3000", "seed=range(3)", "hydra.sweep.dir=sweep"],
-        workplace,
-    )
+    words = ["strategy.train_epochs=3000", "seed=range(3)", "launcher.workers=1"]
+    sweep = started(["-m", *QUICK, *words, "hydra.sweep.dir=sweep"], workplace)
 
     os.kill(sweep.pid, number)
     out, err = sweep.communicate(timeout=60)
@@ -258,11 +323,9 @@ def test_a_signal_ends_the_whole_sweep_and_says_what_is_done(
     name = signal.Signals(number).name
     assert sweep.returncode == code
     assert [run["status"] for run in runs(workplace / "sweep")] == ["interrupted"]
-    assert err == f"clrun: interrupted by {name}. 3 jobs: 1 interrupted, 2 not started.\n"
-    (folder,) = [place.parent for place in workplace.glob("sweep/*/run.json")]
-    stopped = f"interrupted: seed=0. To go on: clrun resume {folder}"
-    for line in (stopped, "not started: seed=1", "not started: seed=2"):
-        assert line in out.splitlines()
+    assert err.startswith(f"clrun: interrupted by {name}. 0 jobs were completed")
+    assert err.endswith(f"To go on: clrun resume {workplace / 'sweep'}\n")
+    assert "3 jobs: 1 interrupted, 2 not started." in out
 
 
 IN_ANOTHER_PROCESS = """

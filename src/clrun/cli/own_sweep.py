@@ -21,6 +21,7 @@ from clrun.sweep.engines.starting import is_engine, require
 from clrun.sweep.expand import points_of
 from clrun.sweep.planning import planned
 from clrun.sweep.record import SweepOptions
+from clrun.sweep.server import warm_up
 from clrun.sweep.start import run_sweep, write_sweep
 
 FOLDER = "hydra.sweep.dir"
@@ -37,9 +38,11 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
     options = options_of(engine, *check_sweep(sweep.tree))
     if is_engine(engine):
         require(options)
+    named = named_folder(sweep.tree, FOLDER)
+    if named is None and engine == LOCAL:
+        warm_up()  # of the jobs of a folder that is there, none may be left to do
     points = points_of(sweep)
     root = Path(points[0].config.root.output_root)
-    named = named_folder(sweep.tree, FOLDER)
     folder = None if named is None else named.absolute()
     with waiting("looking at the models and the data"):
         plan = planned(
