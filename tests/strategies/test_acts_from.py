@@ -8,6 +8,7 @@ beginning itself ends with other weights, results or lines than as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from comparing_runs import leaves, lines, results
 import clrun
 from clrun.config.moment import BEGINNING, FIRST_LEARNT, Moment
 from clrun.config.run_config import RunConfig
+from clrun.config.trust import Trust, trusting
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run, run_until
 from clrun.runner.shared import Beginning
@@ -286,8 +288,30 @@ def test_every_key_that_is_declared_is_tried():
     assert declared - ONE_VALUE <= tried
 
 
-def test_a_key_that_acts_earlier_than_declared_is_seen(whole, tmp_path):
-    a, b = composed("strategy=naive", *MLP), composed("strategy=naive", *MLP, "strategy.l2=0.1")
+LYING = """
+from clrun.config.moment import FIRST_LEARNT
+from clrun.strategies.naive import Naive
 
-    assert first_difference(a, b) == BEGINNING
-    assert "results" in differences(a, b, FIRST_LEARNT, whole, tmp_path)
+
+class Lying(Naive):
+    class Config(Naive.Config):
+        def acts_from(self):
+            return {"l2": FIRST_LEARNT}
+"""
+
+
+def test_a_strategy_that_declares_a_moment_too_late_is_seen(whole, tmp_path, monkeypatch):
+    (tmp_path / "lying.py").write_text(LYING)
+    monkeypatch.syspath_prepend(tmp_path)
+    with trusting(Trust(everything=True)):
+        a, b = (lying(composed("strategy=naive", *MLP, f"strategy.l2={l2}")) for l2 in (0, 0.1))
+
+        assert first_difference(a, b) == FIRST_LEARNT
+        assert "results" in differences(a, b, FIRST_LEARNT, whole, tmp_path)
+
+
+def lying(config: RunConfig) -> RunConfig:
+    """The same of a strategy that says of l2 what is not true."""
+    plain = deepcopy(config.plain())
+    plain["nodes"]["strategy"]["target"] = "lying:Lying"
+    return RunConfig.of_plain(plain)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -240,3 +243,64 @@ def test_points_of_different_streams_are_grown_apart(tmp_path):
     roots = [chain(unit)[-1].folder for unit in planned]
     assert len(set(roots[:6])) == len(set(roots[6:])) == 1
     assert roots[0] != roots[6]
+
+
+LONG = (*TINY, "strategy.train_epochs=40", "checkpoint.every_steps=5")
+"""Long enough to be killed in the middle."""
+
+
+def test_a_shared_beginning_that_is_killed_is_gone_on_with(tmp_path):
+    points = GRID[1:3]
+    jobs = written_sweep(tmp_path / "sweep", points, common=LONG)
+    worker = subprocess.Popen([sys.executable, "-m", "clrun", "worker", str(tmp_path / "sweep")])
+    try:
+        while not list(tmp_path.glob("sweep/.sweep/shared/*/checkpoints/*.json")):
+            assert worker.poll() is None
+            time.sleep(0.02)
+    finally:
+        worker.kill()
+        worker.wait()
+
+    assert not list(tmp_path.glob("sweep/*/run.json"))
+    worked(tmp_path / "sweep", SweepOptions())
+    alone = SweepOptions(share=False)
+    written_sweep(tmp_path / "alone", points, common=LONG, options=alone)
+    worked(tmp_path / "alone", alone)
+    (log,) = tmp_path.glob("sweep/.sweep/shared/*/clrun.log")
+    assert log.read_text().count("stopped at the") == 1
+    for job in jobs:
+        one, other = tmp_path / "sweep" / job.folder, tmp_path / "alone" / job.folder
+        assert results(one) == results(other)
+        assert own(one) == own(other)
+        assert lines(one)[0]["shared"]
+
+
+def test_latents_go_when_every_job_is_completed(both):
+    _, shared, _ = both
+
+    assert not (shared / ".sweep" / "latents").exists()
+
+
+def test_what_is_frozen_from_the_first_experience_is_shared_too(tmp_path):
+    common = (*TINY, "strategy.freeze_from=0")
+    points = [("strategy.rm_sz=5", f"strategy.lr={lr}") for lr in (0.1, 0.2)]
+    jobs = written_sweep(tmp_path / "sweep", points, common=common)
+    planned = units(tmp_path / "sweep", jobs, SweepOptions())
+
+    assert not any(unit.needs for unit in planned)
+    assert planned[0].latents == planned[1].latents is not None
+    ended = Worker(
+        tmp_path / "sweep", 1, SweepOptions(), lambda event: None, units=planned[:1]
+    ).run()
+    assert ended.failed == 0
+    kept = sorted((tmp_path / "sweep" / ".sweep" / "latents").glob("*.latents"))
+    assert kept
+    Worker(tmp_path / "sweep", 1, SweepOptions(), lambda event: None, units=planned).run()
+    alone = SweepOptions(share=False)
+    written_sweep(tmp_path / "alone", points, common=common, options=alone)
+    assert not any(u.latents for u in units(tmp_path / "alone", jobs, alone))
+    worked(tmp_path / "alone", alone)
+    for job in jobs:
+        one, other = tmp_path / "sweep" / job.folder, tmp_path / "alone" / job.folder
+        assert results(one) == results(other)
+        assert own(one) == own(other)
