@@ -11,10 +11,10 @@ NAN = np.nan
 
 def scored() -> Scored:
     made = Scored(initial=Scores(experiences=[0.1, None], classes=[None, 0.2]))
-    made.add(0, Scores(experiences=[0.5, None, None], classes=[1.0, None]))
+    made.add(0, Scores(experiences=[0.5, None, None], classes=[1.0, None]), 7)
     made.end_experience(evaluated=True)
     made.end_experience(evaluated=False)
-    made.add(2, Scores(experiences=[0.5, None, 0.25], classes=[1.0, 0.75]))
+    made.add(2, Scores(experiences=[0.5, None, 0.25], classes=[1.0, 0.75]), 9)
     made.end_experience(evaluated=True)
     return made
 

@@ -2,8 +2,26 @@
 
 from clrun.metrics.accuracy import acc_final, acc_pooled, aia, learning_accuracy
 from clrun.metrics.anytime import Evaluation, aaa, min_acc, wc_acc
+from clrun.metrics.confusion import (
+    acc_classes,
+    class_accuracy_final,
+    confusion_entries,
+    confusion_matrix,
+    ece,
+    nll,
+    recency_bias,
+)
+from clrun.metrics.continual import (
+    Gap,
+    gap_recovery,
+    gaps,
+    stability_gap,
+    windowed_forgetting,
+    windowed_plasticity,
+)
 from clrun.metrics.matrix import matrix_of_rows
 from clrun.metrics.metric import Measurements, Metric
+from clrun.metrics.reference import intransigence, relative_forgetting
 from clrun.metrics.table import METRICS, all_metrics, computed
 from clrun.metrics.transfer import bwt, forgetting_first, forgetting_max, fwt
 from clrun.metrics.undefined import Undefined
@@ -11,21 +29,36 @@ from clrun.metrics.undefined import Undefined
 __all__ = [
     "METRICS",
     "Evaluation",
+    "Gap",
     "Measurements",
     "Metric",
     "Undefined",
     "aaa",
+    "acc_classes",
     "acc_final",
     "acc_pooled",
     "aia",
     "all_metrics",
     "bwt",
+    "class_accuracy_final",
     "computed",
+    "confusion_entries",
+    "confusion_matrix",
+    "ece",
     "forgetting_first",
     "forgetting_max",
     "fwt",
+    "gap_recovery",
+    "gaps",
+    "intransigence",
     "learning_accuracy",
     "matrix_of_rows",
     "min_acc",
+    "nll",
+    "recency_bias",
+    "relative_forgetting",
+    "stability_gap",
     "wc_acc",
+    "windowed_forgetting",
+    "windowed_plasticity",
 ]

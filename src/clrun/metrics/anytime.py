@@ -25,7 +25,7 @@ def aaa(evaluations: Sequence[Evaluation]) -> float:
     """
     if not evaluations:
         raise Undefined("nothing was evaluated")
-    return float(np.mean([_so_far(index, accuracies).mean() for index, accuracies in evaluations]))
+    return float(np.mean([so_far(index, accuracies).mean() for index, accuracies in evaluations]))
 
 
 def min_acc(evaluations: Sequence[Evaluation]) -> float:
@@ -42,7 +42,7 @@ def min_acc(evaluations: Sequence[Evaluation]) -> float:
     lowest = np.full(current, np.inf)
     for index, accuracies in evaluations:
         earlier = min(index, current)
-        np.minimum(lowest[:earlier], _so_far(index, accuracies)[:earlier], out=lowest[:earlier])
+        np.minimum(lowest[:earlier], so_far(index, accuracies)[:earlier], out=lowest[:earlier])
     return float(lowest.mean())
 
 
@@ -53,11 +53,11 @@ def wc_acc(evaluations: Sequence[Evaluation]) -> float:
     """
     worst = min_acc(evaluations)
     k = evaluations[-1][0] + 1
-    newest = float(_so_far(*evaluations[-1])[-1])
+    newest = float(so_far(*evaluations[-1])[-1])
     return newest / k + (1 - 1 / k) * worst
 
 
-def _so_far(index: int, accuracies: ArrayLike) -> Floats:
+def so_far(index: int, accuracies: ArrayLike) -> Floats:
     """The accuracies on experiences 0 to `index`."""
     values = np.asarray(accuracies, dtype=np.float64)[: index + 1]
     assert values.size == index + 1, f"{values.size} accuracies during experience {index}"

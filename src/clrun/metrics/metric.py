@@ -24,7 +24,24 @@ class Measurements:
     test_rows: ArrayLike
     """[j]: test rows of experience j"""
     evaluations: Sequence[Evaluation]
-    """every evaluation of a trained model in order of time, those after an experience included"""
+    """every evaluation of a trained model in order of time, those after an experience included, all
+    on the same rows: those of `eval.subset` where that is given, else all test rows"""
+    iterations: Sequence[int] | None = None
+    """[t]: updates before evaluation t"""
+    ends: Sequence[bool] | None = None
+    """[t]: evaluation t is of the end of its experience"""
+    experience_classes: Sequence[Sequence[int]] | None = None
+    """[i]: the classes of experience i; None where they are not known"""
+    confusion: ArrayLike | None = None
+    """[entries, 3]: true class, predicted class, test rows, after the last experience"""
+    ece: float | None = None
+    """expected calibration error of that evaluation"""
+    nll: float | None = None
+    """negative log-likelihood of that evaluation"""
+    joint: ArrayLike | None = None
+    """accuracy matrix of a joint (or cumulative) run of the same stream"""
+    naive: ArrayLike | None = None
+    """accuracy matrix of a naive run of the same stream"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +58,10 @@ class Metric:
     """the direction in which a run is better"""
     function: Callable[[Measurements], float]
     """raises Undefined, with the reason, where the definition does not cover the measurements"""
+    formula: str = ""
+    """its definition in symbols; R, A and the rest are those of docs/metrics.md"""
+    source: str = ""
+    """the paper that the definition is from; "clrun" where it is ours"""
     is_signed: bool = False
     """shown with its sign, because 0 is what nothing changed to"""
     in_end_table: bool = True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,10 +13,23 @@ from torch import Tensor
 from clrun.config.bounds import Count
 from clrun.config.keys import Keys, Known
 from clrun.config.moment import FIRST_LEARNT, Moment
-from clrun.device.rows import DeviceRows, Rows, hold, rows_at_once
-from clrun.images.altered_rows import joined
+from clrun.device.rows import hold
 from clrun.images.patterns import Patterns, occurrence
+from clrun.runner.judged import (
+    Detail,
+    Look,
+    Predicts,
+    detail_of,
+    guessed,
+    judged,
+    look_away,
+    together,
+)
+from clrun.runner.packs import Hold, Packs
+from clrun.seeds import generator
 from clrun.streams.experience import Benchmark, Experience
+
+ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,28 +39,14 @@ class Scores:
     experiences: list[float | None]
     """of those that were scored: all of the stream, or its first ones"""
     classes: list[float | None]
+    subset: list[float | None] | None = None
+    """of the experiences again, on the rows of `eval.subset` alone; None where that is not given"""
+    detail: Detail | None = None
+    """None where it was not asked for"""
 
-    def as_dict(self) -> dict[str, list[float | None]]:
-        """Both lists by name, copied."""
+    def as_dict(self) -> dict[str, Any]:
+        """Both lists of accuracies by name, copied."""
         return {"experiences": list(self.experiences), "classes": list(self.classes)}
-
-
-class Predicts(Protocol):
-    """What is scored: a strategy, or what one has left."""
-
-    def predict(self, x: Rows) -> Tensor:
-        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
-
-
-Hold = Callable[[Rows], DeviceRows]
-"""What brings rows to a device: `Device.hold`."""
-ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
-Look = Callable[[], None]
-"""What may end an evaluation between two minibatches: nothing is half done there."""
-
-
-def look_away() -> None:
-    """Look for nothing."""
 
 
 class Evaluation:
@@ -64,14 +63,21 @@ class Evaluation:
         experiences: Literal["all", "seen"]
         initial: bool
         limit_per_experience: Count | None
+        every_steps: Count | None = None  # a trained model's file may be older than these two
+        subset: Count | None = None
 
         def acts_from(self) -> Mapping[str, Moment]:
-            if self.initial:
+            if self.initial or self.every_steps is not None:
                 return {}
             return dict.fromkeys(("stream", "experiences", "limit_per_experience"), FIRST_LEARNT)
 
         def conflicts(self, known: Known) -> Iterator[str]:
-            """Rows to validate on must have been held out."""
+            """A subset is for something, and rows to validate on must have been held out."""
+            if self.subset is not None and self.every_steps is None:
+                yield (
+                    f"eval.subset={self.subset}: eval.every_steps=null evaluates nothing on it. "
+                    "Use e.g. eval.every_steps=10, or eval.subset=null."
+                )
             if self.stream != "validation" or known.validation is not False:
                 return
             fraction = known.value("benchmark.validation_fraction")
@@ -82,20 +88,34 @@ class Evaluation:
                 way_out = "Use e.g. benchmark.validation_fraction=0.1, or eval.stream=test"
             yield f"eval.stream=validation: {reason}. {way_out}."
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._resident: dict[Pack, DeviceRows] = {}
-        self._packs: tuple[Benchmark, int, list[Pack]] | None = None  # of a minibatch's size
+    def __init__(self, config: Config, seed: int = 0) -> None:
+        """`seed` chooses the rows of `eval.subset`."""
+        self.config, self._seed = config, seed
+        self._packs, self._subset_packs = Packs(self.rows), Packs(self.subset_rows)
+        self._choices: dict[tuple[int, int], Tensor] = {}
 
     def rows(self, experience: Experience) -> Patterns:
         """The rows an experience is scored on, thinned to the limit class by class."""
-        held_out = experience.test if self.config.stream == "test" else experience.validation
-        assert held_out is not None, "validation rows are checked for before the run"
+        held_out = self._held_out(experience)
         limit = self.config.limit_per_experience
         if limit is None or len(held_out.y) <= limit:
             return held_out
-        chosen = thinned(held_out.y, limit)
-        return Patterns(held_out.x.index_select(0, chosen), held_out.y[chosen])
+        return _taken(held_out, thinned(held_out.y, limit))
+
+    def size(self, experience: Experience) -> int:
+        """How many rows those are."""
+        y, limit = self._held_out(experience).y, self.config.limit_per_experience
+        return len(y) if limit is None or len(y) <= limit else len(thinned(y, limit))
+
+    def subset_rows(self, experience: Experience) -> Patterns:
+        """Those that stand for them inside an experience: `eval.subset` of them by chance, or all.
+
+        In the order of the rows; the seed and the experience alone decide which they are.
+        """
+        rows, count = self.rows(experience), self.config.subset
+        if count is None or len(rows.y) <= count:
+            return rows
+        return _taken(rows, self._chosen(experience.index, len(rows.y)))
 
     def scores(
         self,
@@ -106,83 +126,78 @@ class Evaluation:
         minibatch: int,
         hold: Hold = ON_CPU,
         look: Look = look_away,
+        detailed: bool = False,
     ) -> Scores:
         """Accuracy on each experience (all, or the first `seen`) and on each class.
 
         `hold` brings the rows to where the strategy computes; of large images it may hand over
         fewer than `minibatch` at once. `look` is called before each minibatch; by raising it ends
-        the evaluation.
+        the evaluation. `detailed`: with the detail, for which nothing is predicted once more.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
-        packs = [p for p in self._packed(benchmark, minibatch) if p.first < last]
-        guesses = [
-            guessed(strategy, self._minibatches(pack, minibatch, hold), look) for pack in packs
-        ]
+        packs = self._packs.before(last, benchmark, minibatch)
+        minibatches = [self._packs.minibatches(pack, minibatch, hold) for pack in packs]
         sizes = torch.cat([pack.sizes for pack in packs])[:last]
         rows = int(sizes.sum())
         y = torch.cat([pack.y for pack in packs])[:rows]
-        hits = together(guesses).cpu()[:rows] == y  # the only time that anything waits for a device
-        ends = sizes.cumsum(0)
-        right = torch.cat([torch.zeros(1, dtype=torch.int64), hits.cumsum(0)])
         classes = benchmark.shape.num_classes
+        if detailed:
+            pairs = zip(minibatches, packs, strict=True)
+            said = [judged(strategy, part, pack.y, look) for part, pack in pairs]
+            guesses, detail = [part.guess for part in said], detail_of(said, y, classes)
+        else:
+            guesses, detail = [guessed(strategy, part, look) for part in minibatches], None
+        hits = together(guesses).cpu()[:rows] == y
         return Scores(
-            experiences=_shares(right[ends] - right[ends - sizes], sizes),
+            experiences=_by_experience(hits, sizes),
             classes=_shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
+            subset=self._on_subset(hits, sizes),
+            detail=detail,
         )
 
-    def _packed(self, benchmark: Benchmark, minibatch: int) -> list[Pack]:
-        """All experiences, those with few rows together; found once for a benchmark."""
-        if self._packs is None or self._packs[:2] != (benchmark, minibatch):
-            packs = list(packed(benchmark.experiences, self.rows, minibatch))
-            self._packs = benchmark, minibatch, packs
-        return self._packs[2]
+    def subset_scores(
+        self,
+        strategy: Predicts,
+        benchmark: Benchmark,
+        *,
+        seen: int,
+        minibatch: int,
+        hold: Hold = ON_CPU,
+        look: Look = look_away,
+    ) -> list[float | None]:
+        """Accuracy on each of the first `seen` experiences, on the rows of the subset."""
+        packs = self._subset_packs.before(seen, benchmark, minibatch)
+        guesses = [
+            guessed(strategy, self._subset_packs.minibatches(pack, minibatch, hold), look)
+            for pack in packs
+        ]
+        sizes = torch.cat([pack.sizes for pack in packs])[:seen]
+        rows = int(sizes.sum())
+        y = torch.cat([pack.y for pack in packs])[:rows]
+        return _by_experience(together(guesses).cpu()[:rows] == y, sizes)
 
-    def _minibatches(self, pack: Pack, size: int, hold: Hold) -> Iterable[Rows]:
-        """The images, in order."""
-        held = self._resident.get(pack)
-        if held is None:
-            parts = [self.rows(experience).x for experience in pack.experiences]
-            held = hold(parts[0] if len(parts) == 1 else joined(parts))
-        if held.indices_on.type != "cpu":
-            self._resident[pack] = held
-        return held.in_order(size)
+    def _on_subset(self, hits: Tensor, sizes: Tensor) -> list[float | None] | None:
+        """The accuracies on the subset, of rows that were all predicted."""
+        count = self.config.subset
+        if count is None:
+            return None
+        accuracies: list[float | None] = []
+        for index, part in enumerate(hits.split(sizes.tolist())):
+            own = part if len(part) <= count else part[self._chosen(index, len(part))]
+            accuracies.append(int(own.sum()) / len(own) if len(own) else None)
+        return accuracies
 
+    def _chosen(self, index: int, rows: int) -> Tensor:
+        """Which of an experience's rows the subset has, ascending."""
+        if (index, rows) not in self._choices:
+            order = torch.randperm(rows, generator=generator(self._seed, "eval subset", index))
+            self._choices[index, rows] = order[: self.config.subset].sort().values
+        return self._choices[index, rows]
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pack:
-    """Neighbouring experiences whose rows are predicted together."""
-
-    first: int
-    """the place of the first in the stream"""
-    experiences: Sequence[Experience]
-    sizes: Tensor
-    """[experiences] int64: rows of each"""
-    y: Tensor
-    """[N] int64: the labels of all"""
-
-
-def packed(
-    experiences: Sequence[Experience], rows: Callable[[Experience], Patterns], minibatch: int
-) -> Iterator[Pack]:
-    """The experiences in order, as many in a pack as have no more rows than a minibatch together.
-
-    One with more rows than that is alone, and so cut into minibatches as if there were no other.
-    """
-    labels: list[Tensor] = []
-    first = held = 0
-    for place, experience in enumerate(experiences):
-        x, y = rows(experience)
-        if place > first and held + len(y) > rows_at_once(minibatch, x, torch.device("cpu")):
-            yield _pack(first, experiences[first:place], labels)
-            labels, first, held = [], place, 0
-        labels.append(y)
-        held += len(y)
-    yield _pack(first, experiences[first:], labels)
-
-
-def _pack(first: int, experiences: Sequence[Experience], labels: Sequence[Tensor]) -> Pack:
-    sizes = torch.tensor([len(y) for y in labels], dtype=torch.int64)
-    return Pack(first=first, experiences=experiences, sizes=sizes, y=torch.cat(list(labels)))
+    def _held_out(self, experience: Experience) -> Patterns:
+        held_out = experience.test if self.config.stream == "test" else experience.validation
+        assert held_out is not None, "validation rows are checked for before the run"
+        return held_out
 
 
 def thinned(y: Tensor, limit: int) -> Tensor:
@@ -199,19 +214,15 @@ def thinned(y: Tensor, limit: int) -> Tensor:
     return torch.cat([is_first.nonzero().flatten(), spaced]).sort().values
 
 
-def guessed(strategy: Predicts, minibatches: Iterable[Rows], look: Look = look_away) -> Tensor:
-    """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
-    guesses = []
-    for x in minibatches:
-        look()
-        if len(x):
-            guesses.append(strategy.predict(x).argmax(1))
-    return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)
+def _taken(rows: Patterns, chosen: Tensor) -> Patterns:
+    return Patterns(rows.x.index_select(0, chosen), rows.y[chosen])
 
 
-def together(guesses: Sequence[Tensor]) -> Tensor:
-    """All guesses in one tensor. Where there was nothing to guess, they lie on no device."""
-    return torch.cat([guess for guess in guesses if len(guess)] or list(guesses))
+def _by_experience(hits: Tensor, sizes: Tensor) -> list[float | None]:
+    """The share of hits [N] in each experience, one after another with so many rows."""
+    ends = sizes.cumsum(0)
+    right = torch.cat([torch.zeros(1, dtype=torch.int64), hits.cumsum(0)])
+    return _shares(right[ends] - right[ends - sizes], sizes)
 
 
 def _shares(right: Tensor, total: Tensor) -> list[float | None]:

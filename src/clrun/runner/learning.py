@@ -7,6 +7,7 @@ on from any state repeats nothing and leaves nothing out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import updates
@@ -20,10 +21,15 @@ from clrun.runner.scored import trimmed
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, summary
 from clrun.strategies.run_keys import RunKeys
+from clrun.strategies.step import Step
 from clrun.streams.experience import Experience
 
 Pause = Callable[[RunState], None]
 """Called between two updates and between two experiences, where a run can be saved."""
+
+MOST_CONFUSED = 2**18
+"""Pairs of classes in all lines of a run together, each some 12 characters if it is there at all:
+100 experiences of 50 classes have room, 2,000 do not."""
 
 
 def learnt(
@@ -47,14 +53,14 @@ def learnt(
 def _learn(prepared: Prepared, experience: Experience, state: RunState, pause: Pause) -> None:
     """Learn an experience, or the rest of it, and record it; it is to be scored then."""
     index, recorder = experience.index, state.recorder
-    _score_epoch(prepared, index, state)
+    _score_inside(prepared, index, state)
     learning = state.strategy.learn(experience, state.start)
     for step in state.cost.steps(updates(learning, index)):
         recorder.update(index, step)
         state.passed(step)
-        if step.ends_epoch and is_scored_after(step.epoch, prepared.keys):
+        if _is_scored_inside(prepared, step, state.cost.train_steps):
             state.owed = step.epoch
-            _score_epoch(prepared, index, state)
+            _score_inside(prepared, index, state)
         pause(state)
     recorder.write(
         "experience",
@@ -62,24 +68,33 @@ def _learn(prepared: Prepared, experience: Experience, state: RunState, pause: P
         classes=list(experience.classes),
         class_names=[prepared.data.class_names[label] for label in experience.classes],
         train_rows=len(experience.train.y),
+        **_tested(prepared, experience, state),
         wall_seconds=state.cost.experience_seconds(),
         **noted("vitals", state.strategy.vitals()),
     )
     state.learnt()
 
 
-def _score_epoch(prepared: Prepared, index: int, state: RunState) -> None:
-    """Score the run in the middle of an experience, if that is still to be done."""
-    if state.owed is not None:
-        _evaluated(prepared, state, index, state.owed)
-        state.owed = None
+def _score_inside(prepared: Prepared, index: int, state: RunState) -> None:
+    """Score the run in the middle of an experience, if that is still to be done.
+
+    An epoch that is scored is so on all rows, also where `eval.every_steps` falls on its end.
+    """
+    if state.owed is None:
+        return
+    epoch, is_between_epochs = state.owed, state.start.iteration == 0
+    if is_between_epochs and is_scored_after(epoch, prepared.keys):
+        _evaluated(prepared, state, index, epoch)
+    else:
+        _evaluated_on_curve(prepared, state, index, epoch)
+    state.owed = None
 
 
 def _score(prepared: Prepared, index: int, state: RunState, *, is_last: bool) -> None:
     """Score and record what an experience left."""
     recorder = state.recorder
     is_scored = prepared.keys.eval_every >= 0 or is_last
-    scores = _evaluated(prepared, state, index) if is_scored else None
+    scores = _evaluated(prepared, state, index, is_last=is_last) if is_scored else None
     state.scored.end_experience(evaluated=is_scored)
     recorder.evaluated(index, [] if scores is None else scores.experiences)
     recorder.write("memory", index, **json_keys(state.strategy.memory_rows()))
@@ -94,29 +109,93 @@ def is_scored_after(epoch: int, keys: RunKeys) -> bool:
     return every > 0 and (epoch + 1) % every == 0 and epoch + 1 < keys.train_epochs
 
 
+def _tested(prepared: Prepared, experience: Experience, state: RunState) -> dict[str, int]:
+    """How many rows the experience is scored on; the whole stream is so one by one."""
+    if state.strategy.whole_stream:
+        return {}
+    return {"test_rows": prepared.evaluation.size(experience)}
+
+
+def _is_scored_inside(prepared: Prepared, step: Step, updates: int) -> bool:
+    """Whether the run is scored after this update, of so many; after an experience it is anyway."""
+    keys, every = prepared.keys, prepared.evaluation.config.every_steps
+    if step.ends_epoch and is_scored_after(step.epoch, keys):
+        return True
+    if every is None or updates % every:
+        return False
+    is_end = step.ends_epoch and step.epoch + 1 == keys.train_epochs
+    return not is_end or keys.eval_every < 0
+
+
 def _evaluated(
-    prepared: Prepared, state: RunState, experience: int | None, epoch: int | None = None
+    prepared: Prepared,
+    state: RunState,
+    experience: int | None,
+    epoch: int | None = None,
+    *,
+    is_last: bool = False,
 ) -> Scores:
     """Score the strategy as it is now, and record it; `experience` None is before training."""
-    benchmark, evaluation, strategy = prepared.data, prepared.evaluation, state.strategy
-    seen = len(benchmark) if strategy.whole_stream else (experience or 0) + 1
+    evaluation, is_end = prepared.evaluation, experience is not None and epoch is None
+    seen = _seen(prepared, state, experience)
     with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
         scores = evaluation.scores(
-            strategy,
-            benchmark,
+            state.strategy,
+            prepared.data,
             seen=seen,
             minibatch=prepared.keys.eval_mb_size,
             hold=prepared.device.hold,
             look=look,
+            detailed=is_end,
         )
     if experience is not None:
-        state.scored.add(seen - 1, scores)
+        state.scored.add(seen - 1, scores, state.cost.train_steps)
     state.recorder.write(
         "eval",
         experience,
         epoch,
         stream=evaluation.config.stream,
+        **({} if experience is None else {"seen": seen}),
         accuracy=trimmed(scores.experiences),
         class_accuracy=scores.classes,
+        **({} if scores.subset is None else {"subset_accuracy": trimmed(scores.subset)}),
+        **_detail(scores, with_confusion=is_last or _has_room_for_confusion(prepared)),
     )
     return scores
+
+
+def _evaluated_on_curve(prepared: Prepared, state: RunState, experience: int, epoch: int) -> None:
+    """Score what was seen, on the rows that `eval.subset` leaves, and record that alone."""
+    evaluation, seen = prepared.evaluation, _seen(prepared, state, experience)
+    of_subset = evaluation.config.subset is not None
+    with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
+        accuracies = evaluation.subset_scores(
+            state.strategy,
+            prepared.data,
+            seen=seen,
+            minibatch=prepared.keys.eval_mb_size,
+            hold=prepared.device.hold,
+            look=look,
+        )
+    state.scored.add_inside(seen - 1, accuracies, state.cost.train_steps, of_subset=of_subset)
+    name = "subset_accuracy" if of_subset else "accuracy"
+    place = {"stream": evaluation.config.stream, "seen": seen}
+    state.recorder.write("eval", experience, epoch, **place, **{name: trimmed(accuracies)})
+
+
+def _seen(prepared: Prepared, state: RunState, experience: int | None) -> int:
+    """How many experiences count as seen while or after this one is learnt."""
+    return len(prepared.data) if state.strategy.whole_stream else (experience or 0) + 1
+
+
+def _detail(scores: Scores, *, with_confusion: bool) -> dict[str, Any]:
+    if scores.detail is None:
+        return {}
+    found: dict[str, Any] = {"ece": scores.detail.ece, "nll": scores.detail.nll}
+    return found | ({"confusion": scores.detail.confusion.tolist()} if with_confusion else {})
+
+
+def _has_room_for_confusion(prepared: Prepared) -> bool:
+    """Whether metrics.jsonl has it after each experience; after the last one it always has."""
+    benchmark = prepared.data
+    return len(benchmark) * benchmark.shape.num_classes**2 <= MOST_CONFUSED

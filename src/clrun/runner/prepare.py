@@ -266,7 +266,7 @@ def prepare(
         benchmark=benchmark,
         device=device,
         model=model,
-        evaluation=build(nodes["eval"]),
+        evaluation=build(nodes["eval"], config.seed),
         storage_policy=build(nodes["storage_policy"]),
         selection=build(nodes["selection"]),
         chooser=chooser,

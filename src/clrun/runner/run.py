@@ -37,7 +37,6 @@ from clrun.runner.state import RunState
 from clrun.runner.summary import partial_summary
 from clrun.runner.trained import save_trained
 from clrun.seeds import isolated
-from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.shared_latents import SharedLatents
 from clrun.streams.experience import Experience, merged
 from clrun.streams.guard import nothing_else_opened
@@ -236,6 +235,7 @@ def _begun(prepared: Prepared, raw_log: RawLog, how: _How) -> tuple[list[Experie
     with cost.phase("setup"):
         strategy, benchmark = made_strategy(prepared, how.latents), prepared.data
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)
+    updates = None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream))
     recorder = Recorder(
         raw_log,
         display,
@@ -243,8 +243,8 @@ def _begun(prepared: Prepared, raw_log: RawLog, how: _How) -> tuple[list[Experie
         experiences=len(stream),
         epochs=prepared.keys.train_epochs,
         log_every=prepared.config.root.log_every,
-        updates=None if isinstance(display, SilentDisplay) else _updates(prepared, len(stream)),
-        evaluations=_evaluations(prepared.keys, len(stream)),
+        updates=updates,
+        evaluations=_evaluations(prepared, len(stream), updates),
         skips=prepared.keys.on_nan == "skip",
     )
     return stream, RunState(strategy=strategy, cost=cost, recorder=recorder)
@@ -277,12 +277,14 @@ def _load(state: RunState, resumed: dict[str, Any], stream: list[Experience]) ->
     state.strategy.recall(stream[: state.experience + state.is_learnt])
 
 
-def _evaluations(keys: RunKeys, experiences: int) -> int:
+def _evaluations(prepared: Prepared, experiences: int, updates: int | None) -> int:
     """How many evaluations there will be, the one before training left out."""
+    keys, every = prepared.keys, prepared.evaluation.config.every_steps
+    by_steps = updates // every if updates and every else 0
     if keys.eval_every < 0:
-        return 1
+        return by_steps + 1
     inside = sum(is_scored_after(epoch, keys) for epoch in range(keys.train_epochs))
-    return experiences * (inside + 1)
+    return experiences * (inside + 1) + by_steps
 
 
 def _updates(prepared: Prepared, experiences: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clrun.runner.evaluation import Scores
+from clrun.runner.judged import Detail
 
 Floats = NDArray[np.float64]
 """Accuracies; NaN was not measured."""
@@ -25,7 +26,17 @@ class Point(NamedTuple):
     experiences: Floats
     """up to the last one that was evaluated"""
     classes: Floats
-    """all of them"""
+    """all of them; empty inside an experience, where only the curve is looked at"""
+    subset: Floats
+    """up to the last experience that was evaluated, on the rows of `eval.subset`; empty where all
+    rows are those"""
+    iteration: int
+    """updates before it"""
+
+    @property
+    def curve(self) -> Floats:
+        """Accuracies on the rows that every evaluation has, inside an experience and at its end."""
+        return self.subset if len(self.subset) else self.experiences
 
 
 @dataclass(kw_only=True)
@@ -39,10 +50,23 @@ class Scored:
     ends: list[int | None] = field(default_factory=list)
     """for each experience that was learnt, which of these came at its end, if any did"""
 
-    def add(self, seen: int, scores: Scores) -> None:
-        """Keep an evaluation."""
+    detail: Detail | None = None
+    """of the last evaluation that was at the end of an experience"""
+
+    def add(self, seen: int, scores: Scores, iteration: int) -> None:
+        """Keep an evaluation on all rows, after so many updates."""
         experiences, classes = floats(trimmed(scores.experiences)), floats(scores.classes)
-        self.points.append(Point(seen, experiences, classes))
+        subset = floats(trimmed(scores.subset or []))
+        self.points.append(Point(seen, experiences, classes, subset, iteration))
+        self.detail = scores.detail or self.detail
+
+    def add_inside(
+        self, seen: int, accuracies: Sequence[float | None], iteration: int, *, of_subset: bool
+    ) -> None:
+        """Keep an evaluation on the rows of the curve, all rows or the subset."""
+        found, none = floats(trimmed(accuracies)), np.zeros(0)
+        whole, subset = (none, found) if of_subset else (found, none)
+        self.points.append(Point(seen, whole, none, subset, iteration))
 
     def end_experience(self, *, evaluated: bool) -> None:
         """An experience is over; `evaluated` if the evaluation that was kept last is of its end."""
@@ -52,21 +76,32 @@ class Scored:
         """The evaluation at the end of each experience."""
         return [None if number is None else self.points[number] for number in self.ends]
 
+    def are_ends(self) -> list[bool]:
+        """Of each evaluation, whether it is of the end of an experience."""
+        ends = set(self.ends)
+        return [place in ends for place in range(len(self.points))]
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "initial": None if self.initial is None else self.initial.as_dict(),
             "seen": torch.tensor([point.seen for point in self.points], dtype=torch.int64),
             "experiences": _flat([point.experiences for point in self.points]),
             "classes": _flat([point.classes for point in self.points]),
+            "subset": _flat([point.subset for point in self.points]),
+            "iterations": torch.tensor([p.iteration for p in self.points], dtype=torch.int64),
             "ends": list(self.ends),
+            "detail": None if self.detail is None else _plain(self.detail),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         initial = state["initial"]
         self.initial = None if initial is None else Scores(**initial)
-        parts = state["seen"].tolist(), _rows(state["experiences"]), _rows(state["classes"])
+        rows = [_rows(state[name]) for name in ("experiences", "classes", "subset")]
+        parts = state["seen"].tolist(), *rows, state["iterations"].tolist()
         self.points = [Point(*point) for point in zip(*parts, strict=True)]
         self.ends = list(state["ends"])
+        detail = state["detail"]
+        self.detail = None if detail is None else _detail(detail)
 
 
 def trimmed(values: Sequence[float | None]) -> list[float | None]:
@@ -93,6 +128,18 @@ def optional(values: Floats) -> list[float | None]:
     if not missing.any():
         return list(values.tolist())
     return [None if m else v for m, v in zip(missing.tolist(), values.tolist(), strict=True)]
+
+
+def _plain(detail: Detail) -> dict[str, Any]:
+    return {
+        "confusion": torch.from_numpy(detail.confusion.copy()),
+        "ece": detail.ece,
+        "nll": detail.nll,
+    }
+
+
+def _detail(plain: Mapping[str, Any]) -> Detail:
+    return Detail(**{**plain, "confusion": plain["confusion"].numpy().copy()})
 
 
 def _flat(rows: Sequence[Floats]) -> dict[str, Tensor]:

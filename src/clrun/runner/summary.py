@@ -24,8 +24,8 @@ def summary(prepared: Prepared, state: RunState) -> Results:
     """The results of a run that has learnt its stream."""
     cost, strategy, scored = state.cost, state.strategy, state.scored
     benchmark, evaluation = prepared.data, prepared.evaluation
-    sizes = [len(evaluation.rows(experience).y) for experience in benchmark.experiences]
-    at_ends, width = scored.at_ends(), len(benchmark)
+    sizes = [evaluation.size(experience) for experience in benchmark.experiences]
+    at_ends, width, detail = scored.at_ends(), len(benchmark), scored.detail
     initial = None if scored.initial is None else trimmed(scored.initial.experiences)
     metrics, notes = computed(
         Measurements(
@@ -34,6 +34,12 @@ def summary(prepared: Prepared, state: RunState) -> Results:
             initial=None if initial is None else padded(floats(initial), width),
             test_rows=np.asarray(sizes),
             evaluations=_Evaluations(scored.points, width),
+            iterations=[point.iteration for point in scored.points],
+            ends=scored.are_ends(),
+            experience_classes=[experience.classes for experience in benchmark.experiences],
+            confusion=None if detail is None else detail.confusion,
+            ece=None if detail is None else detail.ece,
+            nll=None if detail is None else detail.nll,
         )
     )
     memory, recorder = json_keys(strategy.memory_rows()), state.recorder
@@ -113,7 +119,7 @@ def _matrix(rows: Sequence[Floats | None], width: int) -> Floats:
 
 
 class _Evaluations(Sequence[Evaluation]):
-    """All evaluations as metrics read them: with a place for every experience."""
+    """All evaluations on the rows of the curve: with a place for every experience."""
 
     def __init__(self, points: Sequence[Point], width: int) -> None:
         self._points, self._width = points, width
@@ -129,4 +135,4 @@ class _Evaluations(Sequence[Evaluation]):
         if isinstance(place, slice):
             return _Evaluations(self._points[place], self._width)
         point = self._points[place]
-        return point.seen, padded(point.experiences, self._width)
+        return point.seen, padded(point.curve, self._width)
