@@ -30,6 +30,11 @@ VERBS = {
     ),
     "help": Verb("clrun.cli.explain", "an option's keys with comment, type and bounds", WHERE[:1]),
     "list": Verb("clrun.cli.list_options", "what can be chosen, one line each", WHERE[:1]),
+    "metrics": Verb(
+        "clrun.cli.metrics",
+        "all metrics of a run computed again, also of one that did not finish",
+        ("--joint", "--naive", "--json"),
+    ),
     "predict": Verb(
         "clrun.cli.predict",
         "what a trained model says of images",

@@ -19,12 +19,14 @@ def acc_final(R: ArrayLike) -> float:
     return float(last_row(matrix, columns=matrix.shape[1]).mean())
 
 
-def acc_pooled(R: ArrayLike, sizes: ArrayLike) -> float:
+def acc_pooled(R: ArrayLike, sizes: ArrayLike | None) -> float:
     """sum_j n_j R[T, j] / sum_j n_j: final accuracy over test patterns; n_j is `sizes[j]`.
 
     Differs from `acc_final` when test sets differ in size; it is the accuracy on their union.
     """
     matrix = accuracy_matrix(R)
+    if sizes is None:
+        raise Undefined("the sizes of the test sets are not known")
     weights = np.asarray(sizes, dtype=np.float64)
     assert weights.shape == (matrix.shape[1],), f"{weights.shape} sizes for R {matrix.shape}"
     tested = np.flatnonzero(weights)  # an empty test set has no accuracy and needs none

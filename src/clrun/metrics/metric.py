@@ -21,8 +21,8 @@ class Measurements:
     """[i, c]: test accuracy on class c after training on experience i"""
     initial: ArrayLike | None
     """[j]: accuracy of the untrained model on experience j; None where it was not evaluated"""
-    test_rows: ArrayLike
-    """[j]: test rows of experience j"""
+    test_rows: ArrayLike | None
+    """[j]: test rows of experience j; None where they are not known"""
     evaluations: Sequence[Evaluation]
     """every evaluation of a trained model in order of time, those after an experience included, all
     on the same rows: those of `eval.subset` where that is given, else all test rows"""

@@ -158,16 +158,16 @@ def _evaluated(
         **({} if experience is None else {"seen": seen}),
         accuracy=trimmed(scores.experiences),
         class_accuracy=scores.classes,
-        **({} if scores.subset is None else {"subset_accuracy": trimmed(scores.subset)}),
+        **({} if scores.subset is None else {"curve": trimmed(scores.subset)}),
         **_detail(scores, with_confusion=is_last or _has_room_for_confusion(prepared)),
     )
     return scores
 
 
 def _evaluated_on_curve(prepared: Prepared, state: RunState, experience: int, epoch: int) -> None:
-    """Score what was seen, on the rows that `eval.subset` leaves, and record that alone."""
+    """Score what was seen, on the rows that `eval.subset` leaves, and record that alone. Where it
+    leaves all, the line is no less one of the curve: no matrix has it."""
     evaluation, seen = prepared.evaluation, _seen(prepared, state, experience)
-    of_subset = evaluation.config.subset is not None
     with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
         accuracies = evaluation.subset_scores(
             state.strategy,
@@ -177,10 +177,9 @@ def _evaluated_on_curve(prepared: Prepared, state: RunState, experience: int, ep
             hold=prepared.device.hold,
             look=look,
         )
-    state.scored.add_inside(seen - 1, accuracies, state.cost.train_steps, of_subset=of_subset)
-    name = "subset_accuracy" if of_subset else "accuracy"
-    place = {"stream": evaluation.config.stream, "seen": seen}
-    state.recorder.write("eval", experience, epoch, **place, **{name: trimmed(accuracies)})
+    state.scored.add_inside(seen - 1, accuracies, state.cost.train_steps)
+    values = {"stream": evaluation.config.stream, "seen": seen, "curve": trimmed(accuracies)}
+    state.recorder.write("eval", experience, epoch, **values)
 
 
 def _seen(prepared: Prepared, state: RunState, experience: int | None) -> int:

@@ -27,16 +27,16 @@ class Point(NamedTuple):
     """up to the last one that was evaluated"""
     classes: Floats
     """all of them; empty inside an experience, where only the curve is looked at"""
-    subset: Floats
-    """up to the last experience that was evaluated, on the rows of `eval.subset`; empty where all
-    rows are those"""
+    own_curve: Floats
+    """up to the last experience that was evaluated, on the rows that stand for all inside an
+    experience; empty where `experiences` is of those"""
     iteration: int
     """updates before it"""
 
     @property
     def curve(self) -> Floats:
         """Accuracies on the rows that every evaluation has, inside an experience and at its end."""
-        return self.subset if len(self.subset) else self.experiences
+        return self.own_curve if len(self.own_curve) else self.experiences
 
 
 @dataclass(kw_only=True)
@@ -56,17 +56,14 @@ class Scored:
     def add(self, seen: int, scores: Scores, iteration: int) -> None:
         """Keep an evaluation on all rows, after so many updates."""
         experiences, classes = floats(trimmed(scores.experiences)), floats(scores.classes)
-        subset = floats(trimmed(scores.subset or []))
-        self.points.append(Point(seen, experiences, classes, subset, iteration))
+        own_curve = floats(trimmed(scores.subset or []))
+        self.points.append(Point(seen, experiences, classes, own_curve, iteration))
         self.detail = scores.detail or self.detail
 
-    def add_inside(
-        self, seen: int, accuracies: Sequence[float | None], iteration: int, *, of_subset: bool
-    ) -> None:
-        """Keep an evaluation on the rows of the curve, all rows or the subset."""
-        found, none = floats(trimmed(accuracies)), np.zeros(0)
-        whole, subset = (none, found) if of_subset else (found, none)
-        self.points.append(Point(seen, whole, none, subset, iteration))
+    def add_inside(self, seen: int, accuracies: Sequence[float | None], iteration: int) -> None:
+        """Keep an evaluation inside an experience, on the rows of the curve."""
+        none, curve = np.zeros(0), floats(trimmed(accuracies))
+        self.points.append(Point(seen, none, none, curve, iteration))
 
     def end_experience(self, *, evaluated: bool) -> None:
         """An experience is over; `evaluated` if the evaluation that was kept last is of its end."""
@@ -87,7 +84,7 @@ class Scored:
             "seen": torch.tensor([point.seen for point in self.points], dtype=torch.int64),
             "experiences": _flat([point.experiences for point in self.points]),
             "classes": _flat([point.classes for point in self.points]),
-            "subset": _flat([point.subset for point in self.points]),
+            "curves": _flat([point.own_curve for point in self.points]),
             "iterations": torch.tensor([p.iteration for p in self.points], dtype=torch.int64),
             "ends": list(self.ends),
             "detail": None if self.detail is None else _plain(self.detail),
@@ -96,7 +93,7 @@ class Scored:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         initial = state["initial"]
         self.initial = None if initial is None else Scores(**initial)
-        rows = [_rows(state[name]) for name in ("experiences", "classes", "subset")]
+        rows = [_rows(state[name]) for name in ("experiences", "classes", "curves")]
         parts = state["seen"].tolist(), *rows, state["iterations"].tolist()
         self.points = [Point(*point) for point in zip(*parts, strict=True)]
         self.ends = list(state["ends"])
