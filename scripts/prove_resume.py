@@ -49,6 +49,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "replay_herding": (
         *("strategy=replay", "storage_policy=class_balanced", "selection=herding"),
         *("strategy.mem_size=60", "strategy.eval_every=1", "model.dropout=0.25", *CNN),
+        *("eval.every_steps=2", "eval.subset=9"),
     ),
     "replay_online": (
         *("strategy=replay", "strategy.memory_update=minibatch", "storage_policy=reservoir"),

@@ -23,7 +23,15 @@ def measured(R, **changed) -> Measurements:
         "class_accuracy": np.zeros((len(R), 4)),
         "initial": [0.2, 0.2],
         "test_rows": [30, 10],
-        "evaluations": list(enumerate(R)),
+        "evaluations": [(0, [0.8, 0.0]), (0, [0.9, 0.1]), (1, [0.3, 0.4]), (1, [0.5, 0.7])],
+        "iterations": [5, 10, 15, 20],
+        "ends": [False, True, False, True],
+        "experience_classes": [[0, 1], [2, 3]],
+        "confusion": [[0, 0, 2], [0, 2, 1], [2, 2, 3], [3, 0, 2]],
+        "ece": 0.1,
+        "nll": 0.5,
+        "joint": [[0.95, 0.9]],
+        "naive": [[0.9, 0.1], [0.1, 0.9]],
     }
     return Measurements(**{**usual, **changed})
 
@@ -34,13 +42,27 @@ def test_every_metric_of_a_complete_run_has_its_value_and_no_note():
     assert values == {
         "acc_final": pytest.approx(0.6),
         "aia": pytest.approx(0.75),
-        "aaa": pytest.approx(0.75),
+        "aaa": pytest.approx((0.8 + 0.9 + 0.35 + 0.6) / 4),
         "bwt": pytest.approx(-0.4),
         "fwt": pytest.approx(-0.1),
         "forgetting_max": pytest.approx(0.4),
         "forgetting_first": pytest.approx(0.4),
         "learning_accuracy": pytest.approx(0.8),
         "acc_pooled": pytest.approx(0.55),
+        "acc_classes": 0.0,
+        "intransigence": pytest.approx((0.05 + 0.2) / 2),
+        "relative_forgetting": pytest.approx(0.5),
+        "ece": 0.1,
+        "nll": 0.5,
+        "recency_bias": pytest.approx((1 + 3 - 3 - 2) / 8),
+        "min_acc": pytest.approx(0.3),
+        "wc_acc": pytest.approx((0.7 + 0.3) / 2),
+        "wf10": pytest.approx((0.6 + 0.0) / 2),
+        "wf100": pytest.approx((0.6 + 0.0) / 2),
+        "wp10": pytest.approx((0.2 + 0.3) / 2),
+        "wp100": pytest.approx((0.2 + 0.3) / 2),
+        "stability_gap": pytest.approx(0.6),
+        "gap_recovery": 10.0,
     }
     assert notes == {}
     assert all(type(value) is float for value in values.values())  # json knows no numpy
@@ -49,10 +71,14 @@ def test_every_metric_of_a_complete_run_has_its_value_and_no_note():
 def test_joint_training_has_final_accuracies_and_a_reason_for_each_other_metric():
     R = [[0.9, 0.7]]
 
-    values, notes = computed(measured(R, evaluations=[(1, R[0])]))
+    values, notes = computed(measured(R, evaluations=[(1, R[0])], iterations=[9], ends=[True]))
 
     known = {name: value for name, value in values.items() if value is not None}
-    assert known == {"acc_final": pytest.approx(0.8), "acc_pooled": pytest.approx(0.85)}
+    assert known == {
+        "acc_final": pytest.approx(0.8),
+        "acc_pooled": pytest.approx(0.85),
+        **{"acc_classes": 0.0, "ece": 0.1, "nll": 0.5},
+    }
     assert set(notes) == set(values) - set(known)
     assert all("1 evaluation of 2 experiences" in reason for reason in notes.values())
 
@@ -65,10 +91,52 @@ def test_without_an_untrained_evaluation_only_forward_transfer_is_undefined():
 
 
 def test_one_experience_has_accuracies_and_no_transfer():
-    values, notes = computed(measured([[0.9]], initial=[0.1], test_rows=[30]))
+    own = {"evaluations": [(0, [0.8]), (0, [0.9])], "iterations": [5, 10], "ends": [False, True]}
+    values, notes = computed(
+        measured(
+            [[0.9]],
+            **{"initial": [0.1], "test_rows": [30], "joint": [[0.95]], "naive": [[0.9]]},
+            **{"experience_classes": [[0, 1, 2, 3]], **own},
+        )
+    )
 
-    assert set(notes) == {"bwt", "fwt", "forgetting_max", "forgetting_first"}
+    assert set(notes) == {
+        *("bwt", "fwt", "forgetting_max", "forgetting_first", "relative_forgetting"),
+        *("recency_bias", "min_acc", "wc_acc", "stability_gap", "gap_recovery"),
+    }
     assert values["aia"] == values["learning_accuracy"] == 0.9
+    assert values["intransigence"] == pytest.approx(0.05)
+    assert values["wp10"] == pytest.approx(0.1)
+
+
+def test_what_a_run_alone_or_its_ends_alone_do_not_say_has_a_reason():
+    at_ends = {"evaluations": list(enumerate(COMPLETE)), "iterations": [5, 10], "ends": [True] * 2}
+    unknown = dict.fromkeys(("joint", "naive", "confusion", "ece", "nll", "test_rows"))
+
+    values, notes = computed(measured(COMPLETE, **at_ends, **unknown))
+
+    assert values["aaa"] == values["aia"]
+    assert notes == {
+        "acc_pooled": "the sizes of the test sets are not known",
+        "intransigence": "needs a joint run of the same stream: clrun metrics DIR --joint DIR",
+        "relative_forgetting": "needs a naive run of the same stream: "
+        "clrun metrics DIR --naive DIR",
+        "recency_bias": "the confusion after the last experience was not measured",
+        **dict.fromkeys(("ece", "nll"), "the evaluation after the last experience has none"),
+        **dict.fromkeys(
+            (
+                "min_acc",
+                "wc_acc",
+                "wf10",
+                "wf100",
+                "wp10",
+                "wp100",
+                "stability_gap",
+                "gap_recovery",
+            ),
+            "needs evaluations inside experiences: use eval.every_steps",
+        ),
+    }
 
 
 def test_the_direction_of_a_metric_is_that_of_a_run_that_forgets_less():
@@ -94,6 +162,14 @@ def test_the_documentation_has_a_line_for_each_metric():
     )
 
     assert rows == [(m.key, m.label, m.meaning, m.better) for m in METRICS]
+
+
+def test_the_documentation_has_the_formula_and_the_source_of_each_metric():
+    formulas = re.findall(r"^\| `(\w+)` \| `(.+)` \| (.+?) \|$", DOCUMENTATION.read_text(), re.M)
+
+    found = [(key, formula.replace("\\|", "|"), source) for key, formula, source in formulas]
+    assert found == [(m.key, m.formula, m.source) for m in METRICS]
+    assert all(formula and source for _, formula, source in found)
 
 
 def metric(function, key: str = "mine") -> Metric:

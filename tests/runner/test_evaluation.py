@@ -273,6 +273,85 @@ def test_held_rows_are_scored_like_those_they_were_taken_from():
     assert held == evaluation().scores(Guesser(), THREE, seen=1, minibatch=2)
 
 
+MANY = benchmark(
+    experience(0, patterns([0, 1] * 20, [0] * 20 + [1] * 20)),
+    experience(1, patterns([2] * 3, [2, 2, 3])),
+    experience(2, patterns([], [])),
+)
+
+
+def test_a_subset_is_so_many_rows_of_each_experience_and_all_of_a_smaller_one():
+    scored = evaluation(every_steps=1, subset=10)
+
+    assert [len(scored.subset_rows(each).y) for each in MANY] == [10, 3, 0]
+    small = MANY.experiences[1]
+    assert scored.subset_rows(small) is scored.rows(small)
+
+
+def test_the_rows_of_a_subset_follow_from_the_seed_and_stay():
+    number = torch.arange(40).view(-1, 1, 1, 1)
+    rows = experience(0, Patterns(number, torch.zeros(40).long()))
+
+    def chosen(seed: int, subset: int = 10) -> list[int]:
+        config = Evaluation.Config(
+            **{"stream": "test", "experiences": "all", "initial": True},
+            **{"limit_per_experience": None, "every_steps": 1, "subset": subset},
+        )
+        return Evaluation(config, seed).subset_rows(rows).x.flatten().tolist()
+
+    assert chosen(0) == chosen(0) == sorted(chosen(0))
+    assert chosen(0) != chosen(1)
+    assert set(chosen(0, 10)) < set(chosen(0, 20))
+
+
+@pytest.mark.parametrize("minibatch", [1, 7, 100])
+@pytest.mark.parametrize("subset", [1, 10, 40, None])
+def test_a_full_evaluation_says_what_one_of_the_subset_would(subset, minibatch):
+    scored = evaluation(every_steps=1, subset=subset)
+
+    alone = scored.subset_scores(Guesser(), MANY, seen=3, minibatch=minibatch)
+    whole = scored.scores(Guesser(), MANY, seen=3, minibatch=minibatch)
+
+    assert alone == (whole.experiences if subset is None else whole.subset)
+
+
+def test_the_curve_is_of_what_was_seen_alone():
+    strategy = Noting()
+
+    found = evaluation(every_steps=1, subset=2).subset_scores(strategy, MANY, seen=1, minibatch=2)
+
+    assert len(found) == 1
+    assert strategy.given == [2]
+
+
+def test_a_detailed_evaluation_has_the_same_accuracies_from_as_many_forward_passes():
+    usual, detailed = Noting(), Noting()
+
+    scores = evaluation().scores(usual, THREE, seen=1, minibatch=3)
+    more = evaluation().scores(detailed, THREE, seen=1, minibatch=3, detailed=True)
+
+    assert detailed.given == usual.given
+    assert (more.experiences, more.classes) == (scores.experiences, scores.classes)
+    assert (scores.detail, more.detail.confusion.tolist()) == (
+        None,
+        [[0, 0, 2], [1, 0, 1], [1, 1, 1], [3, 2, 1], [3, 3, 1], [4, 4, 1], [5, 0, 1], [5, 5, 1]],
+    )
+
+
+def test_only_the_seen_rows_of_a_shared_minibatch_are_in_the_detail():
+    scored = evaluation(experiences="seen")
+
+    scores = scored.scores(Guesser(), THREE, seen=1, minibatch=100, detailed=True)
+
+    assert scores.detail.confusion.tolist() == [[0, 0, 2], [1, 0, 1], [1, 1, 1]]
+
+
+def test_the_size_of_a_test_set_is_known_without_its_images():
+    for limit in (None, 1, 2, 3, 100):
+        scored = evaluation(limit_per_experience=limit)
+        assert [scored.size(each) for each in THREE] == [len(scored.rows(each).y) for each in THREE]
+
+
 # What the options make of a whole run
 
 
@@ -316,6 +395,60 @@ def test_evaluating_more_often_changes_no_result_of_training(finished):
     assert often["metrics"]["aaa"] != usual["metrics"]["aaa"]
 
 
+STEPS = ("strategy=naive", "eval.every_steps=4", "eval.subset=20")
+"""Of 10 updates an experience."""
+
+
+def test_a_run_is_evaluated_every_so_many_updates(finished):
+    lines = finished(*STEPS).of_kind("eval")
+
+    iterations = [line["iteration"] for line in lines if line["experience"] == 0]
+    assert iterations[:-1] == list(range(4, iterations[-1], 4))  # not beside that of the end
+    inside = [line for line in lines if line["epoch"] is not None]
+    assert all(set(line) & {"accuracy", "class_accuracy", "confusion"} == set() for line in inside)
+    assert all(len(line["curve"]) == line["experience"] + 1 for line in inside)
+    assert all(line["iteration"] % 4 == 0 for line in inside)
+    assert len(inside) >= 4 * 5
+
+
+def test_looking_inside_experiences_changes_no_other_number(finished):
+    usual, often = finished("strategy=naive").results, finished(*STEPS).results
+
+    for key in ("accuracy_matrix", "class_accuracy", "initial_accuracy"):
+        assert often[key] == usual[key]
+    changed = {key for key in usual["metrics"] if often["metrics"][key] != usual["metrics"][key]}
+    gained = {"min_acc", "wc_acc", "wf10", "wf100", "wp10", "wp100"}
+    assert changed == gained | {"aaa", "stability_gap", "gap_recovery"}
+    assert set(often["notes"]) == {"intransigence", "relative_forgetting"}
+
+
+def test_an_epoch_that_is_evaluated_gets_no_second_evaluation(finished):
+    run = finished("strategy=naive", "eval.every_steps=1", "strategy.eval_every=1")
+    places = [(line["iteration"], line["epoch"]) for line in run.of_kind("eval")]
+
+    assert len(set(places)) == len(places)
+    by_epoch = [line for line in run.of_kind("eval") if line["epoch"] == 0 and "accuracy" in line]
+    assert len(by_epoch) == 5
+    updates = run.results["cost"]["train_steps"]
+    assert sorted({i for i, _ in places}) == list(range(updates + 1))
+
+
+def test_a_confusion_is_written_after_each_experience_where_there_is_room(finished, monkeypatch):
+    def with_it(run):
+        return [line["experience"] for line in run.of_kind("eval") if "confusion" in line]
+
+    run = finished("strategy=naive")
+    rows = [sum(e["test_rows"] for e in run.results["experiences"])]
+    assert with_it(run) == [0, 1, 2, 3, 4]
+    for line in run.of_kind("eval")[1:]:
+        assert sum(count for _, _, count in line["confusion"]) == rows[0]
+        right = sum(count for true, guess, count in line["confusion"] if true == guess)
+        weighted = zip(line["accuracy"], run.results["experiences"], strict=True)
+        assert right == pytest.approx(sum(a * e["test_rows"] for a, e in weighted))
+    monkeypatch.setattr("clrun.runner.learning.MOST_CONFUSED", 5 * 10**2 - 1)
+    assert with_it(finished("strategy=naive", "seed=1")) == [4]
+
+
 def test_without_evaluations_in_between_what_needs_them_is_undefined(finished):
     run = finished("strategy.eval_every=-1", "strategy=naive")
     metrics, notes = run.results["metrics"], run.results["notes"]
@@ -324,9 +457,10 @@ def test_without_evaluations_in_between_what_needs_them_is_undefined(finished):
     assert run.results["class_accuracy"][:4] == [[]] * 4
     assert None not in run.results["accuracy_matrix"][4]
     defined = {name for name, value in metrics.items() if value is not None}
-    assert defined == {"acc_final", "acc_pooled", "aaa"}
+    of_the_end = {"acc_classes", "ece", "nll", "recency_bias"}
+    assert defined == {"acc_final", "acc_pooled", "aaa", *of_the_end}
     assert set(notes) == set(metrics) - defined
-    assert all("was not measured" in reason for reason in notes.values())
+    assert "after experience 0 was not measured" in notes["bwt"]
     assert metrics["acc_final"] == pytest.approx(sum(run.results["accuracy_matrix"][4]) / 5)
 
 
@@ -341,7 +475,7 @@ def test_scoring_only_what_was_seen_leaves_undefined_what_reads_the_rest(finishe
         [value if j <= i else None for j, value in enumerate(row)] for i, row in enumerate(matrix)
     ]
     assert seen["initial_accuracy"] is None
-    assert list(seen["notes"]) == ["fwt", "forgetting_max"]
+    assert set(seen["notes"]) - set(everything["notes"]) == {"fwt", "forgetting_max"}
     for name in ("acc_final", "aia", "aaa", "bwt", "learning_accuracy", "acc_pooled"):
         assert seen["metrics"][name] == everything["metrics"][name]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clrun.metrics import Measurements, computed, matrix_of_rows
+from clrun.metrics import computed, matrix_of_rows
+from clrun.records.measured import read_measured
 
 
 def places(lines) -> list[tuple]:
@@ -35,40 +36,21 @@ def test_the_raw_log_tells_everything_in_order(finished):
         ("eval=seen",),
         ("strategy=joint",),
         ("strategy=naive", "eval.limit_per_experience=7"),
+        ("strategy=naive", "eval.every_steps=4"),
+        ("strategy=naive", "eval.every_steps=4", "eval.subset=20", "strategy.eval_every=1"),
+        ("strategy=joint", "eval.every_steps=9"),
     ],
 )
 def test_the_metrics_can_be_recomputed_from_the_raw_log(overrides, finished):
-    results, lines = finished(*overrides).results, finished(*overrides).of_kind("eval")
-    T = len(results["experiences"])
-    joint = "strategy=joint" in overrides
+    results = finished(*overrides).results
 
-    boundary = {x["experience"]: x["accuracy"] for x in lines if x["epoch"] is None}
-    untrained = boundary.pop(None, None)
-    rows = [boundary.get(i, []) for i in range(1 if joint else T)]
-    points = [
-        (T - 1 if joint else x["experience"], as_array(x["accuracy"]))
-        for x in lines
-        if x["experience"] is not None
-    ]
-    metrics, notes = computed(
-        Measurements(
-            accuracy=matrix_of_rows(rows, T),
-            class_accuracy=matrix_of_rows(results["class_accuracy"], 10),
-            initial=None if untrained is None else as_array(untrained),
-            test_rows=[e["test_rows"] for e in results["experiences"]],
-            evaluations=points,
-        )
-    )
+    found = read_measured(finished(*overrides).folder)
 
-    assert [row + [None] * (T - len(row)) if row else [] for row in rows] == results[
-        "accuracy_matrix"
-    ]
-    assert (metrics, notes) == (results["metrics"], results["notes"])
-    assert set(notes) == {name for name, value in metrics.items() if value is None}
-
-
-def as_array(values) -> np.ndarray:
-    return np.array(values, dtype=np.float64)
+    assert computed(found.measurements) == (results["metrics"], results["notes"])
+    matrix = matrix_of_rows(results["accuracy_matrix"], len(results["experiences"]))
+    assert np.array_equal(found.measurements.accuracy, matrix, equal_nan=True)
+    notes = {name for name, value in results["metrics"].items() if value is None}
+    assert set(results["notes"]) == notes
 
 
 def test_every_update_can_be_logged(finished):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from clrun.runner.evaluation import Scores
+from clrun.runner.judged import Detail
 from clrun.runner.scored import Scored, optional, padded, trimmed
 
 NAN = np.nan
+DETAIL = Detail(confusion=np.array([[0, 1, 3]]), ece=0.25, nll=None)
 
 
 def scored() -> Scored:
@@ -14,7 +16,8 @@ def scored() -> Scored:
     made.add(0, Scores(experiences=[0.5, None, None], classes=[1.0, None]), 7)
     made.end_experience(evaluated=True)
     made.end_experience(evaluated=False)
-    made.add(2, Scores(experiences=[0.5, None, 0.25], classes=[1.0, 0.75]), 9)
+    made.add_inside(2, [0.5, None, 0.125], 8)
+    made.add(2, Scores(experiences=[0.5, None, 0.25], classes=[1.0, 0.75], detail=DETAIL), 9)
     made.end_experience(evaluated=True)
     return made
 
@@ -34,11 +37,25 @@ def test_what_was_saved_is_loaded():
     again.load_state_dict(scored().state_dict())
 
     assert again.initial == scored().initial
-    assert again.ends == [0, None, 1]
+    assert again.ends == [0, None, 2]
+    assert again.are_ends() == scored().are_ends() == [True, False, True]
+    assert again.detail.confusion.tolist() == DETAIL.confusion.tolist()
+    assert (again.detail.ece, again.detail.nll) == (0.25, None)
     for ours, theirs in zip(again.points, scored().points, strict=True):
-        assert ours.seen == theirs.seen
+        assert (ours.seen, ours.iteration) == (theirs.seen, theirs.iteration)
+        assert np.array_equal(ours.own_curve, theirs.own_curve, equal_nan=True)
         assert np.array_equal(ours.experiences, theirs.experiences, equal_nan=True)
         assert np.array_equal(ours.classes, theirs.classes, equal_nan=True)
+
+
+def test_a_curve_has_the_rows_of_the_subset_where_there_is_one():
+    made = scored()
+    made.add(2, Scores(experiences=[0.5], classes=[1.0], subset=[0.25, None]), 12)
+
+    curves = [optional(point.curve) for point in made.points]
+
+    assert curves == [[0.5], [0.5, None, 0.125], [0.5, None, 0.25], [0.25]]
+    assert made.detail is DETAIL  # of the end before
 
 
 def test_a_state_without_evaluations_is_loaded():

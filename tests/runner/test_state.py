@@ -24,7 +24,7 @@ from clrun.runner.state import RunState
 SMALL = (
     *("device=cpu", "device.threads=1", "model.hidden=[16]", "benchmark.limit_per_class=40"),
     *("model.dropout=0.25", "benchmark.augment=crop", "strategy.train_epochs=2", "log_every=4"),
-    *("strategy.eval_every=1", "strategy.momentum=0.9"),
+    *("strategy.eval_every=1", "strategy.momentum=0.9", "eval.every_steps=2", "eval.subset=9"),
 )
 """Three updates an epoch on two classes of 32 or so rows: `log_every` leaves some unread."""
 RUNS = {
@@ -137,11 +137,14 @@ def test_seconds_go_on_from_those_of_the_interrupted_run(tmp_path):
     assert sum(spent) == pytest.approx(found["cost"]["wall_seconds"]["train"], abs=0.01)
 
 
-@pytest.mark.parametrize("change", ["strategy", "meter", "cost", "scored"])
-def test_each_part_of_the_state_counts(change, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [("strategy", 5), ("meter", 5), ("cost", 5), ("scored", -1), ("curve", -1)],
+)
+def test_each_part_of_the_state_counts(change, number, tmp_path):
     config = clrun.compose([*SMALL, "strategy=naive"])
     first = started(config, tmp_path / "first")
-    state = read(first.states[5])
+    state = read(first.states[number])
     CHANGES[change](state)
 
     again = continued(config, first.folder, tmp_path / "again", written(state))
@@ -160,6 +163,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "meter": lambda state: state["recorder"]["meter"].update(epoch=[100.0, 1, 1]),
     "cost": lambda state: state["cost"].update(patterns_seen=0),
     "scored": lambda state: state["scored"]["experiences"]["values"].zero_(),
+    "curve": lambda state: state["scored"]["curves"]["values"].zero_(),
 }
 
 

@@ -28,6 +28,8 @@ MOST_SEEDS = 1000
 """More seeds than this nobody runs: the difference is too small to be told."""
 FEWEST_PAIRS = 6
 """With fewer the smallest p-value that there is, 2/2^n, is above `LEVEL`."""
+FAR = 30.0
+"""From here on a noncentral t is far above every critical value, and hard to compute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,8 @@ class Pairs:
 def pairs(a: Mapping[Hashable, float | None], b: Mapping[Hashable, float | None]) -> Pairs:
     """The values of two methods for the keys that both have, in the order of the first.
 
-    A key is what makes two runs belong together: the seed with the class order. A value that is None
-    is not there.
+    A key is what makes two runs belong together: the seed with the class order. A value that is
+    None is not there.
     """
     known_a = {key: value for key, value in a.items() if value is not None}
     known_b = {key: value for key, value in b.items() if value is not None}
@@ -102,7 +104,7 @@ def compared(
     differences = values_a - values_b
     n = differences.size
     assert n > 0, "nothing to compare"
-    mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else None
+    mean, sd = float(differences.mean()), _sd(differences) if n > 1 else None
     low, high = interval(differences) if n > 1 else (None, None)
     wins = differences > 0 if better == "higher" else differences < 0
     p = float(sign_flip_p(differences))
@@ -200,7 +202,9 @@ def verdict(a: str, b: str, comparison: Comparison, *, of: str, unit: str = "see
             f"{first} is better than {second}: {of} differs by {size:.4f} "
             f"(95 % interval {low:.4f} to {high:.4f}; {sure})."
         )
-    found = f"{first} is ahead by {size:.4f} in {of}" if size else f"no difference in {of} was found"
+    found = (
+        f"{first} is ahead by {size:.4f} in {of}" if size else f"no difference in {of} was found"
+    )
     return f"Cannot tell {a} from {b}: {found} ({sure}); {_way_on(comparison, unit)}."
 
 
@@ -222,12 +226,20 @@ def _way_on(comparison: Comparison, unit: str) -> str:
     return f"about {more:,} more {unit}{'' if more == 1 else 's'} would settle it"
 
 
+def _sd(differences: Floats) -> float:
+    """0 where they differ by rounding alone, which would make any mean look sure."""
+    sd = float(differences.std(ddof=1))
+    return 0.0 if sd <= 1e-12 * np.abs(differences).max() else sd
+
+
 def _power(effect: float, n: int) -> float:
     """How often a two-sided t-test of n differences finds an effect of this size."""
     from scipy.special import nctdtr, stdtrit
 
-    critical = stdtrit(n - 1, 1 - LEVEL / 2)
-    return float(1 - nctdtr(n - 1, effect * math.sqrt(n), critical))
+    critical, shift = stdtrit(n - 1, 1 - LEVEL / 2), effect * math.sqrt(n)
+    if shift > FAR:
+        return 1.0
+    return float(1 - nctdtr(n - 1, shift, critical))
 
 
 def _all_sums(values: Floats) -> Floats:
