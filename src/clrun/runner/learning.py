@@ -121,10 +121,8 @@ def _is_scored_inside(prepared: Prepared, step: Step, updates: int) -> bool:
     keys, every = prepared.keys, prepared.evaluation.config.every_steps
     if step.ends_epoch and is_scored_after(step.epoch, keys):
         return True
-    if every is None or updates % every:
-        return False
     is_end = step.ends_epoch and step.epoch + 1 == keys.train_epochs
-    return not is_end or keys.eval_every < 0
+    return every is not None and updates % every == 0 and not is_end
 
 
 def _evaluated(
