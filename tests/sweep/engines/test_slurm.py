@@ -138,7 +138,7 @@ def test_what_is_pickled_is_a_worker_command_in_a_folder_of_our_own(slurm, workp
     assert not list(path.glob("*.pkl"))
 
 
-def test_there_are_no_more_workers_than_jobs_left(slurm, workplace):
+def test_there_are_no_more_workers_than_jobs_left(slurm, workplace, capsys):
     given = options()
     path = sweep(workplace / "s", given)
     for number in range(3):
@@ -146,6 +146,7 @@ def test_there_are_no_more_workers_than_jobs_left(slurm, workplace):
 
     starting.run_elsewhere(path, given)
 
+    assert capsys.readouterr().out.startswith("Slurm job 77: 1 worker for 1 job.\n")
     assert read_record(path).engine["submitted"] == [
         {"cluster": "slurm", "tasks": ["77"], "host": os.uname().nodename}
     ]
@@ -215,12 +216,16 @@ def test_a_sweep_that_no_engine_runs_has_no_lines(workplace):
     assert lines(path) == []
 
 
-@pytest.mark.parametrize("missing", ["sbatch", "srun"])
-def test_without_slurms_commands_nothing_is_written(slurm, workplace, missing, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("missing", "word"), [("sbatch", "launcher=slurm"), ("srun", "hydra/launcher=slurm")]
+)
+def test_without_slurms_commands_nothing_is_written(
+    slurm, workplace, missing, word, monkeypatch, capsys
+):
     (slurm / missing).unlink()
     monkeypatch.setenv("PATH", str(slurm))
 
-    assert main(["-m", "strategy=naive", "seed=0,1", "launcher=slurm", "hydra.sweep.dir=s"]) == 2
+    assert main(["-m", "strategy=naive", "seed=0,1", word, "hydra.sweep.dir=s"]) == 2
 
     assert f"clrun: launcher=slurm: there is no {missing} here." in capsys.readouterr().err
     assert not Path("s").exists()

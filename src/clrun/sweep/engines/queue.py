@@ -94,6 +94,11 @@ def _together(found: Sequence[Task]) -> list[str]:
     ]
 
 
+def counted(workers: int, jobs: int) -> str:
+    """3 workers for 12 jobs"""
+    return f"{workers} worker{'s'[: workers > 1]} for {jobs} job{'s'[: jobs > 1]}"
+
+
 def _workers(places: Sequence[int]) -> str:
     """worker 3, or workers 0-4, 7"""
     runs: list[list[int]] = []

@@ -24,6 +24,7 @@ from clrun.config.problems import read
 from clrun.errors import ClrunError, ConfigError
 from clrun.runner.interrupt import CollectedSignals, Interrupted, collected_signals
 from clrun.sweep.engines.bound import bound
+from clrun.sweep.engines.queue import counted
 from clrun.sweep.engines.ray_keys import RayKeys
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import read_manifest
@@ -89,7 +90,7 @@ def start(path: Path, record: SweepRecord) -> bool:
             num_gpus=keys.num_gpus,
             resources=dict(keys.resources or {}),
         )
-        print(f"Ray: {workers} workers for {left} jobs", flush=True)
+        print(f"Ray: {counted(workers, left)}.", flush=True)
         with collected_signals() as signals:
             started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
             codes = _ended(ray, started, signals)

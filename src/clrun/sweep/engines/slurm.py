@@ -24,7 +24,7 @@ from clrun.config.trust import ADVICE, trust_now
 from clrun.disk.files import storage_errors
 from clrun.errors import ClrunError, ConfigError
 from clrun.sweep.engines.pilot import Pilot
-from clrun.sweep.engines.queue import Submitted, working
+from clrun.sweep.engines.queue import Submitted, counted, working
 from clrun.sweep.engines.slurm_keys import SlurmKeys
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import read_manifest
@@ -86,7 +86,7 @@ def start(path: Path, record: SweepRecord) -> bool:
     submitted = _submit(keys, folder, Pilot(str(path), keys.jobs), tasks)
     before = list(record.engine.get("submitted", ()))
     with_engine(path, submitted=[*before, submitted._asdict()])
-    print(f"{submitted}: {tasks} workers for {left} jobs.")
+    print(f"{submitted}: {counted(tasks, left)}.")
     print(f"How it goes: clrun status {shlex.quote(str(path))}", flush=True)
     while keys.wait and working(path, submitted):
         time.sleep(LOOK_SECONDS)
