@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from synthetic_sweep import begin, complete, fail, grid, interrupt, leased, log,
 
 from clrun.disk import locks
 from clrun.sweep.folder import SweepFolder
+from clrun.sweep.manifest import read_manifest, write_manifest
 from clrun.sweep.progress import JobState, Looked, progress
+from clrun.sweep.record import read_record, write_record
 
 
 @pytest.fixture
@@ -119,6 +122,18 @@ def test_a_running_job_is_as_far_as_its_epoch(sweep: Path) -> None:
 
     assert state.done == pytest.approx(0.5)
     assert JobState(**{**vars(state), "epochs": 2}).done == pytest.approx(0.25 + 0.25 / 4)
+
+
+def test_a_job_has_its_value_of_a_key_that_was_swept_later(sweep: Path) -> None:
+    first, *_ = make_sweep(sweep, [{"seed": "0"}])
+    first = replace(first, overrides=("strategy=naive", "+strategy.lr=0.1", "seed=0"))
+    make_sweep(sweep, [{"seed": "0"}, {"strategy.lr": "0.2", "seed": "0"}])
+    write_manifest(sweep, [first, read_manifest(sweep)[1]])
+    write_record(sweep, replace(read_record(sweep), swept=("strategy.lr", "seed")))
+
+    assert [list(state.values.items()) for state in progress(sweep)] == [
+        [("strategy.lr", lr), ("seed", "0")] for lr in ("0.1", "0.2")
+    ]
 
 
 @contextmanager

@@ -26,9 +26,8 @@ from clrun.records.outcome import Outcome
 from clrun.records.results_end import read_numbers
 from clrun.records.run_folder import RUNNING, read_record
 from clrun.sweep.events import Ended, Event, Noted, Retried, Started
-from clrun.sweep.manifest import each_job
 from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome
-from clrun.sweep.progress import JobState, Listed, Looked, listed, sizes, where
+from clrun.sweep.progress import JobState, Listed, Looked, each_listed, sizes, where
 
 OTHERS_SECONDS = 5.0
 """How often it is looked what other workers have done"""
@@ -56,7 +55,7 @@ class LiveSweep:
     ) -> None:
         """`slots`: how many jobs run at a time."""
         self._path, self._console, self._slots = path, console, slots
-        self._jobs = [listed(job) for job in each_job(path)]
+        self._jobs = list(each_listed(path))
         self._over: dict[int, str] = {}
         self._tried_again: dict[int, JobOutcome] = {}
         if retry_failed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from clrun.records.run_folder import DIED, LOCK, RUNNING, read_record
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import Job, each_job
 from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED, JobOutcome, outcome_at
+from clrun.sweep.record import swept_keys
 
 QUEUED = "queued"
 STATES = (COMPLETED, FAILED, RUNNING, INTERRUPTED, DIED, QUEUED)
@@ -95,7 +96,7 @@ def progress(path: Path) -> list[JobState]:
         ConfigError: the folder holds no sweep, or its manifest is damaged.
     """
     folder = Looked(path)
-    return [folder.state(listed(job)) for job in each_job(path)]
+    return [folder.state(job) for job in each_listed(path)]
 
 
 def way_on(path: Path, states: Collection[str]) -> str:
@@ -113,9 +114,23 @@ def run_state(path: Path) -> JobState:
     return Looked(path.parent).by_its_record(run, None)
 
 
-def listed(job: Job) -> Listed:
-    """A job without the bulk of its configuration."""
-    return Listed(job.number, job.values, job.folder, job.hash, *sizes(job.config))
+def each_listed(path: Path) -> Iterator[Listed]:
+    """The jobs of a sweep, in order, without the bulk of their configurations.
+
+    Raises:
+        ConfigError: the folder holds no sweep, or its manifest is damaged.
+    """
+    swept = swept_keys(path)
+    return (listed(job, swept) for job in each_job(path))
+
+
+def listed(job: Job, swept: Sequence[str]) -> Listed:
+    """A job without the bulk of its configuration, and with its values of all keys that are swept
+    by now: of an earlier job a key that was added later is among its words."""
+    words = (word.lstrip("+").partition("=") for word in job.overrides)
+    typed = {key: value for key, _, value in words}
+    values = {key: typed[key] for key in swept if key in typed} | dict(job.values)
+    return Listed(job.number, values, job.folder, job.hash, *sizes(job.config))
 
 
 class Looked:

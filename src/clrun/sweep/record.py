@@ -70,6 +70,14 @@ def read_record(path: Path) -> SweepRecord:
         raise ConfigError(f"{file}: is damaged: {' '.join(str(error).split())}") from None
 
 
+def swept_keys(path: Path) -> tuple[str, ...]:
+    """The keys that are swept in a folder; none where its record is damaged."""
+    try:
+        return read_record(path).swept
+    except ConfigError:
+        return ()
+
+
 def write_record(path: Path, record: SweepRecord) -> None:
     """Write the record, whole or not at all."""
     write_json(SweepFolder(path).record, asdict(record))

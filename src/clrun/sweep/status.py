@@ -17,9 +17,8 @@ from clrun.records.outcome import job_name
 from clrun.records.run_folder import DIED, RUNNING
 from clrun.records.run_folder import read_record as read_run
 from clrun.sweep.engines.starting import engine_lines
-from clrun.sweep.manifest import each_job
 from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED
-from clrun.sweep.progress import QUEUED, STATES, JobState, Looked, listed, way_on
+from clrun.sweep.progress import QUEUED, STATES, JobState, Looked, each_listed, way_on
 from clrun.sweep.record import read_record
 
 MOST_LINES = 40
@@ -71,7 +70,7 @@ def read_status(path: Path) -> Status:
         ConfigError: it holds no sweep, or its manifest is damaged.
     """
     folder = Looked(path)
-    jobs = [folder.state(listed(job)) for job in each_job(path)]
+    jobs = [folder.state(job) for job in each_listed(path)]
     try:
         engine = engine_lines(path, read_record(path))
     except ConfigError as error:  # what the jobs are, the manifest says

@@ -23,6 +23,7 @@ from clrun.sweep.index import index_bytes, read_index
 from clrun.sweep.manifest import each_job
 from clrun.sweep.outcomes import COMPLETED
 from clrun.sweep.progress import QUEUED, JobState, Looked, listed, way_on
+from clrun.sweep.record import swept_keys
 
 WALL_SECONDS = "wall_seconds."
 
@@ -66,13 +67,13 @@ def rows(path: Path) -> Iterator[Row]:
     Raises:
         ConfigError: the folder holds no sweep, or its manifest is damaged.
     """
-    folder = Looked(path)
+    folder, swept = Looked(path), swept_keys(path)
     for job in each_job(path):
-        state, outcome = folder.state(listed(job)), folder.outcome(job.number)
+        state, outcome = folder.state(listed(job, swept)), folder.outcome(job.number)
         numbers = read_numbers(path / job.folder) if state.state == COMPLETED else NONE
         yield Row(
             number=job.number,
-            values=job.values,
+            values=state.values,
             overrides=job.overrides,
             folder=job.folder,
             config_hash=job.hash,
