@@ -79,8 +79,8 @@ def test_the_old_place_of_a_key_says_where_it_is_now(
         (("hydra/launcher=slurm",), "slurm"),
         (("hydra/launcher=slurm", "launcher=slurm"), "slurm"),
         (("hydra/launcher=basic",), None),
-        (("hydra.job.chdir=true",), None),
-        (("+hydra.job.env_set.A=b",), None),
+        (("hydra.job.chdir=true",), "local"),
+        (("+hydra.job.env_set.A=b",), "local"),
         (("+hydra.callbacks.mine._target_=mine.Mine",), None),
     ],
 )

@@ -67,12 +67,11 @@ class Sweep:
     def engine(self) -> str | None:
         """The launcher of ours that starts the workers; None where Hydra's own loop runs the jobs.
 
-        That is so for launchers and sweepers of others, `hydra/launcher=basic`, and for what only
-        Hydra's loop does around a job.
+        That is so for launchers and sweepers of others, `hydra/launcher=basic`, and for callbacks,
+        which only Hydra's loop calls.
         """
         node, choices = self.tree.hydra, self.tree.hydra.runtime.choices
-        around_jobs = node.callbacks or node.job.chdir or node.job.env_set
-        if not self.is_listed or around_jobs:
+        if not self.is_listed or node.callbacks:
             return None
         named = choices.get(HYDRA_LAUNCHER)
         is_default = named == HYDRAS_OWN and not self.names_launcher

@@ -214,9 +214,9 @@ def require_known(target: str, place: str, *, trust: bool) -> None:
 
 def _facts(path: Path, text: str) -> Facts:
     try:
-        facts = _adapter().validate_json(text, strict=True)
+        facts = facts_adapter().validate_json(text, strict=True)
         if "${oc.env:" in text:
-            facts = _adapter().validate_python(revealed(asdict(facts)))
+            facts = facts_adapter().validate_python(revealed(asdict(facts)))
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in detail["loc"]) or "metadata"
@@ -234,7 +234,8 @@ def _facts(path: Path, text: str) -> Facts:
 
 
 @cache
-def _adapter() -> TypeAdapter[Facts]:
+def facts_adapter() -> TypeAdapter[Facts]:
+    """What reads and writes them; making it takes some milliseconds."""
     return TypeAdapter(Facts)
 
 

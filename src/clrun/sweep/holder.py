@@ -21,6 +21,7 @@ from clrun.config.bases import component
 from clrun.config.run_config import RunConfig
 from clrun.config.trust import trusting
 from clrun.errors import ClrunError
+from clrun.metrics import all_metrics
 from clrun.runner.interrupt import SIGNALS
 from clrun.runner.prepare import LoadedStream, load_stream
 from clrun.sweep.hydra_part import HydraPart
@@ -160,6 +161,7 @@ def _load(begin: Begin, sweep: Path) -> Loaded | ClrunError:
         for node in config.nodes.values():
             if node.target.startswith("clrun."):  # what others import may not survive a fork
                 component(node)
+        all_metrics()
         return Loaded(load_stream(config), HydraPart.of_sweep(sweep))
     except ClrunError as error:
         return error

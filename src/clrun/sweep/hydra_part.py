@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.core.utils import configure_log
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from clrun.config.compose import installed
@@ -76,9 +74,8 @@ class HydraPart:
         """The name of a job's log, without its .log."""
         return str(self._tree.hydra.job.name)
 
-    @contextmanager
-    def entered(self, unit: Unit, config: RunConfig) -> Iterator[None]:
-        """Let this process be the unit's: its log, its folder, its environment."""
+    def enter(self, unit: Unit, config: RunConfig) -> None:
+        """Let this process be the unit's, for good: its log, its folder, its environment."""
         self._complete(unit, config)
         tree, node = self._tree, self._tree.hydra
         HydraConfig.instance().cfg = tree  # type: ignore[assignment]
@@ -90,8 +87,6 @@ class HydraPart:
         if node.job.get("chdir"):
             os.chdir(unit.folder)
         os.environ.update({key: str(value) for key, value in node.job.env_set.items()})
-        with self._called_back(config):
-            yield
 
     def _complete(self, unit: Unit, config: RunConfig) -> None:
         """Say in Hydra's node which job it is."""
@@ -117,23 +112,6 @@ class HydraPart:
             texts[key] = _text({key: OmegaConf.to_container(self._tree.hydra[key], resolve=False)})
         indented = "".join(texts.values()).replace("\n", "\n  ").removesuffix("  ")
         write_text(path, f"hydra:\n  {indented}")
-
-    @contextmanager
-    def _called_back(self, config: RunConfig) -> Iterator[None]:
-        """Call the callbacks that there are around a job."""
-        if not self._tree.hydra.get("callbacks"):
-            yield
-            return
-        tree = OmegaConf.create({**config.as_dict(), "hydra": self._tree.hydra})
-        callbacks, returned = Callbacks(tree), JobReturn(status=JobStatus.COMPLETED)
-        callbacks.on_job_start(config=tree, task_function=_nothing)
-        try:
-            yield
-        except Exception as error:
-            returned.status, returned.return_value = JobStatus.FAILED, error
-            raise
-        finally:
-            callbacks.on_job_end(config=tree, job_return=returned)
 
 
 def _usual() -> DictConfig:
@@ -161,7 +139,3 @@ def _dirname(overrides: tuple[str, ...], job: Mapping[str, Any]) -> str:
 
 def _text(value: Mapping[str, Any]) -> str:
     return str(yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
-
-
-def _nothing(_: DictConfig) -> None:
-    """Stands for the function that Hydra's own launchers would call."""

@@ -92,7 +92,8 @@ def _run(begin: Begin, stream: LoadedStream, hydra: HydraPart, note: Say) -> Non
         config, resumed, folder = unfinished.config, unfinished, unfinished.folder
     forget_peak()
     try:
-        with _in_log(unit.folder, hydra.log), hydra.entered(unit, config), _noted(note):
+        with _in_log(unit.folder, hydra.log), _noted(note):
+            hydra.enter(unit, config)
             choose_gpu(config.nodes["device"], begin.slot)
             if resumed is not None:
                 with doing("reading the model"):

@@ -25,8 +25,10 @@ for name in (
 ):
     import_module(name)
 import_module("torch").set_num_threads(1)
-run_record, identity = map(import_module, ("clrun.records.run_record", "clrun.records.identity"))
-for known in (run_record.versions, run_record.git_commit, identity.sources):
-    known()  # each job's record has it
+for module, known in (
+    *(("run_record", "versions"), ("run_record", "git_commit"), ("identity", "sources")),
+    ("trained_model", "facts_adapter"),
+):
+    getattr(import_module(f"clrun.records.{module}"), known)()  # kept for every job's record
 gc.enable()
 gc.freeze()  # what a search for garbage touches is copied to the process that searches
