@@ -80,7 +80,7 @@ def test_a_failing_job_stops_no_other_and_is_named_with_its_reason(
     ("words", "line"),
     [
         (["-m", "strategy.mem_size=100,0"], "strategy.mem_size=0: must be at least 1."),
-        (["-m", "strategy.lr=interval(0.1,1)"], "an interval needs a sweeper that draws from it"),
+        (["-m", "strategy.lr=interval(0.1,1)"], "an interval needs what draws from it: clrun tune"),
         (["-m", "strategy=glob(x*)"], "strategy=glob(x*): this is no value."),
         (["-m", "seed=1,1"], "the same job twice"),
         (["-m", "strategy.foo=1", "seed=1,2"], "strategy.foo=1: there is no such key."),

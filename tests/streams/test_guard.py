@@ -114,7 +114,7 @@ def test_images_are_normalised_by_what_is_left_alone():
     assert transform.mean == pytest.approx((x.mean().item(),))
     assert transform.std == pytest.approx((x.std(correction=0).item(),))
     assert transform.mean != prepare(compose(words[1:])).data.transform.mean
-    assert any("first_experiences alone" in note for note in stream.notes)
+    assert any("of the first 2 experiences" in note for note in stream.notes)
 
 
 def test_a_normalisation_that_is_not_of_the_data_stays():

@@ -125,17 +125,16 @@ def _require_protocol(word: Override) -> None:
     """
     if word.key_or_group == STREAM and word.value() == "validation":
         return
-    way = "--experiences K" if word.key_or_group == FIRST else "clrun -m"
-    reason = "trials are scored on validation rows" if word.key_or_group == STREAM else "is set"
-    raise ConfigError(f"{word.input_line}: in a study {reason}. Use {way}.")
+    if word.key_or_group == FIRST:
+        raise ConfigError(f"{word.input_line}: a study says it for all trials. Use --experiences.")
+    raise ConfigError(f"{word.input_line}: trials are scored on validation rows. Leave it out.")
 
 
 def _seeds(word: Override) -> tuple[int, ...]:
-    texts = (
-        list(word.sweep_string_iterator())
-        if word.is_discrete_sweep()
-        else [word.get_value_element_as_str()]
-    )
+    if word.is_discrete_sweep():
+        texts = list(word.sweep_string_iterator())
+    else:
+        texts = [] if word.is_sweep_override() else [word.get_value_element_as_str()]
     if not texts or not all(text.isdecimal() for text in texts) or len(set(texts)) < len(texts):
         raise ConfigError(f"{word.input_line}: list different whole numbers, e.g. seed=0,1,2.")
     return tuple(map(int, texts))

@@ -13,6 +13,13 @@ from clrun.config.meant import plugin_of
 from clrun.config.usual_names import usual_option
 from clrun.errors import ConfigError, cut, did_you_mean
 
+PACKAGES = {
+    "hydra/sweeper": " Others are packages, such as hydra-{name}-sweeper. To search the best "
+    "values without one: clrun tune.",
+    "hydra/launcher": " Others are packages, such as hydra-{name}-launcher.",
+}
+"""What is said of an option of Hydra's that is not installed."""
+
 
 @contextmanager
 def explained_errors() -> Iterator[None]:
@@ -48,7 +55,8 @@ def _unknown_option(error: MissingConfigException) -> str:
     names = sorted(error.options or [])
     words = usual_option(group, name) or (plugin_of(name) if group == "strategy" else None)
     guess = f" Write {words}." if words else did_you_mean(name, names)
-    return f"{group}={cut(name)}: there is no such option.{guess} Options: {', '.join(names)}."
+    line = f"{group}={cut(name)}: there is no such option.{guess} Options: {', '.join(names)}."
+    return line + (PACKAGES.get(group, "").format(name=cut(name)))
 
 
 def _unfit(override: str, cause: BaseException | None) -> str:

@@ -87,8 +87,8 @@ class Sweep:
         for word in self.parameters:
             if word.is_interval_sweep():
                 raise ConfigError(
-                    f"{word.input_line}: an interval needs a sweeper that draws from it "
-                    f"(hydra/sweeper=optuna). List values: {word.key_or_group}=VALUE,VALUE."
+                    f"{word.input_line}: an interval needs what draws from it: clrun tune, or "
+                    f"another sweeper. List values: {word.key_or_group}=VALUE,VALUE."
                 )
             if word.is_sweep_override() and not number_of_values(word):
                 raise ConfigError(f"{word.input_line}: this is no value. A sweep needs one.")

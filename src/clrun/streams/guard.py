@@ -181,7 +181,7 @@ def _normalised_anew(benchmark: Benchmark) -> Benchmark:
         return benchmark
     x = joined([experience.train.x for experience in benchmark])
     mean, std = channel_statistics(_spread(x))
-    note = f"Images are normalised by the {len(benchmark)} experiences of first_experiences alone."
+    note = f"Images are normalised by mean and deviation of the first {len(benchmark)} experiences."
     return replace(
         benchmark,
         transform=replace(transform, mean=mean, std=std),

@@ -11,10 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clrun.config.check import check
-from clrun.config.compose import compose_tree, installed
-from clrun.config.hydra_errors import explained_errors
-from clrun.config.hydra_node import require_harmless
+from clrun.config.compose import compose_as_trusted
 from clrun.config.run_config import RunConfig
 from clrun.config.sweep import LOCAL
 from clrun.disk import locks
@@ -223,10 +220,7 @@ def configured(study: Study, words: Sequence[str]) -> RunConfig:
     Raises:
         ConfigError: they are wrong.
     """
-    with explained_errors():
-        tree = compose_tree(words, **keywords(study.where))
-        require_harmless(tree, installed(words))
-        return check(tree, words)
+    return compose_as_trusted(words, **keywords(study.where)).config
 
 
 def keywords(where: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,238 @@
+"""`clrun tune`: what a study prints and writes, what it refuses, and that it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import clrun
+from clrun.cli.main import main
+from clrun.sweep.manifest import read_manifest
+from clrun.sweep.outcomes import read_outcome
+from clrun.sweep.tuning.record import best, read_study, read_trials, scores
+
+SHORT = ("strategy=naive", "strategy.train_epochs=1", "benchmark.limit_per_class=20")
+GRID = ("strategy.optimizer=sgd,adam", "strategy.momentum=0,0.9", "--sampler", "grid", "seed=0,1")
+
+
+def tuned(folder: Path, *words: str) -> int:
+    return main(["tune", *SHORT, *words, f"hydra.sweep.dir={folder}"])
+
+
+def attempts(study: Path) -> list[int]:
+    """Processes that were started for each job."""
+    outcomes = [read_outcome(study, job.number) for job in read_manifest(study)]
+    return [0 if outcome is None else outcome.attempts for outcome in outcomes]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory) -> tuple[Path, str]:
+    """A finished study of four points, and what it printed."""
+    folder, told = tmp_path_factory.mktemp("tune"), pytest.MonkeyPatch()
+    told.chdir(folder)
+    command = [sys.executable, "-m", "clrun", "tune", *SHORT, *GRID, "hydra.sweep.dir=study"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    told.undo()
+    assert ended.returncode == 0, ended.stderr
+    return folder / "study", ended.stdout + ended.stderr
+
+
+def test_trials_see_the_first_experiences_and_validation_rows(grid):
+    study, _ = grid
+
+    for job in read_manifest(study):
+        folder = study / job.folder
+        results = json.loads((folder / "results.json").read_text())
+        log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert job.config["root"]["first_experiences"] == 3
+        assert job.config["nodes"]["benchmark"]["values"]["validation_fraction"] == 0.1
+        assert [len(row) for row in results["accuracy_matrix"]] == [3, 3, 3]
+        assert {line["stream"] for line in log if line["kind"] == "eval"} == {"validation"}
+        assert max(line["experience"] or 0 for line in log) == 2
+
+
+def test_a_point_that_cannot_be_is_told_as_failed(grid):
+    study, printed = grid
+
+    trials = read_trials(study)
+    wrong = [trial for trial in trials if trial.wrong is not None]
+
+    assert len(trials) == 4
+    assert [dict(t.values) for t in wrong] == [
+        {"strategy.optimizer": "adam", "strategy.momentum": "0.9"}
+    ]
+    assert f"failed: trial {wrong[0].number + 1}, " in printed
+    assert "adam has no such momentum" in printed
+
+
+def test_the_score_of_a_trial_is_the_mean_over_its_seeds(grid):
+    study, _ = grid
+
+    found = scores(study, read_study(study), read_trials(study), read_manifest(study))
+
+    for score in (score for score in found if score.value is not None):
+        folders = [study / read_manifest(study)[number].folder for number in score.trial.jobs]
+        values = [json.loads((f / "results.json").read_text())["metrics"] for f in folders]
+        assert len(values) == 2
+        assert score.value == pytest.approx(sum(v["acc_final"] for v in values) / 2)
+
+
+def test_the_configuration_as_it_is_comes_first(grid):
+    study, printed = grid
+
+    assert dict(read_trials(study)[0].values) == dict(read_study(study).usual)
+    assert "trial 1/4: strategy.optimizer=sgd strategy.momentum=0 (as configured)" in printed
+
+
+def test_the_best_values_are_a_recipe_for_the_full_stream(grid):
+    study, printed = grid
+    found = scores(study, read_study(study), read_trials(study), read_manifest(study))
+    chosen = best(read_study(study), found)
+    words = [f"{key}={value}" for key, value in chosen.trial.values.items()]
+
+    recipe = clrun.compose(["experiment=best"], config_dirs=[study])
+
+    assert recipe.hash() == clrun.compose([*SHORT, *words]).hash()
+    assert recipe.root.first_experiences is None
+    assert recipe.nodes["eval"].values["stream"] == "test"
+    assert f"clrun -m --config-dir {study} experiment=best 'seed=range(2,7)'" in printed
+
+
+def test_what_is_not_said_is_said(grid):
+    assert "validation_fraction=0 holds nothing out: trials take 0.1" in grid[1]
+
+
+def test_a_finished_study_is_told_again_and_nothing_is_run(grid, capsys):
+    study, printed = grid
+    before = attempts(study)
+
+    assert main(["resume", str(study)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("To run it on the full stream, tested: clrun -m --config-dir")
+    assert last in printed
+    assert attempts(study) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        (("strategy.optimizer=sgd,adamw", *GRID[1:]), "other space"),
+        (GRID[:-1], "other seeds"),
+        ((*GRID, "strategy.l2=0.1"), "other words"),
+    ],
+)
+def test_a_folder_is_one_studys(grid, words, other, capsys):
+    assert tuned(grid[0], *words) == 3
+    assert f"is the folder of another study, with {other}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["strategy.lrr=0.1,0.2"], "strategy.lrr=0.1: there is no such key. Did you mean 'lr'?"),
+        (["strategy.lr=0.1,-1"], "strategy.lr=-1: must be above 0."),
+        (["strategy.lr=interval(1,0)"], "its first end must be below its second one"),
+        (["strategy.lr=0.1,0.2", "first_experiences=2"], "Use --experiences."),
+        (["strategy.lr=0.1,0.2", "eval.stream=test"], "scored on validation rows. Leave it out."),
+        (["--experiences", "6"], "--experiences 6: the stream has 5. Use fewer of them."),
+        (["--metric", "acc"], "--metric acc: is none."),
+        (["--trials", "0"], "0: must be at least 1"),
+        (["--sampler", "grid"], "has too many values to try all. List them: strategy.lr=VALUE"),
+        (["seed=interval(0,1)"], "list different whole numbers, e.g. seed=0,1,2."),
+        (["hydra/launcher=basic"], "trials are run by launcher=local, slurm or ray"),
+        (["hydra/sweeper=optuna"], "To search the best values without one: clrun tune."),
+        (["--trails", "3"], "Did you mean '--trials'?"),
+    ],
+)
+def test_words_that_are_no_study(words, said, workplace, capsys):
+    assert main(["tune", *SHORT, *words]) == 2
+    assert said in capsys.readouterr().err
+    assert list(workplace.iterdir()) == []
+
+
+def test_without_optuna(workplace, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+
+    assert main(["tune"]) == 2
+    assert 'Install it with: pip install "clrun[tune]"' in capsys.readouterr().err
+
+
+PEEKING = """
+import sys
+from clrun.strategies.naive import Naive
+from clrun.strategies.step import START
+
+class Peeking(Naive):
+    Config = Naive.Config
+
+    def learn(self, experience, start=START):
+        yield from super().learn(experience, start)
+        frame = sys._getframe()
+        while "prepared" not in frame.f_locals:
+            frame = frame.f_back
+        frame.f_locals["prepared"].data.experiences[3]
+
+class Testing(Peeking):
+    Config = Naive.Config
+
+    def learn(self, experience, start=START):
+        yield from Naive.learn(self, experience, start)
+        experience.test.x
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Peeking", "experiences[3]: a run with first_experiences=3 may open the first 3 of 5"),
+        ("Testing", "experiences[0].test: a run with eval.stream=validation may not open the test"),
+    ],
+)
+def test_a_strategy_that_peeks_ends_the_study(name, said, workplace, monkeypatch, capsys):
+    Path("peeking.py").write_text(PEEKING)
+    monkeypatch.syspath_prepend(workplace)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(workplace), *sys.path]))
+    words = [*SHORT, f"strategy.target=peeking:{name}", "strategy.lr=0.1,0.2", "--at-once", "1"]
+
+    assert main(["tune", *words, "hydra.sweep.dir=study"]) == 1
+
+    assert f"trial 1: {said}" in capsys.readouterr().err
+    assert len(read_trials(Path("study"))) == 1
+    assert not Path("study", "experiment").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_and_ends_the_same(workplace):
+    words = ["strategy.lr=tag(log,interval(0.01,1))", "strategy.momentum=0,0.9", "--trials", "6"]
+    command = [sys.executable, "-m", "clrun", "tune", *SHORT, *words, "--at-once", "2"]
+    subprocess.run([*command, "hydra.sweep.dir=whole"], check=True, capture_output=True)
+
+    process = subprocess.Popen([*command, "hydra.sweep.dir=cut"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    assert any(line.startswith("trial 3/6") or line.startswith("trial 4/6") for line in lines)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    over = [n for n, count in enumerate(attempts(Path("cut"))) if count]
+    before = [(Path("cut") / read_manifest(Path("cut"))[n].folder) for n in over]
+    times = [os.stat(folder / "results.json").st_mtime_ns for folder in before]
+    time.sleep(1)  # its jobs end with it
+
+    resumed = [sys.executable, "-m", "clrun", "resume", "cut"]
+    subprocess.run(resumed, check=True, capture_output=True)
+
+    assert times == [os.stat(folder / "results.json").st_mtime_ns for folder in before]
+    assert Path("cut/trials.jsonl").read_bytes() == Path("whole/trials.jsonl").read_bytes()
+    found = [
+        scores(study, read_study(study), read_trials(study), read_manifest(study))
+        for study in (Path("cut"), Path("whole"))
+    ]
+    assert found[0] == found[1]
