@@ -69,7 +69,7 @@ def _several(folder: Path, arguments: argparse.Namespace) -> int | None:
     if is_study(folder):
         from clrun.cli.tune import go_on as go_on_tuning
 
-        return go_on_tuning(folder, force=arguments.force)
+        return go_on_tuning(folder, force=arguments.force, retry_failed=arguments.retry_failed)
     if is_sweep(folder):
         return _go_on_with_sweep(folder, arguments)
     if arguments.retry_failed:

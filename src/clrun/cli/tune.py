@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         return go_on(path, force=arguments.force)
 
 
-def go_on(path: Path, *, force: bool = False) -> int:
+def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int:
     """Do what is missing of the study in a folder, and say what came of it; the exit code.
 
     Raises:
@@ -90,7 +90,7 @@ def go_on(path: Path, *, force: bool = False) -> int:
         print(line, flush=True)
 
     print(f"study: {path}", flush=True)
-    running = Running(path, say, show_note, force=force)
+    running = Running(path, say, show_note, force=force, retry_failed=retry_failed)
     try:
         found = running.run()
     except Interrupted as error:

@@ -231,6 +231,8 @@ def sizes(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
     benchmark, strategy = (_values(config, name) for name in ("benchmark", "strategy"))
     is_cut = benchmark.get("rows_per_experience") is not None
     experiences = None if is_cut else benchmark.get("n_experiences")
+    first = config.get("root", {}).get("first_experiences")  # of older records there is none
+    experiences = experiences if first is None else first
     return _number(strategy.get("train_epochs")), _number(experiences)
 
 

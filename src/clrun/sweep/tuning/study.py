@@ -56,6 +56,7 @@ class Running:
     on_score: Callable[[Score], None]
     on_note: Callable[[str], None]
     force: bool = False
+    retry_failed: bool = False
     _said: set[int] = field(default_factory=set)
 
     def run(self) -> list[Score]:
@@ -66,6 +67,8 @@ class Running:
             Interrupted: a signal ended it; the state of every job is saved.
             ClrunError: the sweep's folder cannot be written, no process can be started.
         """
+        if self.retry_failed:
+            self._work(retry_failed=True)
         while grow(self.path, force=self.force):
             self._say()
             self._work()
@@ -78,16 +81,19 @@ class Running:
         study, trials = read_study(self.path), read_trials(self.path)
         return scores(self.path, study, trials, read_manifest(self.path))
 
-    def _work(self) -> None:
+    def _work(self, *, retry_failed: bool = False) -> None:
         options, jobs = read_record(self.path).options, read_manifest(self.path)
         if is_engine(options.launcher):
-            run_elsewhere(self.path, options)
+            run_elsewhere(self.path, options, retry_failed=retry_failed)
             while not all(is_over(self.path, job) for job in jobs):
                 time.sleep(LOOK_SECONDS)
                 self._say()
             return
         slots = slots_here(options, jobs)
-        worked = Worker(self.path, slots, options, self._hear, force=self.force).run()
+        worker = Worker(
+            self.path, slots, options, self._hear, force=self.force, retry_failed=retry_failed
+        )
+        worked = worker.run()
         if worked.signal is not None:
             raise Interrupted(worked.signal, "The running trials have saved their state.")
 
