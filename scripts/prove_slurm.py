@@ -3,7 +3,7 @@
     python scripts/prove_slurm.py [--seed S] [--epochs N] [--keep DIR]
 
 Twelve jobs are run by two tasks of an array in a partition that a second one preempts, each with a
-time limit of a minute. Every few seconds something happens to them: see EVENTS. A task that was
+time limit of two minutes. Every few seconds something happens to them: see EVENTS. A task that was
 cancelled, or whose own process was killed, is gone for good; where all are gone `clrun resume`
 submits others. In the end each job must be, but for times, what a local sweep of the same words
 gives: each line of its log, its results, its weights. Slurm (SLURM_CONF) must run; the shell script
@@ -37,17 +37,17 @@ WORDS = (
 JOBS = 12
 SLURM = (
     *("launcher=slurm", "launcher.partition=low", "launcher.workers=2", "launcher.cpus_per_task=1"),
-    *("launcher.gpus_per_node=0", "launcher.mem_gb=null", "launcher.timeout_min=1"),
+    *("launcher.gpus_per_node=0", "launcher.mem_gb=null", "launcher.timeout_min=2"),
     "launcher.signal_delay_s=15",
 )
 EVENTS = ("preempt", "requeue", "kill worker", "kill job", "kill task", "cancel task")
 """What happens, in turns: another partition takes both processors; scontrol requeue; SIGKILL of
 `clrun worker`, of the process of a job, of the task's own process; scancel of a task."""
 
-TURNS = 3
+TURNS = 2
 """So often each of them at most, so that the sweep comes to its end."""
 
-PAUSE = (10.0, 25.0)
+PAUSE = (5.0, 15.0)
 """Seconds between two events, beside those that a job takes: a worker needs some to begin."""
 
 MOST_SECONDS = 1500.0
@@ -88,6 +88,8 @@ class Sweep:
     rng: random.Random
     start: float = field(default_factory=time.monotonic)
     counts: Counter[str] = field(default_factory=Counter)
+    preempted: int = 0
+    """tasks that were running when others took their place"""
     processors: str = field(default_factory=lambda: said("sinfo", "-h", "-p", "high", "-o", "%c"))
     """of the node, as Slurm knows them"""
 
@@ -124,6 +126,7 @@ class Sweep:
         task = self.rng.choice(running)
         if event == "preempt":
             said("srun", "-p", "high", "-n", self.processors, "true")
+            self.preempted += len(running)
             self.note(event, f"{len(running)} running")
         elif event == "requeue":
             said("scontrol", "requeue", task)
@@ -158,9 +161,13 @@ class Sweep:
         self.note(event, f"process {killed}")
 
     def time_limits(self) -> int:
-        """How often tasks were warned of the end of their time, by their logs."""
+        """How often tasks were warned of the end of their time, by their logs.
+
+        So they are when they are preempted, which submitit calls the same where limits are short.
+        """
         logs = (self.folder / ".sweep" / "slurm").glob("*_log.out")
-        return sum(log.read_text(errors="replace").count("this job is timed-out") for log in logs)
+        warned = sum(log.read_text(errors="replace").count("this job is ") for log in logs)
+        return max(0, warned - self.preempted)
 
 
 def _tracks(process: Process) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ PRELOADED = "clrun.sweep.preloaded"
 
 ATTEMPTS = 3
 """How often a server is started that dies before it has made a process."""
+
+DEATH_SECONDS = 1.0
+"""What a busy machine needs until a process that was killed is gone, and not asked once more."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ def started(
             with _as_starter():
                 process.start()
         except (EOFError, ConnectionError):  # it died; the next attempt starts another
+            time.sleep(DEATH_SECONDS)
             continue
         return process
     raise ClrunError(f"the fork server died {ATTEMPTS} times while it started.")
