@@ -82,7 +82,7 @@ def test_a_penalty_that_holds_on_to_nothing_is_idle(keys, is_idle, found):
 def test_bounds_that_hardly_rise_are_seen(step, is_idle, found):
     said = found(
         *("strategy=ar1", "strategy.rm_sz=50", "strategy.train_mb_size=32"),
-        *("model=slim_resnet18", "model.width=4", "strategy.latent_layer=layer2"),
+        *("model=slim_resnet18", "model.width=8", "strategy.latent_layer=layer2"),
         *("benchmark.limit_per_class=20", f"strategy.inc_step={step}"),
     )
 

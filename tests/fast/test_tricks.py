@@ -36,7 +36,7 @@ DESCENT = ("strategy.lr=0.02", "strategy.momentum=0.9", "strategy.l2=0.001")
 RUNS = {
     "mlp": ("model=mlp", "model.dropout=0.5", *DESCENT, *SMALL),
     "cnn": ("model=cnn", "model.channels=[8,8]", "model.norm=batch", *DESCENT, *SMALL),
-    "slim_resnet18": ("model=slim_resnet18", "model.width=4", *DESCENT, *SMALL),
+    "slim_resnet18": ("model=slim_resnet18", "model.width=8", *DESCENT, *SMALL),
     "ar1": ("strategy=ar1", "strategy.train_mb_size=40", *SMALL),
 }
 DESCENDS, FOLDS = ("sgd", "_update"), ("folding", "_scale_and_shift")
