@@ -29,6 +29,8 @@ MODULES = {
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "raw_overwriting": ("raw", {"overwrites": True}),
     "clrun_uncached": ("clrun", {"words": ["strategy.latent_cache=off"]}),
+    "sweep_apart": ("sweep", {"words": ["sweep.share=off"]}),
+    "sweep_serial": ("sweep", {"words": ["hydra/launcher=basic"]}),
 }
 """Side -> another side with other settings; words come on top of the case's."""
 
@@ -82,7 +84,7 @@ class Bench:
         case_file, out = self.work / "case.json", self._out(side, turn)
         case_file.write_text(json.dumps({**turn, **changes, "words": words, "side": side}))
         cpu = self._process([python, str(HERE / "side.py"), module, str(case_file), str(out)])
-        return {**json.loads(out.read_text()), "process_cpu": cpu}
+        return {"run_cpu": cpu, **json.loads(out.read_text()), "process_cpu": cpu}
 
     def _process(self, words: list[str]) -> float:
         """Run to the end; return the CPU seconds of the process.

@@ -41,13 +41,13 @@ import prove_resume
 MARK = "CLRUN_PROVE_SWEEP"
 """An environment variable that all processes of a sweep inherit, and no other has."""
 SECONDS_TO_END = 10.0
-JITTER = 1.0
+JITTER = 0.5
 """Seconds after some job was done in which a process may be killed."""
 LOOK = 0.05
 
 COMMON = (
     *("device=cpu", "device.threads=1", "log_every=3", "checkpoint.every_steps=5"),
-    *("benchmark.limit_per_class=30", "sweep.retries=100"),
+    "benchmark.limit_per_class=30",
 )
 REPLAY = ("strategy=replay", "strategy.mem_size=40", "model.hidden=[32]")
 CNN = ("model=cnn", "model.channels=[8,16]")
@@ -201,11 +201,11 @@ class Tally:
 
 
 def blows(jobs: int, kills: int, drivers: int, rng: random.Random) -> list[Blow]:
-    """Random moments, the first while nothing is done and none after most of the jobs."""
+    """Random moments, the first while nothing is done and none after three quarters of the jobs."""
     kinds = ["driver"] * drivers
     kinds += rng.choices(("job", "holder", "fork server"), weights=(6, 2, 2), k=kills)
     rng.shuffle(kinds)
-    moments = sorted(rng.randrange(max(1, 9 * jobs // 10)) for _ in kinds)
+    moments = sorted(rng.randrange(max(1, 3 * jobs // 4)) for _ in kinds)
     return [
         Blow(moment, JITTER * rng.random(), kind)
         for moment, kind in zip(moments, kinds, strict=True)
@@ -339,7 +339,7 @@ def prove(arguments: argparse.Namespace, place: Path) -> bool:
         print(f"the undisturbed sweep: exit code {code}; see {serial.log}")
         return False
     jobs = len(runs(serial.folder))
-    disturbed = Disturbed(Sweep(words, place / "sweep"), rng)
+    disturbed = Disturbed(Sweep([*words, "sweep.retries=100"], place / "sweep"), rng)
     tally = disturbed.run(blows(jobs, arguments.kills, arguments.drivers, rng))
     same, unlike = compare(disturbed.sweep.folder, serial.folder)
     wrong = [*tally.wrong, *unlike, *disturbed.changed(), *started_again(disturbed.sweep.folder)]

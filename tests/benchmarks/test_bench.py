@@ -73,6 +73,18 @@ def test_the_image_cache_is_measured(tmp_path: Path) -> None:
     assert found["build_cpu"] > 0
 
 
+@pytest.mark.slow
+def test_a_sweep_is_measured_with_all_of_its_processes(tmp_path: Path) -> None:
+    words = ["device=cpu", "strategy=naive", "strategy.train_epochs=1", "seed=0,1"]
+
+    found = measured(tmp_path, "sweep_short", MLP, "none", sweep=words)["sweep"]
+
+    assert found["jobs"] == 2
+    assert found["total_cpu"] > found["jobs"] * found["driver_cpu"]
+    assert found["run_cpu"] == found["total_cpu"] / 2
+    assert 0 < found["ideal_share"] < 1
+
+
 @pytest.mark.skipif("CLRUN_AVALANCHE" not in os.environ, reason="needs Avalanche's environment")
 def test_ar1_has_the_losses_of_avalanches(tmp_path: Path) -> None:
     found = measured(tmp_path, "parity_ar1", PHOTOS, "avalanche", rm_sz=24, mb=24, epochs=1)
