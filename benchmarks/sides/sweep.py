@@ -87,7 +87,7 @@ def _swept(words: list[str], folder: Path) -> dict[str, Any]:
         "total_cpu": cpu,
         "total_wall": wall,
         "run_cpu": cpu / len(runs),
-        "training_wall": statistics.mean(sum(run["cost"]["wall_seconds"].values()) for run in runs),
+        "training_wall": statistics.mean(run["cost"]["wall_seconds"]["train"] for run in runs),
         "driver_cpu": (usage.ru_utime + usage.ru_stime) / len(runs),
         "driver_mb": usage.ru_maxrss * 1024 / 1e6,
         "accuracy": statistics.mean(run["metrics"]["acc_final"] for run in runs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import operator
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -60,6 +61,20 @@ def test_a_call_whose_process_dies_says_how(
 ):
     with pytest.raises(ClrunError, match=line):
         called(function, *arguments)
+
+
+def test_a_call_whose_process_is_killed_is_made_again_and_not_for_ever(tmp_path: Path):
+    assert called(_killed_until, tmp_path, 3) == 3
+    with pytest.raises(ClrunError, match="was killed by SIGKILL"):
+        called(_killed_until, tmp_path, 7)
+
+
+def _killed_until(folder: Path, count: int) -> int:
+    calls = len(list(folder.iterdir())) + 1
+    (folder / str(calls)).touch()
+    if calls < count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return calls
 
 
 def test_the_driver_has_no_torch_its_script_is_not_run_again_and_the_server_goes_with_it(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -20,7 +21,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from clrun.config.trust import Trust, trust_now, trusting
 from clrun.errors import ClrunError, ConfigError
@@ -28,6 +29,9 @@ from clrun.sweep.endings import death
 from clrun.sweep.watching import STARTER, die_with, die_with_starter
 
 Result = TypeVar("Result")
+
+CALLS = 3
+"""How often a call is made whose process is killed; then there is no memory for it, maybe."""
 
 PRELOADED = "clrun.sweep.preloaded"
 
@@ -126,31 +130,42 @@ def _as_starter() -> Iterator[None]:
 def called(function: Callable[..., Result], *arguments: Any) -> Result:
     """Call a function of a module in a fresh process that has torch; what it returns.
 
-    Arguments and value travel by pickle, and errors of ours come out as they were raised.
+    Arguments and value travel by pickle, and errors of ours come out as they were raised. It only
+    looks: where somebody kills the process, it is called again.
 
     Raises:
         ClrunError: what it raised, or the process died.
     """
+    for _ in range(CALLS):
+        answer, code = _called(function, arguments)
+        if answer is not None:
+            value, error = answer
+            if error is not None:
+                raise error
+            return cast(Result, value)
+        if code != -signal.SIGKILL:
+            break
+    end = death(-code) if code < 0 else f"ended with exit code {code}"
+    raise ClrunError(f"a process that was to look at the runs {end}.")
+
+
+def _called(
+    function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[tuple[Any, ClrunError | None] | None, int]:
+    """Value and error, or nothing where the process died; and its exit code."""
     mine, its = context().Pipe(duplex=False)
     process = started(_answer, its, Surroundings.here(), function, arguments, daemon=True)
+    answer = None
     try:
         with mine:
             its.close()
-            value, error = mine.recv()
+            answer = mine.recv()
     except EOFError:
         process.join()
-        raise ClrunError(f"a process that was to look at the runs {_end(process)}.") from None
     finally:
         process.kill()  # its answer is here, or a signal ended the wait for it
         process.join()
-    if error is not None:
-        raise error
-    return value
-
-
-def _end(process: ForkServerProcess) -> str:
-    code = process.exitcode or 0
-    return death(-code) if code < 0 else f"ended with exit code {code}"
+    return answer, process.exitcode or 0
 
 
 def _answer(
