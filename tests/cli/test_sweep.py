@@ -243,14 +243,52 @@ print(code, "torch" in sys.modules)
 """
 
 
-def test_what_drives_a_sweep_has_no_torch(workplace: Path) -> None:
-    words = ["-m", *QUICK, "benchmark.n_experiences=2", "seed=0,1"]
+CALLED_BACK = """
+import os
+from hydra.experimental.callback import Callback
+class Noting(Callback):
+    def on_multirun_start(self, config, **_): note("sweep starts")
+    def on_multirun_end(self, config, **_): note("sweep ends")
+    def on_job_start(self, config, **_): note(f"job {os.environ['SAID']}")
+    def on_job_end(self, config, job_return, **_): note(f"{os.getcwd().endswith('-1')} ends")
+def note(text):
+    with open(os.environ["NOTES"], "a") as file:
+        file.write(f"{text}\\n")
+"""
+
+
+def test_what_drives_a_sweep_has_no_torch_and_what_hydra_does_around_jobs_is_done(
+    workplace: Path,
+) -> None:
+    (workplace / "noting.py").write_text(CALLED_BACK)
+    notes, search = workplace / "notes.txt", os.environ.get("PYTHONPATH", "")
+    environment = {"NOTES": str(notes), "PYTHONPATH": f"{workplace}{os.pathsep}{search}"}
+    of_hydra = [
+        "+hydra.callbacks.mine._target_=noting.Noting",
+        "+hydra.job.env_set.SAID=hello",
+        "hydra.job.chdir=true",
+        "hydra.job.name=mine",
+        "hydra.sweep.dir=sweep",
+        "hydra.sweep.subdir=job-${hydra.job.num}",
+    ]
+    words = ["-m", *QUICK, "benchmark.n_experiences=2", "seed=0,1", "launcher.workers=1"]
 
     shown = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *words], check=True, capture_output=True, text=True
+        [sys.executable, "-c", WITHOUT_TORCH, *words, *of_hydra],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
     ).stdout
 
     assert shown.splitlines()[-1] == "0 False"
+    assert notes.read_text().splitlines() == [
+        "sweep starts",
+        *("job hello", "False ends"),
+        *("job hello", "True ends"),
+        "sweep ends",
+    ]
+    assert (workplace / "sweep" / "job-0" / "mine.log").exists()
 
 
 def test_hydras_own_loop_runs_what_it_is_asked_to(

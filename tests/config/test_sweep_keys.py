@@ -80,8 +80,9 @@ def test_the_old_place_of_a_key_says_where_it_is_now(
         (("hydra/launcher=slurm", "launcher=slurm"), "slurm"),
         (("hydra/launcher=basic",), None),
         (("hydra.job.chdir=true",), "local"),
+        (("hydra/sweeper=basic",), "local"),
         (("+hydra.job.env_set.A=b",), "local"),
-        (("+hydra.callbacks.mine._target_=mine.Mine",), None),
+        (("+hydra.callbacks.mine._target_=mine.Mine",), "local"),
     ],
 )
 def test_what_is_said_of_the_launcher_decides_who_runs_the_jobs(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import configure_log
 from omegaconf import OmegaConf
 
 from clrun.cli.named_folder import named_folder
@@ -15,7 +19,6 @@ from clrun.config.sweep import LOCAL, Sweep
 from clrun.console.display import make_console
 from clrun.console.notes import show_note
 from clrun.console.waiting import waiting
-from clrun.disk.files import write_text
 from clrun.records.run_folder import fresh_folder, point_latest
 from clrun.sweep.engines.starting import is_engine, require
 from clrun.sweep.expand import points_of
@@ -57,6 +60,7 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
         show_note(note)
     if folder is None:
         folder = fresh_folder(root, "multirun").absolute()
+    sweep.tree.hydra.sweep.dir = str(folder)
     write_sweep(
         folder,
         plan,
@@ -64,17 +68,31 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
         swept=sweep.swept,
         output_root=root,
         options=options,
+        composed=OmegaConf.to_yaml(sweep.tree),
     )
-    sweep.tree.hydra.sweep.dir = str(folder)
-    write_text(folder / "multirun.yaml", OmegaConf.to_yaml(sweep.tree))
     point_latest(folder, root)
-    return run_sweep(
-        folder,
-        options,
-        retry_failed=arguments.retry_failed,
-        force=arguments.force,
-        console=make_console(),
-    )
+    with _called_back(sweep):
+        return run_sweep(
+            folder,
+            options,
+            retry_failed=arguments.retry_failed,
+            force=arguments.force,
+            console=make_console(),
+        )
+
+
+@contextmanager
+def _called_back(sweep: Sweep) -> Iterator[None]:
+    """Call the callbacks that there are around a sweep; those of a job are called in its process.
+
+    Log lines, which `hydra.verbose` asks for, go where Hydra has them go.
+    """
+    tree, name = sweep.tree, sweep.tree.hydra.job.config_name
+    configure_log(tree.hydra.hydra_logging, tree.hydra.verbose)
+    callbacks = Callbacks(tree)
+    callbacks.on_multirun_start(config=tree, config_name=name)
+    yield
+    callbacks.on_multirun_end(config=tree, config_name=name)
 
 
 def options_of(engine: str, keys: SweepKeys, launcher: Node | None) -> SweepOptions:

@@ -67,12 +67,11 @@ class Sweep:
     def engine(self) -> str | None:
         """The launcher of ours that starts the workers; None where Hydra's own loop runs the jobs.
 
-        That is so for launchers and sweepers of others, `hydra/launcher=basic`, and for callbacks,
-        which only Hydra's loop calls.
+        That is so for launchers and sweepers of others, and for `hydra/launcher=basic`.
         """
-        node, choices = self.tree.hydra, self.tree.hydra.runtime.choices
-        if not self.is_listed or node.callbacks:
+        if not self.is_listed:
             return None
+        choices = self.tree.hydra.runtime.choices
         named = choices.get(HYDRA_LAUNCHER)
         is_default = named == HYDRAS_OWN and not self.names_launcher
         return str(choices.get(LAUNCHER, LOCAL)) if is_default or named in _ours() else None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from clrun.disk.files import storage_errors
 
+MULTIRUN = "multirun.yaml"
+"""What a sweep was composed of, as every Hydra app saves it"""
 MANIFEST, RECORD = "sweep.jsonl", "sweep.json"
 TABLE, INDEX = "sweep.csv", "index.sqlite"
 

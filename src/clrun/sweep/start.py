@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from clrun.disk import locks
-from clrun.disk.files import storage_errors
+from clrun.disk.files import storage_errors, write_text
 from clrun.records.identity import sources
 from clrun.records.outcome import holds_completed
 from clrun.records.run_record import utc_now
 from clrun.runner.interrupt import Interrupted
 from clrun.sweep.engines.starting import is_engine, run_elsewhere
-from clrun.sweep.folder import SweepFolder, is_sweep
+from clrun.sweep.folder import MULTIRUN, SweepFolder, is_sweep
 from clrun.sweep.live import LiveSweep
 from clrun.sweep.manifest import Job, read_manifest, write_manifest
 from clrun.sweep.outcomes import COMPLETED, JobOutcome, read_outcome, write_outcome
@@ -35,8 +35,11 @@ def write_sweep(
     swept: Sequence[str],
     output_root: Path,
     options: SweepOptions,
+    composed: str | None = None,
 ) -> tuple[Job, ...]:
     """Write what the sweep is into its folder, or add to what is there.
+
+    `composed` is the YAML of what it was composed of, with Hydra's node.
 
     Another process may do the same: the later one adds what is missing yet.
 
@@ -49,6 +52,8 @@ def write_sweep(
     with locks.locked(SweepFolder(folder).inner("manifest.lock")):
         jobs = plan.jobs(folder)
         record = _record(folder, command, swept, output_root, options)
+        if composed is not None:
+            write_text(folder / MULTIRUN, composed)
         write_manifest(folder, jobs)
         write_record(folder, record)
         for job in jobs:
