@@ -77,6 +77,8 @@ VALUES = [
     ("strategy.train_epochs=0", "strategy.train_epochs=0", "at least 1"),
     ("strategy.mem_size=0", "strategy.mem_size=0", "at least 1"),
     ("strategy.eval_every=-2", "strategy.eval_every=-2", "at least -1"),
+    ("eval.every_steps=0", "eval.every_steps=0", "at least 1"),
+    ("eval.subset=5", "eval.subset=5", "Use e.g. eval.every_steps=10"),
     ("log_every=0", "log_every=0", "at least 1"),
     ("benchmark.validation_fraction=1", "benchmark.validation_fraction=1", "below 1"),
     ("device.threads=0", "device.threads=0", "at least 1"),

@@ -288,6 +288,15 @@ def test_a_subset_is_so_many_rows_of_each_experience_and_all_of_a_smaller_one():
     assert scored.subset_rows(small) is scored.rows(small)
 
 
+def test_its_keys_act_from_the_first_update_where_it_looks_inside_experiences():
+    seldom, often = (
+        evaluation(initial=False, every_steps=every).config.acts_from() for every in (None, 7)
+    )
+
+    assert seldom
+    assert not often
+
+
 def test_the_rows_of_a_subset_follow_from_the_seed_and_stay():
     number = torch.arange(40).view(-1, 1, 1, 1)
     rows = experience(0, Patterns(number, torch.zeros(40).long()))
