@@ -17,26 +17,22 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from clrun.console.display import clock_time
 from clrun.console.sweep_display import kind, print_ended, short_name, with_time
-from clrun.console.sweep_live import Running, RunningTable
-from clrun.console.time_left import Going, TimeLeft
-from clrun.records.log_tail import LogEnd, LogTail
+from clrun.console.sweep_live import RunningTable
+from clrun.console.time_left import TimeLeft
 from clrun.records.outcome import Outcome
 from clrun.records.results_end import read_numbers
-from clrun.records.run_folder import RUNNING, read_record
 from clrun.sweep.events import Ended, Event, Noted, Retried, Started
+from clrun.sweep.going import GoingUnit
+from clrun.sweep.listed import Listed, each_listed
 from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome
-from clrun.sweep.progress import JobState, Listed, Looked, each_listed, sizes, where
+from clrun.sweep.progress import Looked
 
 OTHERS_SECONDS = 5.0
 """How often it is looked what other workers have done"""
 
 Line = Callable[[], None]
 """Prints a line"""
-
-SILENT_SECONDS = 60.0
-"""After which it is said of a job that it wrote nothing in its log"""
 
 SHARED = Listed(None, {}, "", "", None, None)
 
@@ -45,7 +41,7 @@ class LiveSweep:
     """Shows what a worker says, on a terminal with a table of what runs; elsewhere lines alone.
 
         with LiveSweep(path, console, slots) as live:
-            Worker(path, slots, options, live.on_event).run(signals)
+            work(path, options, live.on_event)
 
     How far a job is, the end of its log says, which is read about once a second.
     """
@@ -62,7 +58,7 @@ class LiveSweep:
             over = self._newly_over()
             self._tried_again = {n: each for n, each in over if each.status == FAILED}
         self._time_left = TimeLeft([kind(job.values) for job in self._jobs])
-        self._going: dict[str, _Going] = {}
+        self._going: dict[str, GoingUnit] = {}
         self._lock = threading.Lock()
         self._lines: dict[type[Event], Callable[[Any], Line | None]] = {
             Started: self._started,
@@ -104,7 +100,7 @@ class LiveSweep:
 
     def _started(self, event: Started) -> None:
         job = SHARED if event.number is None else self._jobs[event.number]
-        self._going[event.name] = _Going(event, job)
+        self._going[event.name] = GoingUnit(event, job)
 
     def _retried(self, event: Retried) -> Line:
         self._going.pop(event.name, None)
@@ -202,56 +198,3 @@ def _label(name: str, job: Listed | None) -> str:
     if job is None or job.number is None:
         return name
     return short_name(job.values) or job.folder
-
-
-class _Going:
-    """A unit of work that runs."""
-
-    def __init__(self, event: Started, job: Listed) -> None:
-        self.job, self._event, self._began = job, event, time.monotonic()
-        self._tail = LogTail(event.folder / "metrics.jsonl")
-        self._end: LogEnd | None = None
-        self._before = 0.0
-        self.look()
-        self.is_resumed = self._end is not None
-        self._before = self._state().done
-
-    def look(self) -> None:
-        """See how far it is now."""
-        self._end = self._tail.read()
-        if self.job.number is None and self.job.epochs is None:  # its record says it, once there
-            epochs, experiences = sizes(read_record(self._event.folder).get("config") or {})
-            self.job = self.job._replace(epochs=epochs, experiences=experiences)
-
-    def going(self) -> Going:
-        """What is known of its pace."""
-        state, seconds = self._state(), time.monotonic() - self._began
-        inherited = None if self._end is None else self._end.inherited
-        before = max(self._before, state.share(*inherited) if inherited else 0.0)
-        return Going(kind(self.job.values), seconds, state.done, before, self.is_resumed)
-
-    def row(self, name: str, time_left: TimeLeft) -> Running:
-        """What the table shows."""
-        state = self._state()
-        of = f"/{state.experiences}" if state.experiences else ""
-        return Running(
-            name=name,
-            state=self._how(state),
-            experience="" if state.experience is None else f"{state.experience + 1}{of}",
-            accuracy=state.accuracy,
-            seconds_left=None if self.job.number is None else time_left.left(self.going()),
-        )
-
-    def _how(self, state: JobState) -> str:
-        silent = time.time() - self._end.written if self._end else time.monotonic() - self._began
-        if silent > SILENT_SECONDS:
-            return f"silent {clock_time(silent)}"
-        if self._event.attempt > 1 and not self.is_resumed:
-            return f"attempt {self._event.attempt}"
-        if state.experience is None:
-            return "starting"
-        return "shared" if self.job.number is None else RUNNING
-
-    def _state(self) -> JobState:
-        fields = where(self._end, self.job)
-        return JobState(number=self.job.number, values={}, folder="", state=RUNNING, **fields)

@@ -10,38 +10,23 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from clrun.disk import locks
 from clrun.disk.opening import read_text
 from clrun.records.log_tail import LogEnd, LogTail
 from clrun.records.run_folder import DIED, LOCK, RUNNING, read_record
 from clrun.sweep.folder import SweepFolder
-from clrun.sweep.manifest import Job, each_job
+from clrun.sweep.listed import Listed, each_listed, sizes
 from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED, JobOutcome, outcome_at
-from clrun.sweep.record import swept_keys
 
 QUEUED = "queued"
 STATES = (COMPLETED, FAILED, RUNNING, INTERRUPTED, DIED, QUEUED)
 """Those that a job may be in. Interrupted: its state was saved, and it goes on when a worker comes
 to it again. Died: its process or its machine ended without a word; so does it then."""
-
-
-class Listed(NamedTuple):
-    """A job, without the bulk of its configuration."""
-
-    number: int | None
-    """None: what several jobs have in common"""
-    values: Mapping[str, str]
-    folder: str
-    config_hash: str
-    epochs: int | None
-    """over an experience; None for a strategy that has none"""
-    experiences: int | None
-    """of the stream, where the configuration says it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,25 +97,6 @@ def run_state(path: Path) -> JobState:
     config = read_record(path).get("config") or {}
     run = Listed(None, {}, path.name, "", *sizes(config))
     return Looked(path.parent).by_its_record(run, None)
-
-
-def each_listed(path: Path) -> Iterator[Listed]:
-    """The jobs of a sweep, in order, without the bulk of their configurations.
-
-    Raises:
-        ConfigError: the folder holds no sweep, or its manifest is damaged.
-    """
-    swept = swept_keys(path)
-    return (listed(job, swept) for job in each_job(path))
-
-
-def listed(job: Job, swept: Sequence[str]) -> Listed:
-    """A job without the bulk of its configuration, and with its values of all keys that are swept
-    by now: of an earlier job a key that was added later is among its words."""
-    words = (word.lstrip("+").partition("=") for word in job.overrides)
-    typed = {key: value for key, _, value in words}
-    values = {key: typed[key] for key in swept if key in typed} | dict(job.values)
-    return Listed(job.number, values, job.folder, job.hash, *sizes(job.config))
 
 
 class Looked:
@@ -224,28 +190,6 @@ def where(end: LogEnd | None, job: Listed) -> dict[str, Any]:
     experiences = job.experiences or end.experiences
     place = {"experience": end.experience, "epoch": end.epoch, "experiences": experiences}
     return {**known, **place, "accuracy": end.accuracy, "seconds": end.seconds}
-
-
-def sizes(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """(epochs over an experience, experiences) as far as a configuration says them."""
-    benchmark, strategy = (_values(config, name) for name in ("benchmark", "strategy"))
-    is_cut = benchmark.get("rows_per_experience") is not None
-    experiences = None if is_cut else benchmark.get("n_experiences")
-    first = config.get("root", {}).get("first_experiences")  # of older records there is none
-    experiences = experiences if first is None else first
-    return _number(strategy.get("train_epochs")), _number(experiences)
-
-
-def _values(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    try:
-        values = config["nodes"][name]["values"]
-    except (LookupError, TypeError):
-        return {}
-    return values if isinstance(values, Mapping) else {}
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
 
 
 def _named(job: Listed) -> dict[str, Any]:

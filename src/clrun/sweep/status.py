@@ -17,8 +17,9 @@ from clrun.records.outcome import job_name
 from clrun.records.run_folder import DIED, RUNNING
 from clrun.records.run_folder import read_record as read_run
 from clrun.sweep.engines.starting import engine_lines
+from clrun.sweep.listed import each_listed
 from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED
-from clrun.sweep.progress import QUEUED, STATES, JobState, Looked, each_listed, way_on
+from clrun.sweep.progress import QUEUED, STATES, JobState, Looked, way_on
 from clrun.sweep.record import read_record
 
 MOST_LINES = 40

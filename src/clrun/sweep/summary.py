@@ -20,9 +20,10 @@ from clrun.records.results_end import NONE, read_numbers
 from clrun.sweep.csv_text import csv_text
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.index import index_bytes, read_index
+from clrun.sweep.listed import listed
 from clrun.sweep.manifest import each_job
 from clrun.sweep.outcomes import COMPLETED
-from clrun.sweep.progress import QUEUED, JobState, Looked, listed, way_on
+from clrun.sweep.progress import QUEUED, JobState, Looked, way_on
 from clrun.sweep.record import swept_keys
 
 WALL_SECONDS = "wall_seconds."
