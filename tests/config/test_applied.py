@@ -101,11 +101,14 @@ def outcome(look: Callable[..., Any], *given: Any) -> object:
     return config.plain(), config.hash(), config.sweep, config.launcher
 
 
+@pytest.mark.slow
 def test_keys_give_what_composing_gives_whatever_was_applied_before(sweep: Sweep) -> None:
     jobs = Jobs(sweep)
     composed = {job: outcome(sweep.composed, job) for job in JOBS}
 
-    for job in [*JOBS, *reversed(JOBS)]:
+    right = [job for job in JOBS if not isinstance(composed[job], list)]
+    assert len(right) > 20
+    for job in [*JOBS, *reversed(right)]:
         assert outcome(jobs.found, job, 0) == composed[job], job
 
 
