@@ -105,6 +105,19 @@ def test_the_best_values_are_a_recipe_for_the_full_stream(grid):
     assert f"clrun -m --config-dir {study} experiment=best 'seed=range(2,7)'" in printed
 
 
+def test_rows_held_out_are_those_of_trials_alone(workplace):
+    words = ["benchmark.validation_fraction=0.2", "strategy.lr=0.1,0.2", "--at-once", "2"]
+
+    assert tuned(Path("study"), *words) == 0
+
+    study, recipe = (
+        read_study(Path("study")),
+        clrun.compose(["experiment=best"], config_dirs=[Path("study").absolute()]),
+    )
+    assert "benchmark.validation_fraction=0.2" in study.trial_words
+    assert recipe.nodes["benchmark"].values["validation_fraction"] == 0
+
+
 def test_what_is_not_said_is_said(grid):
     assert "validation_fraction=0 holds nothing out: trials take 0.1" in grid[1]
 
@@ -215,12 +228,12 @@ def test_a_killed_study_goes_on_and_ends_the_same(workplace):
     command = [sys.executable, "-m", "clrun", "tune", *SHORT, *words, "--at-once", "2"]
     subprocess.run([*command, "hydra.sweep.dir=whole"], check=True, capture_output=True)
 
-    process = subprocess.Popen([*command, "hydra.sweep.dir=cut"], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    lines = iter(process.stdout.readline, "")
-    assert any(line.startswith("trial 3/6") or line.startswith("trial 4/6") for line in lines)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command.append("hydra.sweep.dir=cut")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith(("trial 3/6", "trial 4/6")) for line in lines)
+        process.send_signal(signal.SIGKILL)
     over = [n for n, count in enumerate(attempts(Path("cut"))) if count]
     before = [(Path("cut") / read_manifest(Path("cut"))[n].folder) for n in over]
     times = [os.stat(folder / "results.json").st_mtime_ns for folder in before]

@@ -35,8 +35,9 @@ The first trial has the values of the configuration, if they are among these.
 the protocol (Chaudhry et al. 2019): trials train on the first experiences alone
 and are scored on rows held out of these (benchmark.validation_fraction, or 0.1
 of them). Opening a later experience or the test stream is a LeakError. What is
-best is then frozen for the full stream: STUDY/experiment/best.yaml is a recipe,
-and the last line a command that runs it on the test stream, over other seeds.
+best is then frozen for the full stream, which trains on every row: a recipe,
+STUDY/experiment/best.yaml, and the last line, a command that runs it on the test
+stream, over other seeds.
 
 Trials are jobs of a sweep: clrun resume STUDY goes on with a study, clrun status
 STUDY says how it stands, and launcher=slurm runs them elsewhere. --trials N with

@@ -63,6 +63,8 @@ class Words:
     hydra: tuple[str, ...]
     searched: tuple[Override, ...]
     seeds: tuple[int, ...]
+    held_out: tuple[str, ...]
+    """how many rows trials are scored on, which the full stream trains on"""
 
 
 def begun(arguments: argparse.Namespace, request: Request, command: str) -> Path:
@@ -100,6 +102,7 @@ def _sorted(app: Hydra, overrides: Sequence[str]) -> Words:
     parser = OverridesParser.create(config_loader=app.config_loader)
     fixed, sweep, own, searched = [], [], [], list[Override]()
     seeds: tuple[int, ...] = (0,)
+    held_out: tuple[str, ...] = ()
     for word in parsed(overrides, parser):
         key, text = word.key_or_group, str(word.input_line)
         if key in (FIRST, STREAM):
@@ -110,11 +113,13 @@ def _sorted(app: Hydra, overrides: Sequence[str]) -> Words:
             own.append(text)
         elif key.partition(".")[0] in (SWEEP, LAUNCHER):
             sweep.append(text)
+        elif key == HELD_OUT and not word.is_sweep_override():
+            held_out = (text,)
         elif word.is_sweep_override():
             searched.append(word)
         else:
             fixed.append(text)
-    return Words(tuple(fixed), tuple(sweep), tuple(own), tuple(searched), seeds)
+    return Words(tuple(fixed), tuple(sweep), tuple(own), tuple(searched), seeds, held_out)
 
 
 def _require_protocol(word: Override) -> None:
@@ -186,7 +191,7 @@ def _study(arguments: argparse.Namespace, request: Request, words: Words, app: H
         usual=_usual(config, space),
         experiences=seen,
         trials=_trials(arguments, space),
-        trial_words=(f"{FIRST}={seen}", f"{STREAM}=validation", *_held_out(config)),
+        trial_words=(f"{FIRST}={seen}", f"{STREAM}=validation", *_held_out(words, config)),
     )
 
 
@@ -246,8 +251,11 @@ def _experiences(given: int | None, config: RunConfig) -> int:
     return given
 
 
-def _held_out(config: RunConfig) -> tuple[str, ...]:
+def _held_out(words: Words, config: RunConfig) -> tuple[str, ...]:
     """What sees to it that there are validation rows."""
+    if words.held_out and words.held_out[0].partition("=")[2].strip("0."):
+        show_note(f"{words.held_out[0]}: of trials; the full stream trains on every row.")
+        return words.held_out
     if config.nodes["benchmark"].config.validation_by_keys() is not False:
         return ()
     show_note(
