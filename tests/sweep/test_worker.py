@@ -20,7 +20,7 @@ from clrun import compose
 from clrun.config.trust import Trust, trusting
 from clrun.runner.prepare import ready
 from clrun.runner.run import run
-from clrun.sweep.events import Ended, Event, Retried, Started
+from clrun.sweep.events import Ended, Event, Noted, Retried, Started
 from clrun.sweep.outcomes import read_outcome
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.unit import unit_of
@@ -213,3 +213,38 @@ def test_what_is_killed_is_gone_on_with(
     assert jobs[0].folder in retried  # the other one may have been over by then
     assert len(set(retried)) == len(retried)
     assert not is_alive(killed[0])
+
+
+def test_what_a_run_notes_is_said_once(tmp_path: Path):
+    option = tmp_path / "conf" / "strategy" / "noting.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("# Notes.\ndefaults: [naive, _self_]\ntarget: noting_code:Noting\n")
+    (tmp_path / "noting_code.py").write_text(NOTING)
+    written_sweep(
+        tmp_path / "s",
+        [["seed=1"], ["seed=2"]],
+        common=("strategy=noting", *SHORT[1:]),
+        where={"config_dirs": [tmp_path / "conf"], "trust": True},
+    )
+
+    _, events = worked(tmp_path / "s")
+
+    assert [event.text for event in events if isinstance(event, Noted)] == ["worth a line"]
+
+
+NOTING = """
+import logging
+from dataclasses import dataclass
+
+from clrun.strategies.naive import Naive
+
+
+class Noting(Naive):
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Naive.Config):
+        pass
+
+    def learn(self, experience, *start):
+        logging.getLogger("clrun.note").warning("worth a line")
+        yield from super().learn(experience, *start)
+"""

@@ -34,7 +34,7 @@ USUAL_LOG = "clrun"
 CHANGING = ("job", "runtime", "overrides")
 """What of Hydra's node is another for each job."""
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -61,7 +61,7 @@ class HydraPart:
         text = yaml_text(path)
         try:
             with yaml_errors(path):
-                found = yaml.load(text, Loader=_LOADER)
+                found = yaml.load(text, Loader=_SafeLoader)
             tree = OmegaConf.create({"hydra": dict(found["hydra"])})
         except (ValueError, TypeError, KeyError) as error:
             reason = " ".join(str(error).split())
