@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clrun.config.problems import read
+from clrun.disk.opening import open_own
 from clrun.errors import ClrunError, ConfigError
 from clrun.runner.interrupt import CollectedSignals, Interrupted, collected_signals
 from clrun.sweep.engines.bound import bound
@@ -110,7 +111,7 @@ def work(sweep: str, jobs: int) -> int:
         raise FileNotFoundError(f"{platform.node()} has no {sweep}: all nodes must share it")
     words = [sys.executable, "-m", "clrun", "worker", sweep, "--slots", str(jobs)]
     log = SweepFolder(Path(sweep)).inner("ray", f"{platform.node()}-{os.getpid()}.log")
-    with log.open("ab") as file:
+    with open_own(log, "ab") as file:
         process = subprocess.Popen(bound(words), stdout=file, stderr=subprocess.STDOUT)
         try:
             while True:  # Ray interrupts Python alone, not a call of the system

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clrun.config.problems import read
 from clrun.config.trust import ADVICE, trust_now
-from clrun.disk.files import storage_errors
+from clrun.disk.files import storage_errors, write_text
 from clrun.errors import ClrunError, ConfigError
 from clrun.sweep.engines.pilot import Pilot
 from clrun.sweep.engines.queue import Submitted, counted, working
@@ -174,7 +174,7 @@ def _ask(keys: SlurmKeys, folder: Path) -> None:
     """
     script = folder / "asked.sh"
     executor: Any = _executor(keys, folder)
-    script.write_text(executor._make_submission_file_text("true", ""))
+    write_text(script, executor._make_submission_file_text("true", ""))
     words = ["sbatch", "--test-only", str(script)]
     try:
         asked = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_SECONDS)
