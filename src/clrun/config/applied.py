@@ -85,12 +85,15 @@ class Jobs:
         return self._words[word]
 
     def _is_plain(self, word: Override) -> bool:
-        """Whether a word sets a key, and surely chooses no option."""
+        """Whether a word sets a key of the run, and surely chooses no option.
+
+        One for Hydra's own node is composed: what it would have Hydra do is looked at then.
+        """
         from clrun.config.check import ROOT_KEYS
 
         key = word.key_or_group
         is_key = ("." in key or key in ROOT_KEYS) and "/" not in key and word.package is None
-        return is_key and not self._exists(key)
+        return is_key and not key.startswith("hydra.") and not self._exists(key)
 
     def _base(self, choices: Job) -> _Base | None:
         """What these choices compose to; None where that is not enough to know their jobs by."""

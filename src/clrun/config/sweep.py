@@ -67,9 +67,10 @@ class Sweep:
     def engine(self) -> str | None:
         """The launcher of ours that starts the workers; None where Hydra's own loop runs the jobs.
 
-        That is so for launchers and sweepers of others, and for `hydra/launcher=basic`.
+        That is so for launchers and sweepers of others, for `hydra/launcher=basic`, and where jobs
+        differ in Hydra's own keys, which a recipe may list.
         """
-        if not self.is_listed:
+        if not self.is_listed or any(word.is_hydra_override() for word in self.parameters):
             return None
         choices = self.tree.hydra.runtime.choices
         named = choices.get(HYDRA_LAUNCHER)
