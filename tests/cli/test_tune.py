@@ -235,7 +235,7 @@ def test_a_killed_study_goes_on_and_ends_the_same(workplace):
         assert any(line.startswith(("trial 3/6", "trial 4/6")) for line in lines)
         process.send_signal(signal.SIGKILL)
     over = [n for n, count in enumerate(attempts(Path("cut"))) if count]
-    before = [(Path("cut") / read_manifest(Path("cut"))[n].folder) for n in over]
+    before = [Path("cut") / read_manifest(Path("cut"))[n].folder for n in over]
     times = [os.stat(folder / "results.json").st_mtime_ns for folder in before]
     time.sleep(1)  # its jobs end with it
 
