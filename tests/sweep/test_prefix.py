@@ -162,13 +162,24 @@ def test_nothing_is_shared_without_the_option(tmp_path):
         [("strategy.lr=0.1",), ("strategy.lr=0.2",)],
         [("log_every=1",), ("log_every=2",)],
         [("strategy=joint", "model=mlp", "strategy.lr=0.1"), ("strategy=joint", "model=mlp")],
+        [("strategy.memory_update=minibatch", f"strategy.mem_size={size}") for size in (5, 9)],
     ],
-    ids=["seed", "lr", "log_every", "joint"],
+    ids=["seed", "lr", "log_every", "joint", "online"],
 )
 def test_what_acts_from_the_first_update_is_not_shared(points, tmp_path):
     jobs = written_sweep(tmp_path, points, common=("device=cpu",))
 
     assert not any(unit.needs for unit in units(tmp_path, jobs, SweepOptions()))
+
+
+@pytest.mark.parametrize("word", ["benchmark.n_experiences=1", "first_experiences=1"])
+def test_nothing_is_shared_until_an_experience_that_there_is_not(word, tmp_path):
+    points = [(f"strategy.ewc_lambda={weight}", word) for weight in (1, 50)]
+    jobs = written_sweep(tmp_path, points, common=TINY)
+
+    planned = units(tmp_path, jobs, SweepOptions())
+
+    assert [needed(unit) for unit in planned] == [[FIRST_LEARNT]] * 2
 
 
 def test_more_jobs_leave_what_others_share_as_it_was(tmp_path):

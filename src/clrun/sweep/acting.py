@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -46,7 +47,25 @@ def acting(plain: Mapping[str, Any]) -> dict[str, Acting]:
     for group, node in nodes.items():
         moment = declared.get(group, BEGINNING) if group in MEMORY else BEGINNING
         found[group] = Acting(_text({**node, "option": None}), moment)
-    return found
+    last = _last(plain)
+    return {name: Acting(act.value, min(act.moment, last)) for name, act in found.items()}
+
+
+def _last(plain: Mapping[str, Any]) -> Moment:
+    """The last moment that a run has for sure; of a stream whose length is unknown, any."""
+    node = plain["nodes"]["benchmark"]
+    known = None if node.get("own") else _experiences(str(node["target"]), _text(node["values"]))
+    given = [n for n in (known, plain["root"].get("first_experiences")) if n is not None]
+    return Moment(min(given) - 1, at_end=True) if given else Moment(sys.maxsize)
+
+
+@cache
+def _experiences(target: str, values: str) -> int | None:
+    try:
+        node, _ = read_node("benchmark", target, target, json.loads(values))
+    except ConfigError:
+        return None
+    return None if node is None else node.config.experiences_by_keys()
 
 
 def _keys(

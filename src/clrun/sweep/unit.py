@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clrun.config.moment import Moment
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import Job
 
@@ -32,7 +33,7 @@ class Unit:
     """of the CPU, in its process"""
     needs: Unit | None = None
     """what must have completed before, from whose state this one begins"""
-    until: Any = None
+    until: Moment | None = None
     """the moment after which it has done its part; None: to its end"""
     job: Job | None = None
     """None: what several jobs have in common"""
