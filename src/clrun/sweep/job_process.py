@@ -115,8 +115,8 @@ def _device(begin: Begin, config: RunConfig) -> Node | None:
         FolderError: it is not there, and that is not forced.
     """
     unit = begin.unit
-    known = {} if unit.job is None else unit.job.identity
-    record = {**{key: known[key] for key in SETTLED if key in known}, "threads": unit.threads}
+    known = {key: unit.identity[key] for key in SETTLED if key in unit.identity}
+    record = {**known, "threads": unit.threads}
     return device_as_recorded(record, config.nodes["device"], unit.folder, force=begin.force)
 
 

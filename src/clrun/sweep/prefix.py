@@ -140,6 +140,7 @@ def _shared(sweep: Path, leader: Job, moment: Moment, needs: Unit | None) -> Uni
         threads=int(leader.identity["threads"]),
         needs=needs,
         until=moment,
+        identity=leader.identity,
     )
 
 

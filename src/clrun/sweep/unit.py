@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Unit:
     """the moment after which it has done its part; None: to its end"""
     job: Job | None = None
     """None: what several jobs have in common"""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """as `Job.identity`: where it is to be run, too"""
     latents: Path | None = None
     """where what frozen layers compute is kept for all units that have the same layers"""
 
@@ -52,4 +54,5 @@ def unit_of(sweep: Path, job: Job) -> Unit:
         config=job.config,
         threads=int(job.identity["threads"]),
         job=job,
+        identity=job.identity,
     )
