@@ -41,7 +41,8 @@ stream, over other seeds.
 
 Trials are jobs of a sweep: clrun resume STUDY goes on with a study, clrun status
 STUDY says how it stands, and launcher=slurm runs them elsewhere. --trials N with
-a larger N and hydra.sweep.dir=STUDY adds to one that is finished."""
+a larger N and hydra.sweep.dir=STUDY adds to one that is finished. Also taken, as
+for a run: --config-dir DIR, --config-path DIR, --config-name NAME."""
 
 
 def main(argv: Sequence[str]) -> int:
