@@ -10,7 +10,7 @@ from clrun.sweep.manifest import Job, write_manifest
 from clrun.sweep.record import SweepOptions, SweepRecord, write_record
 
 MISBEHAVING = """
-import os, signal, time
+import logging, os, signal, time
 from dataclasses import dataclass
 
 from clrun.strategies.naive import Naive
@@ -30,6 +30,12 @@ class Misbehaving(Naive):
             yield step
 
     def _well(self): pass
+    def _long(self): raise ValueError("long " * 100_000)
+
+    def _many(self):
+        for count in range(3000):
+            logging.getLogger("clrun.note").warning("note %d: %s", count, "and so on " * 20)
+
     def _raise(self): raise ValueError("this was to be expected")
     def _exit(self): raise SystemExit(3)
     def _leave(self): os._exit(4)

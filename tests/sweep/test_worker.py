@@ -145,6 +145,26 @@ def test_five_failures_leave_the_others_alone_each_with_a_line(tmp_path: Path):
     assert "Traceback" in (tmp_path / "s" / jobs[1].folder / "clrun.log").read_text()
 
 
+def test_what_a_job_says_never_holds_it_up(tmp_path: Path):
+    """More than a pipe takes, in one line of a failure and in many notes."""
+    where = misbehaving(tmp_path)
+    points = [[f"strategy.how={how}", "strategy.train_epochs=1"] for how in ("long", "many")]
+    long, many = written_sweep(tmp_path / "sweep", points, common=MINE, where=where)
+
+    done, events = worked(tmp_path / "sweep", time_limit=60.0)
+
+    assert (done.completed, done.failed) == (1, 1), events
+    outcome = read_outcome(tmp_path / "sweep", long.number)
+    assert outcome is not None
+    assert str(outcome.reason).startswith("ValueError: long long")
+    assert len(str(outcome.reason)) < 1000
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert notes[0].startswith("note 0: and so on")
+    assert notes[-1].startswith("more is noted")
+    assert len(notes) < 200
+    assert "note 2999: and so on" in (tmp_path / "sweep" / many.folder / "clrun.log").read_text()
+
+
 def test_a_failed_job_is_tried_again_only_if_that_is_said_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -20,7 +20,7 @@ import torch
 from clrun.config.bases import component
 from clrun.config.run_config import RunConfig
 from clrun.config.trust import trusting
-from clrun.errors import ClrunError
+from clrun.errors import ClrunError, cut
 from clrun.metrics import all_metrics
 from clrun.runner.interrupt import SIGNALS
 from clrun.runner.prepare import LoadedStream, load_stream
@@ -29,6 +29,13 @@ from clrun.sweep.job_process import run_unit
 from clrun.sweep.messages import Begin, Done, Note, Send
 from clrun.sweep.server import Surroundings
 from clrun.sweep.watching import die_with_parent, die_with_starter, die_with_writer
+
+LONGEST = 700
+"""Characters of what a job says: a pipe takes it whole or not at all (PIPE_BUF), whenever the job
+is stopped or killed."""
+
+MOST_NOTES = 100
+"""Notes of all jobs here that are handed on. The jobs' logs have every one."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,24 @@ def hold(worker: Connection, surroundings: Surroundings, sweep: Path) -> None:
         _Holder(worker, sweep).serve()
 
 
+@dataclass
+class _Job:
+    name: str
+    """of its unit"""
+    said: Connection
+    """where it says something"""
+    reason: str | None = None
+    """what it said of its end"""
+
+
 class _Holder:
     def __init__(self, worker: Connection, sweep: Path) -> None:
         self._worker, self._sweep = worker, sweep
         self._loaded: Loaded | ClrunError | None = None
-        self._jobs: dict[int, tuple[str, Connection]] = {}
-        """process -> its unit's name, and where it says something"""
+        self._jobs: dict[int, _Job] = {}
+        """by their processes"""
+        self._selector = selectors.DefaultSelector()
+        self._noted: set[str] = set()
         self._life, self._is_alive = os.pipe()
         """jobs end when nobody holds the second one any more, which is this process alone"""
 
@@ -63,11 +82,14 @@ class _Holder:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        with selectors.DefaultSelector() as selector:
+        with self._selector as selector:
             selector.register(self._worker, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)
             while True:
                 ready = {key.fileobj for key, _ in selector.select()}
+                for job in self._jobs.values():
+                    if job.said in ready:
+                        self._hear(job)
                 if woken in ready:
                     os.read(woken, 4096)
                     self._reap()
@@ -83,8 +105,8 @@ class _Holder:
         if isinstance(message, Begin):
             self._begin(message)
         elif isinstance(message, Send):
-            for process, (name, _) in self._jobs.items():
-                if name == message.name:
+            for process, job in self._jobs.items():
+                if job.name == message.name:
                     os.kill(process, message.number)
         return True
 
@@ -102,7 +124,8 @@ class _Holder:
             os.close(its)
             self._be_job(begin, loaded, Connection(mine, readable=False), me)
         os.close(mine)
-        self._jobs[process] = begin.unit.name, Connection(its, writable=False)
+        job = self._jobs[process] = _Job(begin.unit.name, Connection(its, writable=False))
+        self._selector.register(job.said, selectors.EVENT_READ)
 
     def _be_job(self, begin: Begin, loaded: Loaded, worker: Connection, holder: int) -> NoReturn:
         """What the forked process does."""
@@ -111,17 +134,17 @@ class _Holder:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(self._is_alive)
-            for end in (self._worker, *(said for _, said in self._jobs.values())):
+            self._selector.close()
+            for end in (self._worker, *(job.said for job in self._jobs.values())):
                 end.close()
             die_with_parent(holder)
             die_with_writer(self._life)
-            name = begin.unit.name
             code = run_unit(
                 begin,
                 loaded.stream,
                 loaded.hydra,
-                note=lambda text: worker.send(Note(name, text)),
-                reason=lambda text: worker.send(text),
+                note=lambda text: worker.send(("note", cut(text, LONGEST))),
+                reason=lambda text: worker.send(("reason", cut(text, LONGEST))),
             )
         finally:
             for number in SIGNALS:
@@ -133,24 +156,37 @@ class _Holder:
         for process in list(self._jobs):
             ended, status = os.waitpid(process, os.WNOHANG)
             if ended:
-                name, said = self._jobs.pop(process)
-                reason = self._hand_on(said)
-                self._worker.send(Done(name, os.waitstatus_to_exitcode(status), reason))
+                job = self._jobs.pop(process)
+                self._hear(job)
+                self._ignore(job)
+                job.said.close()
+                code = os.waitstatus_to_exitcode(status)
+                self._worker.send(Done(job.name, code, job.reason))
 
-    def _hand_on(self, said: Connection) -> str | None:
-        """Hand the notes of a job to the worker; the reason that it gave of its end."""
-        reason = None
-        with said:
-            while said.poll():
-                try:
-                    message = said.recv()
-                except EOFError:
-                    break
-                if isinstance(message, Note):
-                    self._worker.send(message)
+    def _hear(self, job: _Job) -> None:
+        """Take what a job has said by now: it waits where nobody does."""
+        try:
+            while job.said.poll():
+                kind, text = job.said.recv()
+                if kind == "note":
+                    self._note(job.name, text)
                 else:
-                    reason = message
-        return reason
+                    job.reason = text
+        except EOFError:
+            self._ignore(job)
+
+    def _ignore(self, job: _Job) -> None:
+        """It says nothing more."""
+        if job.said in self._selector.get_map():
+            self._selector.unregister(job.said)
+
+    def _note(self, name: str, text: str) -> None:
+        """Hand a note to the worker, who may have one of each; of very many no more."""
+        if text in self._noted or len(self._noted) > MOST_NOTES:
+            return
+        self._noted.add(text)
+        is_last = len(self._noted) > MOST_NOTES
+        self._worker.send(Note(name, "more is noted in the logs of the jobs" if is_last else text))
 
 
 def _load(begin: Begin, sweep: Path) -> Loaded | ClrunError:
