@@ -117,3 +117,25 @@ def test_weights_and_buffers_and_layers_tell_modules_apart():
     found = [weights_digest(module) for module in (made(), other, moved, padded)]
     assert len(set(found)) == 4
     assert weights_digest(made()) == found[0]
+
+
+class Hidden(nn.Module):
+    """A module with a tensor that no file of weights has, and a state that is no tensor."""
+
+    def __init__(self, scale: float, state: str) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+        self._state = state
+
+    def get_extra_state(self) -> str:
+        return self._state
+
+    def set_extra_state(self, state: str) -> None:
+        self._state = state
+
+
+def test_what_no_file_of_weights_has_tells_modules_apart_too():
+    found = [weights_digest(Hidden(*made)) for made in ((1.0, "a"), (2.0, "a"), (1.0, "b"))]
+
+    assert len(set(found)) == 3
+    assert weights_digest(Hidden(1.0, "a")) == found[0]

@@ -18,11 +18,14 @@ from making_sweeps import written_sweep
 from safetensors.torch import load_file
 
 from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
+from clrun.config.run_config import RunConfig
 from clrun.records.raw_log import read_raw_log
 from clrun.records.run_folder import read_record
+from clrun.runner.prepare import prepare
 from clrun.sweep.manifest import Job
 from clrun.sweep.prefix import units
 from clrun.sweep.record import SweepOptions
+from clrun.sweep.sharing import latents_of
 from clrun.sweep.unit import Unit
 from clrun.sweep.worker import Worker
 
@@ -290,6 +293,21 @@ def test_latents_go_when_every_job_is_completed(both):
     _, shared, _ = both
 
     assert not (shared / ".sweep" / "latents").exists()
+
+
+def test_latents_of_models_with_other_keys_are_not_mixed_up(tmp_path):
+    """A forward may read a key that neither weights nor the layers' text show."""
+    points = [
+        (f"strategy.lr={lr}", f"model.hidden=[{size},16]") for size in (16, 8) for lr in (0.1, 0.2)
+    ]
+    jobs = written_sweep(tmp_path / "sweep", points, common=(*TINY, "strategy.freeze_from=0"))
+    found = []
+    for unit in units(tmp_path / "sweep", jobs, SweepOptions()):
+        latents = latents_of(unit, prepare(RunConfig.of_plain(unit.config)))
+        assert latents is not None
+        found.append(latents.facts)
+
+    assert [found.index(facts) for facts in found] == [0, 0, 2, 2]
 
 
 def test_what_is_frozen_from_the_first_experience_is_shared_too(tmp_path):

@@ -98,12 +98,16 @@ class SharedLatents:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """What tells a module from others: its layers as they print themselves, and all its tensors."""
+    """What tells a module from others: its layers as they print themselves, and all its tensors,
+    those too that no file of weights has."""
     digest = hashlib.sha256(repr(module).encode())
     digest.update(str(getattr(module, "code", "")).encode())  # of a traced one
-    for name, tensor in module.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(_bytes(tensor))
+    for name, value in {**dict(module.named_buffers()), **module.state_dict()}.items():
+        if not isinstance(value, Tensor):  # a state of its own
+            digest.update(f"{name} {value!r}".encode())
+            continue
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(_bytes(value))
     return digest.hexdigest()
 
 

@@ -24,20 +24,21 @@ def run_part(
     Raises:
         ClrunError: see `run` and `run_until`.
     """
-    shared, latents = beginning(unit), _latents(unit, prepared)
+    shared, latents = beginning(unit), latents_of(unit, prepared)
     if unit.until is None:
         run(prepared, folder, resumed=resumed, shared=shared, latents=latents, is_latest=False)
     else:
         run_until(unit.until, prepared, folder, resumed=resumed, shared=shared, latents=latents)
 
 
-def _latents(unit: Unit, prepared: Prepared) -> SharedLatents | None:
+def latents_of(unit: Unit, prepared: Prepared) -> SharedLatents | None:
     """Where latents are kept, for runs that compute them alike."""
     if unit.latents is None:
         return None
     config = prepared.config
-    device = config.nodes["device"]
-    alike = (device.target, device.values, prepared.machine, versions(), code_of(config))
+    device, model = config.nodes["device"], config.nodes["model"]
+    keys = (device.target, device.values, model.target, model.values)  # a forward may read any
+    alike = (*keys, prepared.machine, versions(), code_of(config))
     return SharedLatents(unit.latents, json.dumps(alike, sort_keys=True))
 
 
