@@ -15,7 +15,7 @@ from clrun.config.sweep import read_sweep
 from clrun.errors import ConfigError, FolderError
 from clrun.sweep.expand import Point, points_of
 from clrun.sweep.manifest import Job, read_manifest
-from clrun.sweep.outcomes import FAILED, JobOutcome, read_outcome, write_outcome
+from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, read_outcome, write_outcome
 from clrun.sweep.planning import Plan, planned
 from clrun.sweep.record import SweepOptions, read_record
 from clrun.sweep.start import write_sweep
@@ -244,3 +244,14 @@ def test_two_thousand_jobs_take_little_of_a_processor() -> None:
 
     assert len(found) == 2000
     assert (time.process_time() - start) / 2000 < 0.015
+
+
+def test_jobs_that_are_done_with_other_sources_are_noted(tmp_path: Path, two: list[Point]) -> None:
+    written(tmp_path, plan(two, code={"clrun": "0123"}))
+    for number in (0, 1):
+        write_outcome(tmp_path, number, JobOutcome(status=COMPLETED))
+
+    notes = planned(two, tmp_path, threads=1, is_here=True).notes
+
+    assert len(notes) == 1
+    assert "code.clrun: 0123 before" in notes[0]

@@ -8,9 +8,10 @@ from pathlib import Path
 from clrun.runner.interrupt import Interrupted
 from clrun.sweep.events import Ended, Event, Noted, OnEvent, Retried
 from clrun.sweep.manifest import Job, read_manifest
-from clrun.sweep.outcomes import COMPLETED, read_outcome
+from clrun.sweep.outcomes import COMPLETED, is_over, read_outcome
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.slots import slots_here
+from clrun.sweep.sources_now import require_same_sources
 from clrun.sweep.worker import Worker
 
 
@@ -28,10 +29,14 @@ def work(
     `slots`: how many at a time; None: as many as the launcher's keys say.
 
     Raises:
+        FolderError: jobs would not give the numbers they were to give; none was begun.
         ClrunError: no process can be started, or the folder cannot be written.
         Interrupted: a signal ended it; the running jobs have saved their state.
     """
     jobs = read_manifest(path)
+    if not force:
+        left = (job for job in jobs if not is_over(path, job, retry_failed=retry_failed))
+        require_same_sources(path, left)
     at_a_time = slots or slots_here(options, jobs)
     worker = Worker(path, at_a_time, options, on_event, retry_failed=retry_failed, force=force)
     worked = worker.run()

@@ -1,0 +1,94 @@
+"""Sources that are not those that the jobs of a sweep were written for: nothing is mixed unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from making_sweeps import misbehaving, written_sweep
+
+from clrun.config.trust import Trust, trusting
+from clrun.device import processor
+from clrun.errors import ConfigError, FolderError
+from clrun.records.identity import sources
+from clrun.records.run_record import versions
+from clrun.sweep.manifest import Job, write_manifest
+from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, read_outcome, write_outcome
+from clrun.sweep.record import SweepOptions
+from clrun.sweep.sources_now import done_otherwise, require_same_sources, stream_of
+from clrun.sweep.work import work
+
+SEEDS = [["seed=0"], ["seed=1"]]
+
+
+def written_here(path: Path, **changed: object) -> list[Job]:
+    """A sweep of two jobs that was written by what is here, but for what is changed."""
+    here = {"code": {"clrun": sources()}, "versions": versions(), "processor": processor.name()}
+    jobs = [
+        replace(job, identity={**job.identity, **here, **changed})
+        for job in written_sweep(path, SEEDS)
+    ]
+    write_manifest(path, jobs)
+    return jobs
+
+
+def test_what_was_written_by_the_same_sources_is_worked_on(tmp_path: Path):
+    jobs = written_here(tmp_path)
+
+    require_same_sources(tmp_path, jobs)
+    assert done_otherwise(jobs, threads=1, data={}) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"code": {"clrun": "0123"}}, "code.clrun: 0123 before"),
+        ({"versions": {**versions(), "torch": "1.0"}}, "versions.torch: 1.0 before"),
+        ({"processor": "Z80"}, "processor: Z80 before"),
+    ],
+)
+def test_jobs_of_other_sources_are_refused_before_one_is_begun(
+    tmp_path: Path, changed: dict[str, object], named: str
+):
+    written_here(tmp_path, **changed)
+    write_outcome(tmp_path, 0, JobOutcome(status=FAILED))
+
+    with pytest.raises(FolderError, match="1 of its jobs are not over") as refused:
+        work(tmp_path, SweepOptions(), lambda event: None)
+
+    assert named in str(refused.value)
+    assert read_outcome(tmp_path, 1) is None
+
+
+def test_jobs_whose_code_is_not_trusted_are_refused_before_one_is_begun(tmp_path: Path):
+    where = misbehaving(tmp_path)
+    common = ("strategy=misbehaving", "benchmark=digits", "device=cpu")
+    with trusting(Trust(everything=True)):
+        written_sweep(tmp_path / "sweep", SEEDS, common=common, where=where)
+
+    with pytest.raises(ConfigError, match="--trust"):
+        work(tmp_path / "sweep", SweepOptions(), lambda event: None)
+
+    assert read_outcome(tmp_path / "sweep", 0) is None
+
+
+def test_where_all_is_over_other_sources_are_nobodys_business(tmp_path: Path):
+    written_here(tmp_path, code={"clrun": "0123"})
+    for number in (0, 1):
+        write_outcome(tmp_path, number, JobOutcome(status=COMPLETED))
+
+    assert work(tmp_path, SweepOptions(), lambda event: None, slots=1) == 0
+
+
+def test_what_is_done_with_something_else_is_named(tmp_path: Path):
+    jobs = written_here(tmp_path, code={"clrun": "0123"}, data={"fingerprint": "of old"})
+
+    line = done_otherwise(
+        jobs, threads=2, data={stream_of(jobs[1].config): {"fingerprint": "of new"}}
+    )
+
+    assert line is not None
+    assert line.startswith("2 of the jobs that are done here would give other numbers now")
+    for different in ("code.clrun: 0123 before", "threads: 1 before, 2 now", "of old before"):
+        assert different in line
