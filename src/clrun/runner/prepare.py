@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 from torch import nn
@@ -191,16 +191,17 @@ def ready(
     return prepared
 
 
-def load_stream(config: RunConfig) -> LoadedStream:
+def load_stream(config: RunConfig, source: BenchmarkSource | None = None) -> LoadedStream:
     """The stream of a configuration, for every run whose benchmark and seed are the same.
+
+    `source` is what the benchmark gave for another seed; see `read_once`.
 
     Raises:
         ConfigError, DownloadError: as for one run.
     """
-    node = config.nodes["benchmark"]
     with memory_errors(config, has_started=False):
         start = time.perf_counter()
-        source = benchmark_source(node)
+        source = source or benchmark_source(config.nodes["benchmark"])
         benchmark = _read(config, source, None)
         seconds = time.perf_counter() - start
         return LoadedStream(
@@ -209,6 +210,17 @@ def load_stream(config: RunConfig) -> LoadedStream:
             seconds=seconds,
             fingerprint=fingerprint(benchmark),
         )
+
+
+def read_once(benchmark: BenchmarkSource) -> None:
+    """Let a benchmark of ours read its files once for streams of all seeds, which share rows."""
+    source: Any = getattr(benchmark, "source", None)
+    if type(source).__module__.startswith("clrun."):
+        source.load = cache(partial(_of_given, source.load))
+
+
+def _of_given(load: Any, root: Any, *, download: bool, on_progress: Any = None) -> Any:
+    return load(root, download=download, on_progress=on_progress)
 
 
 def _read(config: RunConfig, source: BenchmarkSource, on_progress: Progress | None) -> Benchmark:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from clrun.config.run_config import Node, RunConfig
@@ -105,7 +104,7 @@ class _Look:
         """A configuration that was prepared with its data."""
         from clrun.console.display import make_console
         from clrun.console.downloads import Downloads
-        from clrun.runner.prepare import LoadedStream, all_notes, ready
+        from clrun.runner.prepare import LoadedStream, all_notes, read_once, ready
 
         config = RunConfig.of_plain({**plain, "root": {**plain["root"], "seed": seed}})
         node, shared = config.nodes["device"], self._last.get(stream)
@@ -115,7 +114,7 @@ class _Look:
             self._fingerprints[stream] = prepared.fingerprint
         self.notes |= dict.fromkeys(all_notes(prepared))
         if shared is None:
-            _read_once(prepared.benchmark)
+            read_once(prepared.benchmark)
             is_own = prepared.normalized_for is not None  # its images are another model's
             loaded = LoadedStream(
                 source=prepared.benchmark,
@@ -137,17 +136,6 @@ class _Look:
         chooser = None if prepared.chooser is None else origin(prepared.chooser.model)
         of_files = {"weights": origin(prepared.model), "chooser": chooser}
         return {**machine, **{key: found for key, found in of_files.items() if found is not None}}
-
-
-def _read_once(benchmark: Any) -> None:
-    """Let a source of ours read its files once for the streams of all seeds, which share rows."""
-    source: Any = getattr(benchmark, "source", None)
-    if type(source).__module__.startswith("clrun."):
-        source.load = cache(partial(_of_given, source.load))
-
-
-def _of_given(load: Any, root: Any, *, download: bool, on_progress: Any = None) -> Any:
-    return load(root, download=download, on_progress=on_progress)
 
 
 def _anywhere(node: Node) -> Node:

@@ -10,10 +10,11 @@ import gc
 import os
 import selectors
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -22,8 +23,9 @@ from clrun.config.run_config import RunConfig
 from clrun.config.trust import trusting
 from clrun.errors import ClrunError, cut
 from clrun.metrics import all_metrics
+from clrun.runner.building import benchmark_source
 from clrun.runner.interrupt import SIGNALS
-from clrun.runner.prepare import LoadedStream, load_stream
+from clrun.runner.prepare import LoadedStream, load_stream, read_once
 from clrun.sweep.hydra_part import HydraPart
 from clrun.sweep.job_process import run_unit
 from clrun.sweep.messages import Begin, Done, Note, Send
@@ -37,6 +39,9 @@ is stopped or killed."""
 MOST_NOTES = 100
 """Notes of all jobs here that are handed on. The jobs' logs have every one."""
 
+HELD_SEEDS = 2
+"""Of how many seeds the streams are kept: jobs of one seed come together."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -44,6 +49,42 @@ class Loaded:
 
     stream: LoadedStream
     hydra: HydraPart
+
+
+class Streams:
+    """The streams of one benchmark, for the seeds that came last; its files are read once."""
+
+    def __init__(self, sweep: Path) -> None:
+        self._sweep = sweep
+        self._hydra: HydraPart | None = None
+        self._held: dict[int, LoadedStream] = {}
+
+    def of(self, plain: Mapping[str, Any]) -> Loaded | ClrunError:
+        """What a unit of this configuration needs; or why there is none."""
+        seed = plain["root"]["seed"]
+        try:
+            if seed not in self._held:
+                self._held[seed] = self._read(RunConfig.of_plain(plain))
+            self._hydra = self._hydra or HydraPart.of_sweep(self._sweep)
+        except ClrunError as error:
+            return error
+        stream = self._held[seed] = self._held.pop(seed)  # the last to go
+        for other in list(self._held)[:-HELD_SEEDS]:
+            del self._held[other]
+        return Loaded(stream, self._hydra)
+
+    def _read(self, config: RunConfig) -> LoadedStream:
+        known = next(iter(self._held.values()), None)
+        if known is not None:
+            return load_stream(config, known.source)
+        torch.set_num_threads(1)
+        for node in config.nodes.values():
+            if node.target.startswith("clrun."):  # what others import may not survive a fork
+                component(node)
+        all_metrics()
+        source = benchmark_source(config.nodes["benchmark"])
+        read_once(source)
+        return load_stream(config, source)
 
 
 def hold(worker: Connection, surroundings: Surroundings, sweep: Path) -> None:
@@ -66,8 +107,8 @@ class _Job:
 
 class _Holder:
     def __init__(self, worker: Connection, sweep: Path) -> None:
-        self._worker, self._sweep = worker, sweep
-        self._loaded: Loaded | ClrunError | None = None
+        self._worker = worker
+        self._streams = Streams(sweep)
         self._jobs: dict[int, _Job] = {}
         """by their processes"""
         self._selector = selectors.DefaultSelector()
@@ -111,7 +152,7 @@ class _Holder:
         return True
 
     def _begin(self, begin: Begin) -> None:
-        loaded = self._loaded = self._loaded or _load(begin, self._sweep)
+        loaded = self._streams.of(begin.unit.config)
         if isinstance(loaded, ClrunError):
             reason = str(loaded).splitlines()[0]
             self._worker.send(Done(begin.unit.name, loaded.exit_code, reason))
@@ -187,17 +228,3 @@ class _Holder:
         self._noted.add(text)
         is_last = len(self._noted) > MOST_NOTES
         self._worker.send(Note(name, "more is noted in the logs of the jobs" if is_last else text))
-
-
-def _load(begin: Begin, sweep: Path) -> Loaded | ClrunError:
-    """What the jobs need; or why there are none."""
-    torch.set_num_threads(1)
-    try:
-        config = RunConfig.of_plain(begin.unit.config)
-        for node in config.nodes.values():
-            if node.target.startswith("clrun."):  # what others import may not survive a fork
-                component(node)
-        all_metrics()
-        return Loaded(load_stream(config), HydraPart.of_sweep(sweep))
-    except ClrunError as error:
-        return error

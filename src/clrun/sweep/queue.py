@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from clrun.disk import locks
@@ -30,17 +31,23 @@ class Taken:
 class Queue:
     """The units that are not over, in the order in which one worker takes them.
 
-    Units that train on the same data come one after the other, so that few data are in memory.
+    Units that train on the same data come one after the other, and among them those of one seed,
+    so that few data are in memory.
     What cannot be taken now, since another worker has it or it needs another unit, is set aside.
     """
 
     def __init__(self, units: Iterable[Unit], *, retry_failed: bool) -> None:
         self._retry_failed = retry_failed
-        groups: dict[str, deque[Unit]] = {}
+        groups: dict[str, dict[int, list[Unit]]] = {}
         for unit in units:
-            groups.setdefault(stream_of(unit), deque()).append(unit)
-        self._streams = {unit.name: stream for stream, some in groups.items() for unit in some}
-        self._fresh = deque(unit for some in groups.values() for unit in some)
+            of_seeds = groups.setdefault(stream_of(unit), {})
+            of_seeds.setdefault(unit.config["root"]["seed"], []).append(unit)
+        self._streams: dict[str, str] = {}
+        self._fresh: deque[Unit] = deque()
+        for stream, of_seeds in groups.items():
+            for unit in chain.from_iterable(of_seeds.values()):
+                self._streams[unit.name] = stream
+                self._fresh.append(unit)
         self._left = Counter(self._streams.values())
         self._aside: deque[Unit] = deque()
         self._mine: set[str] = set()
