@@ -255,3 +255,13 @@ def test_jobs_that_are_done_with_other_sources_are_noted(tmp_path: Path, two: li
 
     assert len(notes) == 1
     assert "code.clrun: 0123 before" in notes[0]
+
+
+def test_a_folder_that_is_that_of_another_job_is_refused_before_either_has_begun(
+    tmp_path: Path,
+) -> None:
+    by_number = "hydra.sweep.subdir=${hydra.job.num}"
+    written(tmp_path, plan(points("strategy.lr=0.1,0.2", "seed=0,1", by_number)))
+
+    with pytest.raises(FolderError, match=r"/2: is the folder of job 2, and would be that of"):
+        plan(points("strategy.lr=0.1,0.2", "seed=0,1,2", by_number)).jobs(tmp_path)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from synthetic_sweep import begin, complete, fail, grid, interrupt, leased, log, make_sweep
 
+from clrun.config.trust import Trust, trusting
 from clrun.disk import locks
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import read_manifest, write_manifest
-from clrun.sweep.progress import JobState, Looked, progress
+from clrun.sweep.progress import JobState, Looked, progress, resume_command, way_on
 from clrun.sweep.record import read_record, write_record
 
 
@@ -169,3 +170,10 @@ def test_of_a_job_that_is_over_its_outcome_alone_is_read(sweep: Path) -> None:
     assert found["results.json"] == 0
     assert sum(count for name, count in found.items() if name.endswith(".lock")) <= 4
     assert found["run.json"] <= 10  # of those that nobody has begun, where there is none
+
+
+def test_who_trusted_the_files_is_told_to_do_so_again(tmp_path: Path):
+    assert resume_command(tmp_path / "a b") == f"clrun resume '{tmp_path}/a b'"
+    with trusting(Trust(everything=True)):
+        assert resume_command(tmp_path) == f"clrun resume {tmp_path} --trust"
+        assert way_on(tmp_path, ["failed"]).endswith(f"{tmp_path} --trust --retry-failed")

@@ -78,6 +78,7 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     from clrun.console.notes import show_note
     from clrun.console.trials_table import trial_text
     from clrun.runner.interrupt import Interrupted
+    from clrun.sweep.progress import resume_command
     from clrun.sweep.tuning.record import best, read_study
     from clrun.sweep.tuning.sampling import require_optuna
     from clrun.sweep.tuning.study import Running
@@ -96,7 +97,7 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     try:
         found = running.run()
     except Interrupted as error:
-        how = f"{' '.join(error.args[1:])} To go on: clrun resume {shlex.quote(str(path))}"
+        how = f"{' '.join(error.args[1:])} To go on: {resume_command(path)}"
         raise Interrupted(error.number, how) from None
     return _ended(path, study, found, make_console)
 

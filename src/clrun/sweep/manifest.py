@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clrun.config.sources import OF_A_RUN
 from clrun.disk.files import write_text
 from clrun.disk.opening import open_regular
-from clrun.errors import ConfigError
+from clrun.disk.secrets import hidden
+from clrun.errors import ConfigError, cut
 from clrun.sweep.folder import SweepFolder
 
 
@@ -56,7 +58,7 @@ def each_job(path: Path) -> Iterator[Job]:
                 yield _job(json.loads(line), number)
     except FileNotFoundError:
         raise ConfigError(f"{path}: holds no sweep, for there is no {manifest.name}.") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ConfigError(f"{manifest}: is damaged: {' '.join(str(error).split())}") from None
 
 
@@ -66,7 +68,8 @@ def write_manifest(path: Path, jobs: Iterable[Job]) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    lines = (json.dumps(asdict(job), allow_nan=False, separators=(",", ":")) for job in jobs)
+    plain = (hidden(asdict(job)) for job in jobs)
+    lines = (json.dumps(job, allow_nan=False, separators=(",", ":")) for job in plain)
     write_text(SweepFolder(path).manifest, "".join(f"{line}\n" for line in lines))
 
 
@@ -74,7 +77,27 @@ def _job(line: Mapping[str, Any], number: int) -> Job:
     fields = {**line, "overrides": tuple(line["overrides"])}
     folder = Path(line["folder"])
     if folder.is_absolute() or ".." in folder.parts or not folder.parts:
-        raise ValueError(f"folder={line['folder']}: is none below the sweep's")
+        raise ValueError(f"folder={cut(line['folder'])}: is none below the sweep's")
     if line["number"] != number:
         raise ValueError("its jobs are not counted up from 0")
+    threads = line["identity"]["threads"]
+    if not isinstance(threads, int) or threads < 1 or "config_hash" not in line["identity"]:
+        raise ValueError(f"job {number}: its identity is none of a run")
+    if not all(isinstance(text, str) for text in (*fields["overrides"], *line["values"].values())):
+        raise ValueError(f"job {number}: its words are none")
+    if not _is_configuration(line["config"]):
+        raise ValueError(f"job {number}: its configuration is none of a run")
     return Job(**fields)
+
+
+def _is_configuration(plain: Any) -> bool:
+    """Whether this has the form of `RunConfig.plain`; what is in it is for each job to check."""
+    if not all(isinstance(plain[key], Mapping) for key in ("root", "nodes")):
+        return False
+    nodes = plain["nodes"]
+    parts = [*(nodes[group] for group in OF_A_RUN), *plain["plugins"]]
+    return (
+        isinstance(plain["root"]["seed"], int)
+        and isinstance(plain["where"], list)
+        and all(isinstance(part["values"], Mapping) and "target" in part for part in parts)
+    )

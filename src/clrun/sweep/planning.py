@@ -10,7 +10,7 @@ from typing import Any
 from clrun.config.problems import shown
 from clrun.config.run_config import UNNAMED, RunConfig
 from clrun.config.sweep import swept_values
-from clrun.errors import FolderError
+from clrun.errors import FolderError, cut
 from clrun.records.identity import code_of, differences
 from clrun.records.run_folder import read_record as run_record
 from clrun.records.run_folder import require_unused, run_status
@@ -56,17 +56,20 @@ class Plan:
                 # what was swept here before, and is one value now
                 values = {**swept_values(point.words, swept), **point.values}
                 _require_another_point(folder, point, by_values.get(_values(values)))
-                jobs.append(self._job(folder, point, len(jobs), values))
+                jobs.append(self._job(folder, point, jobs, values))
             elif point.hash in self.identities:
                 jobs[number] = self._as_before(folder, point, jobs[number])
         return tuple(jobs)
 
-    def _job(self, folder: Path, point: Point, number: int, values: Mapping[str, str]) -> Job:
+    def _job(
+        self, folder: Path, point: Point, jobs: Sequence[Job], values: Mapping[str, str]
+    ) -> Job:
         """A job that is new here; its run may be there, of a sweep without a manifest."""
         name = _there(folder, point.hash) or point.folder
         _require_room(folder / name, point.hash)
+        _require_unnamed(folder, name, point, jobs)
         return Job(
-            number=number,
+            number=len(jobs),
             overrides=point.words,
             values=values,
             folder=name,
@@ -239,3 +242,18 @@ def _require_room(path: Path, hashed: str) -> None:
     """
     if run_status(path) is not None and run_record(path).get("config_hash") != hashed:
         require_unused(path)
+
+
+def _require_unnamed(folder: Path, name: str, point: Point, jobs: Sequence[Job]) -> None:
+    """Refuse the folder of a job that is another's, who may not have begun.
+
+    Raises:
+        FolderError: it is.
+    """
+    for job in jobs:
+        if job.folder == name:
+            raise FolderError(
+                f"{folder / name}: is the folder of job {job.number}, and would be that of "
+                f"{cut(point.name)} too. Leave out hydra.sweep.subdir, or name one that follows "
+                "from the keys alone."
+            )

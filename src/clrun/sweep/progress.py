@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clrun.config.trust import trust_now
 from clrun.disk import locks
 from clrun.disk.opening import read_text
 from clrun.records.log_tail import LogEnd, LogTail
@@ -86,10 +87,16 @@ def progress(path: Path) -> list[JobState]:
 
 def way_on(path: Path, states: Collection[str]) -> str:
     """How to go on with a sweep whose jobs stand so, in a sentence; empty where all is done."""
-    command = f"clrun resume {shlex.quote(str(path))}"
+    command = resume_command(path)
     if set(states) - {COMPLETED, FAILED}:
         return f"To go on: {command}"
     return f"To try what failed again: {command} --retry-failed" if FAILED in states else ""
+
+
+def resume_command(path: Path) -> str:
+    """What goes on with this sweep, in words to type."""
+    trust = " --trust" if trust_now().everything else ""  # who gave it here needs it again
+    return f"clrun resume {shlex.quote(str(path))}{trust}"
 
 
 def run_state(path: Path) -> JobState:

@@ -10,10 +10,11 @@ from typing import Any
 
 from clrun.disk.files import write_json
 from clrun.disk.opening import read_text
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, cut
 from clrun.sweep.folder import SweepFolder
 
 SCHEMA = 1
+LAUNCHERS = ("local", "slurm", "ray")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +64,32 @@ def read_record(path: Path) -> SweepRecord:
     try:
         given = json.loads(read_text(file))
         options = SweepOptions(**given.pop("options"))
+        _require_options(options)
         return SweepRecord(**{**given, "swept": tuple(given["swept"])}, options=options)
     except FileNotFoundError:
         raise ConfigError(f"{path}: holds no sweep, for there is no {file.name}.") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(f"{file}: is damaged: {' '.join(str(error).split())}") from None
+
+
+def _require_options(options: SweepOptions) -> None:
+    """Refuse options that no `sweep` key can have.
+
+    Raises:
+        ValueError: with the one that is wrong.
+    """
+    limit, retries = options.time_limit, options.retries
+    fine = {
+        "share": isinstance(options.share, bool),
+        "on_error": options.on_error in ("continue", "stop"),
+        "retries": isinstance(retries, int) and retries >= 0,
+        "time_limit": limit is None or (isinstance(limit, int | float) and limit > 0),
+        "launcher": options.launcher in LAUNCHERS,
+        "launcher_keys": isinstance(options.launcher_keys, Mapping),
+    }
+    for name, is_fine in fine.items():
+        if not is_fine:
+            raise ValueError(f"{name}={cut(getattr(options, name))}: is none of a sweep")
 
 
 def swept_keys(path: Path) -> tuple[str, ...]:

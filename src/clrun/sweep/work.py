@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from clrun.runner.interrupt import Interrupted
 from clrun.sweep.events import Ended, Event, Noted, OnEvent, Retried
 from clrun.sweep.manifest import Job, read_manifest
 from clrun.sweep.outcomes import COMPLETED, is_over, read_outcome
+from clrun.sweep.progress import resume_command
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.slots import slots_here
 from clrun.sweep.sources_now import require_same_sources
@@ -42,7 +42,7 @@ def work(
     worked = worker.run()
     if worked.signal is not None:
         done = f"{worked.completed} jobs were completed, and running ones have saved their state."
-        raise Interrupted(worked.signal, f"{done} To go on: clrun resume {shlex.quote(str(path))}")
+        raise Interrupted(worked.signal, f"{done} To go on: {resume_command(path)}")
     return int(not all(_is_completed(path, job) for job in jobs))
 
 

@@ -64,10 +64,11 @@ def options(*words: str) -> SweepOptions:
 def sweep(path: Path, given: SweepOptions, jobs: int = 4) -> Path:
     path.mkdir()
     identity: Mapping[str, Any] = {"config_hash": "0", "threads": 1}
+    config = compose(["strategy=naive"]).plain()
     write_manifest(
         path,
         [
-            Job(number=k, overrides=(), values={}, folder=f"{k}", config={}, identity=identity)
+            Job(number=k, overrides=(), values={}, folder=f"{k}", config=config, identity=identity)
             for k in range(jobs)
         ],
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import shlex
 import signal
 import socket
 import subprocess
@@ -30,6 +29,7 @@ from clrun.sweep.engines.ray_keys import RayKeys
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import read_manifest
 from clrun.sweep.outcomes import is_over
+from clrun.sweep.progress import resume_command
 from clrun.sweep.record import SweepRecord
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def start(path: Path, record: SweepRecord) -> bool:
             started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
             codes = _ended(ray, started, signals)
     if signals.first is not None:
-        raise Interrupted(signals.first, f"To go on: clrun resume {shlex.quote(str(path))}.")
+        raise Interrupted(signals.first, f"To go on: {resume_command(path)}")
     if set(codes) - {0, 1}:  # 1: a job failed, which the sweep says itself
         raise ClrunError(
             f"launcher=ray: a worker ended with exit code {max(codes)}; what it said is in "
