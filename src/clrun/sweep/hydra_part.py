@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import configure_log
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from clrun.config.compose import installed
@@ -88,6 +90,23 @@ class HydraPart:
             os.chdir(unit.folder)
         os.environ.update({key: str(value) for key, value in node.job.env_set.items()})
 
+    @contextmanager
+    def called_back(self, unit: Unit, config: RunConfig) -> Iterator[None]:
+        """Call the callbacks that there are around a job, in the process that is the unit's."""
+        if unit.job is None or not self._tree.hydra.get("callbacks"):
+            yield
+            return
+        tree = OmegaConf.create({**config.as_dict(), "hydra": self._tree.hydra})
+        callbacks, returned = Callbacks(tree), JobReturn(status=JobStatus.COMPLETED)
+        callbacks.on_job_start(config=tree, task_function=_nothing)
+        try:
+            yield
+        except BaseException as error:
+            returned.status, returned.return_value = JobStatus.FAILED, error
+            raise
+        finally:
+            callbacks.on_job_end(config=tree, job_return=returned)
+
     def _complete(self, unit: Unit, config: RunConfig) -> None:
         """Say in Hydra's node which job it is."""
         with read_write(self._tree), open_dict(self._tree):
@@ -139,3 +158,7 @@ def _dirname(overrides: tuple[str, ...], job: Mapping[str, Any]) -> str:
 
 def _text(value: Mapping[str, Any]) -> str:
     return str(yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
+
+
+def _nothing(_: DictConfig) -> None:
+    """Stands for the function that Hydra's own launchers would call."""

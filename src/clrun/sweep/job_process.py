@@ -27,7 +27,7 @@ from clrun.profiling.peaks import forget_peak
 from clrun.records.identity import code_of, differences
 from clrun.records.run_folder import LOCK, RunFolder, read_record, run_status
 from clrun.records.run_record import versions
-from clrun.records.unfinished import open_unfinished
+from clrun.records.unfinished import Unfinished, open_unfinished
 from clrun.runner.interrupt import Interrupted, noted_signals
 from clrun.runner.prepare import LoadedStream, Prepared, ready
 from clrun.runner.resume import continuation, device_as_recorded
@@ -94,18 +94,27 @@ def _run(begin: Begin, stream: LoadedStream, hydra: HydraPart, note: Say) -> Non
     try:
         with _in_log(unit.folder, hydra.log), _noted(note):
             hydra.enter(unit, config)
-            choose_gpu(config.nodes["device"], begin.slot)
-            if resumed is not None:
-                with doing("reading the model"):
-                    again = continuation(resumed, force=begin.force, stream=stream)
-                run_part(unit, again.prepared, folder, again.state)
-                return
-            with doing("reading the model"):
-                prepared = ready(config, device=_device(begin, config), stream=stream)
-                _require_same(begin, prepared)
-            run_part(unit, prepared, folder)
+            with hydra.called_back(unit, config):
+                choose_gpu(config.nodes["device"], begin.slot)
+                if resumed is not None:
+                    _go_on(begin, stream, resumed)
+                else:
+                    _start(begin, stream, config, folder)
     finally:
         folder.close()
+
+
+def _go_on(begin: Begin, stream: LoadedStream, resumed: Unfinished) -> None:
+    with doing("reading the model"):
+        again = continuation(resumed, force=begin.force, stream=stream)
+    run_part(begin.unit, again.prepared, resumed.folder, again.state)
+
+
+def _start(begin: Begin, stream: LoadedStream, config: RunConfig, folder: RunFolder) -> None:
+    with doing("reading the model"):
+        prepared = ready(config, device=_device(begin, config), stream=stream)
+        _require_same(begin, prepared)
+    run_part(begin.unit, prepared, folder)
 
 
 def _device(begin: Begin, config: RunConfig) -> Node | None:
