@@ -137,6 +137,31 @@ def test_a_job_has_its_value_of_a_key_that_was_swept_later(sweep: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "default"),
+    [
+        ("strategy.momentum", "0"),
+        ("strategy.optimizer", "sgd"),
+        ("benchmark.limit_per_class", "null"),
+        ("eval.initial", "true"),
+        ("model", "mlp"),
+        ("log_every", "10"),
+        ("experiment", None),
+        ("strategy.no.such", None),
+    ],
+)
+def test_a_job_has_its_default_of_a_key_that_was_swept_later(
+    sweep: Path, key: str, default: str | None
+) -> None:
+    make_sweep(sweep, [{"seed": "0"}])
+    write_record(sweep, replace(read_record(sweep), swept=("seed", key)))
+
+    [state] = progress(sweep)
+
+    assert state.values.get(key) == default
+    assert state.values["seed"] == "0"
+
+
 @contextmanager
 def counted_reads() -> Iterator[Counter[str]]:
     """Files that are opened, by their names, as the audit of the interpreter has them."""

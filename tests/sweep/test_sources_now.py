@@ -73,6 +73,19 @@ def test_jobs_whose_code_is_not_trusted_are_refused_before_one_is_begun(tmp_path
     assert read_outcome(tmp_path / "sweep", 0) is None
 
 
+@pytest.mark.parametrize("name", [".sweep", "sweep.csv", "job"])
+def test_nothing_is_written_where_a_link_leads(tmp_path: Path, name: str):
+    jobs = written_here(tmp_path / "sweep")
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "sweep" / (jobs[1].folder if name == "job" else name)
+    link.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(FolderError, match=r"is a (symbolic )?link.* not written to"):
+        work(tmp_path / "sweep", SweepOptions(), lambda event: None)
+
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_where_all_is_over_other_sources_are_nobodys_business(tmp_path: Path):
     written_here(tmp_path, code={"clrun": "0123"})
     for number in (0, 1):

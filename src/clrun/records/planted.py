@@ -17,7 +17,7 @@ WRITTEN = frozenset(
     {
         *(".hydra", ".lock", "checkpoints", "clrun.log", "metrics.jsonl", "plots", "profile"),
         *("accuracy_matrix.csv", "report.html", "results.json", "run.json"),
-        *("multirun.yaml", "sweep.csv", "sweep.jsonl"),
+        *("multirun.yaml", "sweep.csv", "sweep.json", "sweep.jsonl", "index.sqlite", ".sweep"),
     }
 )
 """Files and folders that a run or a sweep writes; what else lies in its folder is the user's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,11 +37,32 @@ def each_listed(path: Path) -> Iterator[Listed]:
 
 def listed(job: Job, swept: Sequence[str]) -> Listed:
     """A job without the bulk of its configuration, and with its values of all keys that are swept
-    by now: of an earlier job a key that was added later is among its words."""
-    words = (word.lstrip("+").partition("=") for word in job.overrides)
-    typed = {key: value for key, _, value in words}
-    values = {key: typed[key] for key in swept if key in typed} | dict(job.values)
+    by now: of an earlier job a key that was added later is among its words, or has its default."""
+    values = dict(job.values)
+    missing = [key for key in swept if key not in values]
+    if missing:
+        words = (word.lstrip("+").partition("=") for word in job.overrides)
+        typed = {key: value for key, _, value in words}
+        known = {key: typed.get(key, _set(job.config, key)) for key in swept}
+        values = {key: value for key, value in known.items() if value is not None} | values
     return Listed(job.number, values, job.folder, job.hash, *sizes(job.config))
+
+
+def _set(config: Mapping[str, Any], key: str) -> str | None:
+    """What a key is set to, as it would be typed; None where that is not known."""
+    group, _, name = key.rpartition(".")
+    try:
+        if group:
+            value = config["nodes"][group]["values"][name]
+        elif key in config["nodes"]:
+            value = config["nodes"][key]["option"]
+        else:
+            value = config["root"][key]
+    except LookupError:
+        return None
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def sizes(config: Mapping[str, Any]) -> tuple[int | None, int | None]:

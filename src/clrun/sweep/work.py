@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from clrun.errors import FolderError
+from clrun.records.planted import require_own_names
 from clrun.runner.interrupt import Interrupted
 from clrun.sweep.events import Ended, Event, Noted, OnEvent, Retried
 from clrun.sweep.manifest import Job, read_manifest
@@ -29,13 +33,16 @@ def work(
     `slots`: how many at a time; None: as many as the launcher's keys say.
 
     Raises:
-        FolderError: jobs would not give the numbers they were to give; none was begun.
+        FolderError: jobs would not give the numbers they were to give, or a name that is written
+            to is a link; none was begun.
         ClrunError: no process can be started, or the folder cannot be written.
         Interrupted: a signal ended it; the running jobs have saved their state.
     """
     jobs = read_manifest(path)
+    require_own_names(path)
+    left = [job for job in jobs if not is_over(path, job, retry_failed=retry_failed)]
+    _require_inside(path, left)
     if not force:
-        left = (job for job in jobs if not is_over(path, job, retry_failed=retry_failed))
         require_same_sources(path, left)
     at_a_time = slots or slots_here(options, jobs)
     worker = Worker(path, at_a_time, options, on_event, retry_failed=retry_failed, force=force)
@@ -44,6 +51,19 @@ def work(
         done = f"{worked.completed} jobs were completed, and running ones have saved their state."
         raise Interrupted(worked.signal, f"{done} To go on: {resume_command(path)}")
     return int(not all(_is_completed(path, job) for job in jobs))
+
+
+def _require_inside(path: Path, jobs: Sequence[Job]) -> None:
+    """Refuse job folders that a link leads elsewhere: somebody else may have put it there.
+
+    Raises:
+        FolderError: with the first of them.
+    """
+    whole = os.path.realpath(path)
+    for job in jobs:
+        folder = os.path.join(whole, os.path.normpath(job.folder))
+        if os.path.realpath(folder) != folder:
+            raise FolderError(f"{path / job.folder}: is a link, and not written to. Take it away.")
 
 
 def line_of(event: Event) -> str | None:
