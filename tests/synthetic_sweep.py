@@ -53,7 +53,7 @@ def make_sweep(path: Path, points: Sequence[Mapping[str, str]], **options: Any) 
     record = SweepRecord(
         sweep_id=path.name,
         command="clrun -m strategy=naive",
-        swept=tuple(points[0]),
+        swept=tuple(points[0] if points else ()),
         started="2026-11-28T06:00:00+00:00",
         output_root=str(path.parent),
         options=SweepOptions(**options),

@@ -50,6 +50,11 @@ def offered(
         ("clrun --nosuch x", []),
         ("clrun plug", []),
         ("clrun version ", []),
+        ("clrun status ", []),
+        ("clrun resume ou", []),
+        ("clrun resume sweep --r", ["--retry-failed"]),
+        ("clrun evaluate ou", []),
+        ("clrun evaluate outputs benchmark=fol", ["benchmark=folder"]),
         ("clrun 'a", []),
     ],
 )

@@ -80,6 +80,7 @@ def of_a_sweep(folder):
         (lambda folder: None, "there is no such folder"),
         (lambda folder: folder.mkdir(), "holds no run"),
         (of_a_sweep, "holds several runs. Name the folder of one of them, e.g. "),
+        (of_a_sweep, "none says how all of them stand."),
         (lambda folder: folder.write_text(""), "there is no such folder"),
     ],
 )

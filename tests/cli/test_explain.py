@@ -156,6 +156,14 @@ def test_the_long_help_names_every_verb(capsys):
     assert all(f"clrun {verb} " in text for verb in VERBS)
 
 
+def test_keys_that_are_in_no_group_are_explained_together(capsys):
+    lines = explained(capsys, "sweep")
+
+    assert lines[0] == "sweep.KEY"
+    assert "  sweep.on_error=continue" in lines
+    assert not any("checkpoint" in line for line in lines)
+
+
 def test_a_verb_is_explained_by_its_own_help(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["help", "preview"])

@@ -48,6 +48,9 @@ OPTIONS = [
     ("--lr 0.1", "write strategy.lr=0.1."),
     ("--preview", "A verb has no dashes: clrun preview."),
     ("--dry-run", "Write clrun --cfg job."),
+    ("--seeds 5", "Write -m 'seed=range(5)'."),
+    ("--nosuch", "See clrun --help, and clrun --hydra-help for Hydra's options."),
+    ("seed=range(5)", "seed=range(5): several values. Add -m to run each."),
     ("--resolve", "only --cfg and --help"),
     ("-p strategy", "only --cfg"),
 ]

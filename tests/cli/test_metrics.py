@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import clrun
 from clrun.cli.main import main
-from clrun.metrics import all_metrics
+from clrun.console.measured import Row, print_rows
+from clrun.metrics import all_metrics, computed
+from clrun.records.measured import read_measured
 
 QUICK = (
     *("device=cpu", "device.threads=1", "model.hidden=[16]", "strategy.train_epochs=1"),
@@ -87,6 +91,31 @@ def test_a_folder_of_runs_gives_a_table_with_a_row_for_each(runs, capsys):
     head, *rows = [line.split() for line in shown.splitlines() if line.strip()]
     assert head[:3] == ["run", "experiences", "acc_final"]
     assert {row[0] for row in rows} >= {"joint", "naive"}
+
+
+@pytest.mark.parametrize("width", [60, 80, 300])
+def test_a_table_of_runs_fits_the_terminal_and_says_what_it_leaves_out(runs, width):
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    rows = [
+        Row(
+            f"{name}-digits-s0-0123456789ab",
+            "5 of 5",
+            *computed(read_measured(runs / "sweep" / name).measurements),
+        )
+        for name in ("joint", "naive")
+    ]
+
+    print_rows(console, rows)
+
+    head, one, two, *rest = console.file.getvalue().splitlines()
+    assert head.split()[:3] == ["run", "experiences", "acc_final"]
+    assert [line.split()[0] for line in (one, two)] == [row.name for row in rows]
+    assert max(map(len, (head, one, two))) <= width
+    hidden = " ".join(map(str.strip, rest)).removeprefix("no room here for ").partition(":")[0]
+    known = [metric.key for metric in all_metrics().values() if metric.in_end_table]
+    shown = [*head.split()[2:], *hidden.split(", ")] if rest else head.split()[2:]
+    assert shown == [key for key in known if any(row.metrics[key] is not None for row in rows)]
+    assert bool(rest) == (width < 300)
 
 
 @pytest.mark.parametrize(

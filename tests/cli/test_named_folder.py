@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from making_sweeps import written_sweep
 
 from clrun.cli.main import main
 from clrun.cli.named_folder import named_folder
@@ -38,6 +39,15 @@ def test_a_name_is_used_as_given(typed, folder, workplace, monkeypatch):
     monkeypatch.setenv("RUNS", "~/runs")
 
     assert folder_of("seed=3", f"hydra.run.dir={typed}") == Path(folder)
+
+
+def test_the_folder_of_a_sweep_is_not_that_of_a_run(workplace, capsys):
+    written_sweep(workplace / "sweep", [["seed=0"]])
+    before = sorted(path.name for path in (workplace / "sweep").iterdir())
+
+    assert main(["strategy=naive", "hydra.run.dir=sweep"]) == 3
+    assert "sweep: is the folder of a sweep. Name another" in capsys.readouterr().err
+    assert sorted(path.name for path in (workplace / "sweep").iterdir()) == before
 
 
 def test_a_recipe_may_name_it(workplace):

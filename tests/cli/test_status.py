@@ -143,6 +143,15 @@ def test_all_of_it_can_be_had_as_json(
     assert found["jobs"][1]["reason"] == "the loss is nan."
     assert found["jobs"][4]["values"] == {"strategy.lr": "0.5", "seed": "0"}
     assert found["way_on"] is None
+    assert [job["accuracy"] for job in found["jobs"]][:2] == [0.5, None]
+
+
+def test_a_study_without_a_trial_yet_can_be_gone_on_with(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_sweep(sweep, [])
+
+    assert said(capsys, sweep) == ["0 jobs.", f"To go on: clrun resume {sweep}"]
 
 
 def test_a_run_is_said_in_a_line(

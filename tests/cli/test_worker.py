@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,10 @@ def test_a_signal_saves_all_states_and_says_how_to_go_on(
     outcome = read_outcome(path, 0)
     assert outcome is not None
     assert outcome.status == "interrupted"
+    assert outcome.reason is not None  # where the job lies and how it alone goes on is not in it
+    assert re.fullmatch(
+        r"interrupted by SIG\w+\.( \d of \d experiences were finished\.)?", outcome.reason
+    )
 
     assert main(["resume", str(path), "--trust"]) == 0
 

@@ -55,7 +55,7 @@ def test_seeds_are_folded_and_what_is_not_done_is_named() -> None:
         "│ der │ 0 of 2 │ - │ - │ - │ - │",
     ]
     assert lines[-5:] == [
-        "how sure: that cannot be told without two seeds of each point that make a difference",
+        "how sure: that cannot be told without two seeds of each point whose results differ",
         "failed: strategy=joint seed=1: the loss is nan.",
         "interrupted: strategy=der seed=0. To go on: clrun resume 'outputs/sweep/a b'",
         "not started: strategy=der seed=1",

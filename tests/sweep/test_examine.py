@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from clrun.config.compose import compose
+from clrun.images.download import DownloadError
 from clrun.runner.prepare import ready
 from clrun.sources.digits import Digits
 from clrun.sweep.examine import Question, examined
@@ -81,3 +82,17 @@ def test_what_is_worth_a_line_is_said_once() -> None:
     answer = examined(question((0, 0), (0, 1), more=(("selection=herding",),)))
 
     assert answer.notes == ["strategy=naive keeps no memory: selection has no effect."]
+
+
+def test_data_that_cannot_be_fetched_are_a_problem_of_their_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise DownloadError("benchmark.data_root=DIR: a file is not there.")
+
+    monkeypatch.setattr(Digits, "load", unreachable)
+
+    answer = examined(question((0, 0)))
+
+    assert answer.facts == []
+    assert answer.problems == ["benchmark.data_root=DIR: a file is not there."]

@@ -27,6 +27,8 @@ SHOWN = {
 """Hydra's options that have one of a few values."""
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
 """Those that have another; the shell completes files where nothing is offered."""
+OF_FOLDERS = ("doctor", "metrics", "predict", "resume", "status", "worker")
+"""Verbs that take folders and files, and no keys."""
 FLAGS = [
     "--help",
     "--hydra-help",
@@ -82,6 +84,8 @@ def _offered(verb: str | None, typed: Sequence[str], word: str) -> Iterator[str]
         yield from SHOWN.get(typed[-1], ())
     elif word.startswith("-"):
         yield from FLAGS if verb is None else VERBS[verb].options
+    elif verb in OF_FOLDERS or (verb == "evaluate" and len(typed) == 1):
+        return  # the shell completes files where nothing is offered
     elif verb in ("help", "list", "version"):
         yield from _things(word) if verb != "version" else ()
         yield from VERBS if verb == "help" else ()

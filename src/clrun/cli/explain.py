@@ -43,13 +43,20 @@ def main(argv: Sequence[str]) -> int:
             print()
         if word in VERBS:
             return int(import_module(VERBS[word].module).main(["--help"]))
-        group, equals, option = word.partition("=")
-        _require_group(word, group)
-        if not equals:
-            _print(_group(group, folders))
-        else:
-            _print(_metric(option) if group == METRICS else _option(group, option, folders))
+        _print(_explained(word, folders))
     return 0
+
+
+def _explained(word: str, folders: Sequence[Path]) -> Iterator[str]:
+    """What is said of a word that is no verb."""
+    own = [key for key in _root_keys(folders) if key.typed.startswith(f"{word}.")]
+    if own:  # such as sweep, which is no group
+        return iter((f"{word}.KEY", "", *_lines(own)))
+    group, equals, option = word.partition("=")
+    _require_group(word, group)
+    if not equals:
+        return _group(group, folders)
+    return _metric(option) if group == METRICS else _option(group, option, folders)
 
 
 def _require_group(word: str, group: str) -> None:
@@ -75,11 +82,16 @@ def _overview(folders: Sequence[Path]) -> Iterator[str]:
     yield from ("", "Groups: clrun help GROUP lists the options, GROUP=OPTION explains one")
     yield from columns([(group, _size(group, folders, primary)) for group in LISTED])
     yield from ("", "Keys of no group")
-    yield from _lines(
+    yield from _lines(_root_keys(folders))
+
+
+def _root_keys(folders: Sequence[Path]) -> list[Explained]:
+    """The keys of no group."""
+    return [
         Explained(f"{key.path}={shown(key.value)}", "", key.comment, "")
-        for key in primary.keys.values()
+        for key in read_primary(folders).keys.values()
         if not key.path.startswith("hydra.")
-    )
+    ]
 
 
 def _size(group: str, folders: Sequence[Path], primary: OptionFile) -> str:

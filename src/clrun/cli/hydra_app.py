@@ -135,7 +135,9 @@ def _sweep(request: Request) -> int:
     with initialized(**where) as app, stopped_by_signals() as signals:
         sweep = read_sweep(app, name, request.overrides)
         if sweep.is_listed:
-            print(f"{len(sweep.jobs())} jobs, each checked before the first starts", flush=True)
+            count = len(sweep.jobs())
+            jobs = "1 job" if count == 1 else f"{count} jobs"
+            print(f"{jobs}, each checked before the first starts", flush=True)
         if sweep.engine is not None:
             from clrun.cli.own_sweep import begin  # with pydantic
 

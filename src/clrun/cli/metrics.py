@@ -133,13 +133,15 @@ def _show_all(runs: Sequence[Measured]) -> None:
 
     top = os.path.commonpath([run.folder.parent for run in runs])
     rows = [
-        Row(os.path.relpath(run.folder, top), _finished(run), *computed(run.measurements))
-        for run in runs
+        Row(os.path.relpath(run.folder, top), _of(run), *computed(run.measurements)) for run in runs
     ]
     print_rows(make_console(), rows)
 
 
 def _finished(run: Measured) -> str:
     """How far a run came."""
-    total = "" if run.total is None else f" of {run.total}"
-    return f"{run.experiences}{total} experiences finished"
+    return f"{_of(run)} experiences finished"
+
+
+def _of(run: Measured) -> str:
+    return str(run.experiences) if run.total is None else f"{run.experiences} of {run.total}"

@@ -20,6 +20,7 @@ OTHER_PROGRAMS = {
     "--print-config": "clrun --cfg job",
     "--print_config": "clrun --cfg job",
     "--sweep": "-m",
+    "--seeds": "-m 'seed=range(5)'",
     "--config": "--config-dir DIR with experiment=NAME",
 }
 """Options that people know from other programs, and what does that here."""
@@ -56,7 +57,7 @@ def unknown_option(word: str, following: Sequence[str], known: Sequence[str]) ->
     if ours is not None:
         given = value if equals else following[0] if _is_bare(following) else "VALUE"
         return f"{line} Keys have no dashes: write {ours}={given}."
-    return f"{line}{guess} See clrun --hydra-help."
+    return f"{line}{guess} See clrun --help, and clrun --hydra-help for Hydra's options."
 
 
 def _meant(word: str, following: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from clrun.config.resolved import resolved
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, FolderError
 from clrun.records.planted import require_own_names
 from clrun.records.run_folder import UNNAMED, require_free, require_writable
 
@@ -21,8 +21,8 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
 
     Raises:
         ConfigError: it names nothing, or a folder that cannot be made.
-        FolderError: there is a run in the folder of a run, or a name that is written to is a link;
-            nothing of it changed.
+        FolderError: there is a run or a sweep in the folder of a run, or a name that is written to
+            is a link; nothing of it changed.
     """
     node, _, name = key.rpartition(".")
     given = OmegaConf.to_container(OmegaConf.select(tree, node), resolve=False)
@@ -36,5 +36,21 @@ def named_folder(tree: DictConfig, key: str) -> Path | None:
     require_own_names(Path(folder))
     if key == RUN:
         require_free(Path(folder).absolute())
+        _require_no_sweep(Path(folder))
     require_writable(key, folder)
     return Path(folder)
+
+
+def _require_no_sweep(folder: Path) -> None:
+    """Refuse the folder of a sweep for a run.
+
+    Raises:
+        FolderError: it is one.
+    """
+    from clrun.sweep.folder import is_sweep  # 40 ms, which a run of no name does without
+
+    if is_sweep(folder):
+        raise FolderError(
+            f"{folder}: is the folder of a sweep. Name another one for a run, or none for a fresh "
+            "one; more jobs of the sweep take -m and hydra.sweep.dir."
+        )

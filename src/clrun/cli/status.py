@@ -80,7 +80,8 @@ def _show(status: Status, stuck_after: float) -> None:
         _show_end(console, status)
         return
     counts = ", ".join(f"{count} {state}" for state, count in status.counts().items())
-    _line(console, f"{len(status.jobs)} jobs: {counts}.", "bold")
+    jobs = f"{len(status.jobs)} job{'' if len(status.jobs) == 1 else 's'}"
+    _line(console, f"{jobs}: {counts}." if counts else f"{jobs}.", "bold")
     for text, is_stuck in running_lines(status, stuck_after):
         _line(console, text, "bold yellow" if is_stuck else "")
     for text in unfinished_lines(status):

@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--slots", metavar="N", type=_count, help="jobs at a time")
     parser.add_argument("--retry-failed", action="store_true", help="go on with failed jobs, too")
     arguments = parser.parse_args(argv)
-    from clrun.sweep.record import read_record  # with what a help does without
+    from clrun.console.sweep_table import counted  # with what a help does without
+    from clrun.sweep.record import read_record
     from clrun.sweep.summary import finish
     from clrun.sweep.work import work
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         slots=arguments.slots,
         retry_failed=arguments.retry_failed,
     )
-    finish(path)
+    print(counted([row.outcome for row in finish(path)]), flush=True)
     return code
 
 

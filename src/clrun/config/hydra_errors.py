@@ -47,6 +47,9 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
         key, _, values = word.partition("=")
         way_out = f"Add -m to run each, or write a list: {key}=[{cut(values)}]."
         return f"{cut(word)}: several values. {way_out}"
+    sweeping = re.match(r"Sweep parameters '(.*)' requires --multirun", text)
+    if sweeping:
+        return f"{cut(sweeping[1])}: several values. Add -m to run each."
     return (cut(text, 400) or "the configuration cannot be composed").rstrip(".") + "."
 
 

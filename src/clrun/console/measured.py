@@ -64,21 +64,41 @@ def print_classes(
 
 
 def print_rows(console: Console, rows: Sequence[Row]) -> None:
-    """One row for each run: the metrics of the end of a run that at least one of them has."""
-    shown = [
+    """One row for each run: the metrics of the end of a run that at least one of them has.
+
+    On a terminal those that there is room for beside the runs' names, and the names of the others.
+    """
+    found = [
         metric
         for metric in all_metrics().values()
         if metric.in_end_table and any(row.metrics[metric.key] is not None for row in rows)
     ]
+    shown = [metric.key for metric in found]
+    table, left_out = _rows(rows, shown), list[str]()
+    while console.is_terminal and len(shown) > 1 and _width(console, table) > console.width:
+        left_out.insert(0, shown.pop())
+        table = _rows(rows, shown)
+    console.print(table)
+    if left_out:
+        text = f"no room here for {', '.join(left_out)}: a wider terminal or --json shows them"
+        console.print(Text(text, style="dim"))
+
+
+def _rows(rows: Sequence[Row], keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("run", overflow="fold")
     table.add_column("experiences")
-    for metric in shown:
-        table.add_column(metric.key, justify="right")
+    for key in keys:
+        table.add_column(key, justify="right")
     for row in rows:
-        values = (number(metric.key, row.metrics[metric.key]) for metric in shown)
+        values = (number(key, row.metrics[key]) for key in keys)
         table.add_row(Text(row.name), Text(row.state), *values)
-    console.print(table)
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    """Columns that a table takes where there is room."""
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
 
 
 def number(key: str, value: float | None) -> str:

@@ -40,7 +40,7 @@ def print_sweep(
     """
     if _with_status(outcomes, COMPLETED):
         found = points(outcomes)
-        console.print(fitting_table(console, found))
+        _print_table(console, fitting_table(console, found))
         for line in best_lines(best(found)):
             _line(console, line)
     for outcome in _with_status(outcomes, FAILED):
@@ -60,7 +60,16 @@ def counted(outcomes: Sequence[Outcome]) -> str:
         for status in (COMPLETED, FAILED, *UNFINISHED)
         if (found := _with_status(outcomes, status))
     ]
-    return f"{len(outcomes)} job{'' if len(outcomes) == 1 else 's'}: {', '.join(counts)}."
+    said = f"{len(outcomes)} job{'' if len(outcomes) == 1 else 's'}"
+    return f"{said}: {', '.join(counts)}." if counts else f"{said}."
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """A table with its caption below in one line, however narrow the table is."""
+    caption, table.caption = table.caption, None
+    console.print(table)
+    if caption is not None:
+        console.print(Text(str(caption), style="table.caption"))
 
 
 def fitting_table(console: Console, found: Sequence[Point]) -> Table:
@@ -116,7 +125,7 @@ def best_lines(found: Best | None) -> list[str]:
 
 def _how_sure(found: Best) -> str:
     if found.ahead is None and len(found.rivals) == found.among - 1:
-        return "that cannot be told without two seeds of each point that make a difference"
+        return "that cannot be told without two seeds of each point whose results differ"
     if not found.rivals:
         return f"at 95 %, {_ahead(found, short_name(found.nearest.values))}"
     names = [short_name(point.values) for point in found.rivals[:MOST_RIVALS]]

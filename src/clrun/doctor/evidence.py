@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,8 +120,10 @@ def evidence(folder: Path) -> Evidence:
 def _missing(folder: Path) -> str:
     if not folder.is_dir():
         return "there is no such folder. Name that of a run."
-    no_run = "holds no run: there is no run.json in it. Name the folder of a run."
-    return several_runs(folder) or no_run
+    several = several_runs(folder)
+    if several:
+        return f"{several} clrun status {shlex.quote(str(folder))} says how all of them stand."
+    return "holds no run: there is no run.json in it. Name the folder of a run."
 
 
 def _object(path: Path) -> dict[str, Any]:

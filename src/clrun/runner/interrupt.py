@@ -44,15 +44,20 @@ Handler = Callable[[int, object], None]
 class Interrupted(ClrunError):
     """A signal arrived; the exit code is 128 plus its number."""
 
-    def __init__(self, number: int, done: str = "", *, anywhere: bool = False) -> None:
-        """`done` is a sentence about what was done until then. `anywhere`: it was raised wherever
-        the run was, so that something may be half done."""
-        super().__init__(number, done)
+    def __init__(self, number: int, *done: str, anywhere: bool = False) -> None:
+        """`done` are sentences: what was done until then, and how to go on. `anywhere`: it was
+        raised wherever the run was, so that something may be half done."""
+        super().__init__(number, *done)
         self.number, self.exit_code, self.anywhere = number, 128 + number, anywhere
 
     def __str__(self) -> str:
         said = f"interrupted by {signal.Signals(self.number).name}."
         return " ".join([said, *filter(None, self.args[1:])])
+
+    @property
+    def brief(self) -> str:
+        """What was done until then, without where it lies and how to go on."""
+        return str(Interrupted(self.number, *self.args[1:2]))
 
 
 class Stop(BaseException):

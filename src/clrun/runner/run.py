@@ -314,7 +314,7 @@ def _kept_if_interrupted(
         finished = len(state.scored.ends)
         noun = "experience was" if experiences == 1 else "experiences were"
         done = f"{finished} of {experiences} {noun} finished"
-        said = f"{done}. {'Their results' if finished else FOLDER}: {folder}"
+        said = f"{'Their results' if finished else FOLDER}: {folder}"
         if saver.has_saved:
             nodes = (*prepared.config.nodes.values(), *prepared.config.plugins)
             needs = needed(node.target for node in nodes)
@@ -322,7 +322,7 @@ def _kept_if_interrupted(
             said += " --trust" if needs else ""
         if finished:
             partial_summary(prepared, state, f"interrupted: {done}").save(folder)
-        raise Interrupted(interrupted.number, said) from None
+        raise Interrupted(interrupted.number, f"{done}.", said) from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clrun.config.run_config import Node, RunConfig
-from clrun.errors import ConfigError
+from clrun.errors import ClrunError, ConfigError
 
 if TYPE_CHECKING:
     from clrun.runner.prepare import LoadedStream, Prepared
@@ -58,8 +58,10 @@ def examined(question: Question) -> Answer:
     for place, seed in question.jobs:
         try:
             answer.facts.append(look.at(place, seed))
-        except ConfigError as error:
-            answer.problems = error.problems
+        except ClrunError as error:
+            if error.exit_code != ConfigError.exit_code:
+                raise
+            answer.problems = error.problems if isinstance(error, ConfigError) else [str(error)]
             break
     answer.notes = list(look.notes)
     return answer

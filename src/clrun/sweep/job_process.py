@@ -56,7 +56,7 @@ def run_unit(begin: Begin, stream: LoadedStream, hydra: HydraPart, note: Say, re
         with noted_signals():
             _run(begin, stream, hydra, note)
     except Interrupted as error:
-        reason(str(error))
+        reason(error.brief)  # the sweep goes on, not the job alone
         return error.exit_code
     except KeyboardInterrupt:
         reason("interrupted.")

@@ -88,7 +88,7 @@ def progress(path: Path) -> list[JobState]:
 def way_on(path: Path, states: Collection[str]) -> str:
     """How to go on with a sweep whose jobs stand so, in a sentence; empty where all is done."""
     command = resume_command(path)
-    if set(states) - {COMPLETED, FAILED}:
+    if not states or set(states) - {COMPLETED, FAILED}:  # none: a study without a trial yet
         return f"To go on: {command}"
     return f"To try what failed again: {command} --retry-failed" if FAILED in states else ""
 

@@ -14,6 +14,7 @@ from clrun.console.display import clock_time
 from clrun.console.sweep_display import short_name
 from clrun.errors import ConfigError
 from clrun.records.outcome import job_name
+from clrun.records.results_end import read_numbers
 from clrun.records.run_folder import DIED, RUNNING
 from clrun.records.run_folder import read_record as read_run
 from clrun.sweep.engines.starting import engine_lines
@@ -44,7 +45,7 @@ class Status:
 
     def are_over(self) -> bool:
         """Whether nothing is left to do that nobody has tried."""
-        return not set(self.counts()) - {COMPLETED, FAILED}
+        return bool(self.jobs) and not set(self.counts()) - {COMPLETED, FAILED}
 
     def way_on(self) -> str:
         """How to go on, where nobody does; empty where somebody does or nothing is left."""
@@ -57,11 +58,18 @@ class Status:
         return {
             "folder": str(self.path),
             "counts": self.counts(),
-            "jobs": [{**asdict(job), "values": dict(job.values)} for job in self.jobs],
+            "jobs": [self._plain(job) for job in self.jobs],
             "shared": [asdict(part) for part in self.shared],
             "engine": self.engine,
             "way_on": self.way_on() or None,
         }
+
+    def _plain(self, job: JobState) -> dict[str, Any]:
+        """A job; of one that is completed the accuracy is that of its end."""
+        plain = {**asdict(job), "values": dict(job.values)}
+        if job.state == COMPLETED:
+            plain["accuracy"] = read_numbers(self.path / job.folder).metrics.get("acc_final")
+        return plain
 
 
 def read_status(path: Path) -> Status:

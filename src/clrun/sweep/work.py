@@ -48,8 +48,9 @@ def work(
     worker = Worker(path, at_a_time, options, on_event, retry_failed=retry_failed, force=force)
     worked = worker.run()
     if worked.signal is not None:
-        done = f"{worked.completed} jobs were completed, and running ones have saved their state."
-        raise Interrupted(worked.signal, f"{done} To go on: {resume_command(path)}")
+        count = "1 job was" if worked.completed == 1 else f"{worked.completed} jobs were"
+        done = f"{count} completed, and running ones have saved their state."
+        raise Interrupted(worked.signal, done, f"To go on: {resume_command(path)}")
     return int(not all(_is_completed(path, job) for job in jobs))
 
 
