@@ -130,8 +130,7 @@ WRONG = [
     (field.name, change)
     for field in fields(Facts)
     for change in ("missing", "another type", "null")
-    if (field.name, change) not in FINE
-    and field.name != "sha256"  # without it nothing is compared
+    if (field.name, change) not in FINE and field.name != "sha256"  # without it nothing is compared
 ]
 
 

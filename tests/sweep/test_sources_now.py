@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from making_sweeps import misbehaving, written_sweep
 
+from clrun.cli.main import main
 from clrun.config.trust import Trust, trusting
 from clrun.device import processor
 from clrun.errors import ConfigError, FolderError
@@ -15,7 +16,7 @@ from clrun.records.identity import sources
 from clrun.records.run_record import versions
 from clrun.sweep.manifest import Job, write_manifest
 from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, read_outcome, write_outcome
-from clrun.sweep.record import SweepOptions
+from clrun.sweep.record import SweepOptions, read_record, write_record
 from clrun.sweep.sources_now import done_otherwise, require_same_sources, stream_of
 from clrun.sweep.work import work
 
@@ -71,6 +72,19 @@ def test_jobs_whose_code_is_not_trusted_are_refused_before_one_is_begun(tmp_path
         work(tmp_path / "sweep", SweepOptions(), lambda event: None)
 
     assert read_outcome(tmp_path / "sweep", 0) is None
+
+
+def test_nothing_is_handed_to_an_engine_whose_workers_would_refuse_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    written_here(tmp_path, code={"clrun": "0123"})
+    options = SweepOptions(launcher="ray")
+    write_record(tmp_path, replace(read_record(tmp_path), options=options))
+
+    assert main(["resume", str(tmp_path)]) == 3
+    assert "code.clrun: 0123 before" in capsys.readouterr().err
+    assert main(["resume", str(tmp_path), "--force"]) == 2
+    assert "--force: the workers of launcher=ray have no such word" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [".sweep", "sweep.csv", "job"])

@@ -19,10 +19,11 @@ from clrun.sweep.engines.starting import is_engine, run_elsewhere
 from clrun.sweep.folder import MULTIRUN, SweepFolder, is_sweep
 from clrun.sweep.live import LiveSweep
 from clrun.sweep.manifest import Job, read_manifest, write_manifest
-from clrun.sweep.outcomes import COMPLETED, JobOutcome, read_outcome, write_outcome
+from clrun.sweep.outcomes import COMPLETED, JobOutcome, is_over, read_outcome, write_outcome
 from clrun.sweep.planning import Plan
 from clrun.sweep.record import SweepOptions, SweepRecord, read_record, write_record
 from clrun.sweep.slots import slots_here
+from clrun.sweep.sources_now import require_same_sources
 from clrun.sweep.summary import print_end
 from clrun.sweep.work import work
 
@@ -102,6 +103,9 @@ def run_sweep(
         Interrupted: a signal ended it; the state of every job is saved.
     """
     if is_engine(options.launcher):
+        jobs = read_manifest(path)
+        left = (job for job in jobs if not is_over(path, job, retry_failed=retry_failed))
+        require_same_sources(path, left)  # before workers wait for their turn to refuse it
         waited = run_elsewhere(path, options, retry_failed=retry_failed)
         if waited:
             print_end(console, path)
