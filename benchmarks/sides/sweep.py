@@ -138,13 +138,13 @@ def _children(process: int) -> list[int]:
 
 
 def _resident(process: int) -> float:
-    """Its share of the memory in RAM."""
+    """Its memory in RAM, with what its jobs share: a part of that would rise when they end."""
     try:
         text = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return 0.0
     return next(
-        int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")
+        int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Rss:")
     )
 
 
