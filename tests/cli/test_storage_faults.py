@@ -171,7 +171,8 @@ def test_a_job_of_a_sweep_that_hydra_cannot_begin_is_named(disk, capsys, workpla
     sweep = disk / "sweep"
 
     with failing_at("clrun.log", full, sweep):
-        code = main(["-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={sweep}"])
+        words = ["seed=0,1", f"hydra.sweep.dir={sweep}", "hydra/launcher=basic"]
+        code = main(["-m", *QUICK, *words])
 
     errors = capsys.readouterr().err
     assert re.fullmatch(rf"clrun: {sweep}/naive-[^\n]*: No space left on device\.\n", errors)
