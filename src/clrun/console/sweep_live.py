@@ -16,9 +16,9 @@ WIDE = 72
 CTRL_C = "^C"
 """What a terminal writes after the line that moves, and must not break it"""
 LEAST_ROWS = 2
-"""Of jobs that are shown, however low the terminal is"""
+"""Rows of running jobs that are shown, however low the terminal is"""
 OTHER_ROWS = 4
-"""Of the header, the total, what is not shown, and the cursor"""
+"""Rows of the header, the total, what is not shown, and the cursor"""
 
 
 class Running(NamedTuple):

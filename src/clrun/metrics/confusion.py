@@ -13,7 +13,7 @@ from clrun.metrics.undefined import Undefined
 Counts = NDArray[np.int64]
 
 BINS = 15
-"""Of confidence, as in Guo et al. 2017."""
+"""Intervals of confidence between 0 and 1, as many as in Guo et al. 2017."""
 
 
 def confusion_entries(true: ArrayLike, predicted: ArrayLike, classes: int) -> Counts:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 CONFIDENCE = 0.95
 
 HALVINGS = 100
-"""Of the interval in which a quantile is; more change nothing in 64 bits."""
+"""Steps of the bisection that finds a quantile; more change nothing in 64 bits."""
 
 
 class Spread(NamedTuple):

@@ -13,7 +13,7 @@ from clrun.disk.opening import open_regular, read_bytes
 END_BYTES = 2**16
 """More than what follows the matrices takes, of thousands of experiences"""
 FIRST_KEY = b'\n  "metrics": {'
-"""Of the end, as `write_json` writes it"""
+"""The first of what follows the matrices, as `write_json` writes it"""
 
 
 class Numbers(NamedTuple):

@@ -26,7 +26,7 @@ class Predicts(Protocol):
 
 
 class Judged(NamedTuple):
-    """Of each row; a tensor each, on the device that predicted."""
+    """What a prediction says of each row; a tensor each, on the device that predicted."""
 
     guess: Tensor
     """[N] int64: the class of the highest logit"""

@@ -74,7 +74,7 @@ class Scored:
         return [None if number is None else self.points[number] for number in self.ends]
 
     def are_ends(self) -> list[bool]:
-        """Of each evaluation, whether it is of the end of an experience."""
+        """Whether each evaluation is that of the end of an experience."""
         ends = set(self.ends)
         return [place in ends for place in range(len(self.points))]
 

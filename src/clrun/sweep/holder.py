@@ -40,7 +40,7 @@ MOST_NOTES = 100
 """Notes of all jobs here that are handed on. The jobs' logs have every one."""
 
 HELD_SEEDS = 2
-"""Of how many seeds the streams are kept: jobs of one seed come together."""
+"""Seeds whose streams are kept: jobs of one seed come together."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ class HydraPart:
 
 
 def _usual() -> DictConfig:
-    """Of a sweep that was not composed: clrun's log."""
+    """What the jobs of a sweep that was not composed have: clrun's log."""
     log = OmegaConf.load(conf_root() / "hydra" / "job_logging" / "clrun.yaml")
     job = {"name": USUAL_LOG, "env_set": {}, "config": {"override_dirname": {}}}
     node: dict[str, Any] = {
