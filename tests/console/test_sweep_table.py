@@ -9,7 +9,7 @@ from rich.console import Console
 
 from clrun.console.display import Pace
 from clrun.console.sweep_display import SweepDisplay
-from clrun.console.sweep_table import best_lines, print_sweep
+from clrun.console.sweep_table import MOST_FAILED, MOST_ROWS, best_lines, print_sweep
 from clrun.records.outcome import Outcome
 from clrun.records.points import best, points
 
@@ -61,6 +61,44 @@ def test_seeds_are_folded_and_what_is_not_done_is_named() -> None:
         "not started: strategy=der seed=1",
         "6 jobs: 3 completed, 1 failed, 1 interrupted, 1 not started. 1:01. Results: outputs/sweep",
     ]
+
+
+def test_of_very_many_points_the_best_are_shown_and_the_rest_is_counted() -> None:
+    shown, count = console(120), MOST_ROWS + 7
+    outcomes = [completed(n / 1000, lr=str(n)) for n in range(count)]
+
+    print_sweep(shown, outcomes, FOLDER, 61.0)
+
+    lines = text(shown).splitlines()
+    rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert rows == [str(n) for n in reversed(range(7, count))]
+    assert f"the best {MOST_ROWS} of {count} points; sweep.csv has all jobs" in lines
+    assert f"best of {count} points: lr={count - 1}, accuracy 0.0560 (1 run)" in lines
+
+
+def test_points_without_a_number_come_after_all_others() -> None:
+    shown = console(120)
+    failed = [Outcome(values={"lr": f"f{n}"}, status="failed", reason="no.") for n in range(9)]
+    done = [completed(n / 1000, lr=str(n)) for n in range(MOST_ROWS)]
+
+    print_sweep(shown, [*failed, *done], FOLDER, 61.0)
+
+    rows = [line.split("│")[1].strip() for line in text(shown).splitlines() if line[:1] == "│"]
+    assert rows == [str(n) for n in reversed(range(MOST_ROWS))]
+
+
+def test_of_very_many_failures_the_first_are_named_and_the_rest_is_counted() -> None:
+    shown, count = console(), MOST_FAILED + 3
+    failed = [Outcome(values={"lr": f"f{n}"}, status="failed", reason="no.") for n in range(count)]
+
+    print_sweep(shown, failed, FOLDER, 61.0)
+
+    lines = text(shown).splitlines()
+    assert [line for line in lines if line.startswith("failed: ")] == [
+        *(f"failed: lr=f{n}: no." for n in range(MOST_FAILED)),
+        "failed: 3 more; clrun status outputs/sweep --failed names all",
+    ]
+    assert f"{count} jobs: {count} failed. 1:01. Results: outputs/sweep" in lines
 
 
 def test_one_run_of_each_point_has_no_interval_and_no_caption() -> None:

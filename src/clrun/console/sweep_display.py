@@ -17,8 +17,9 @@ from clrun.records.outcome import COMPLETED, Outcome, job_name, unseeded
 
 BAR_WIDTH, LEFT_WIDTH, LEAST_NAME = 8, 9, 16
 """LEFT_WIDTH: of "0:41 left", which stays where it is when it comes and goes."""
-BESIDE_NAME = len(" ") + BAR_WIDTH + len("  53% ") + LEFT_WIDTH + len("^C ")
-"""Columns of the other things; a terminal writes ^C after the line, which must not break it."""
+BESIDE_NAME = len("  ") + BAR_WIDTH + len("  53% ") + LEFT_WIDTH + len("^C ")
+"""Columns of the other things; a terminal writes ^C after the line, which must not break it, and
+rich before 15 writes two spaces before the bar."""
 
 
 class SweepDisplay:

@@ -14,10 +14,16 @@ from rich.text import Text
 from clrun.console.display import clock_time
 from clrun.console.sweep_display import short_keys, short_name
 from clrun.records.outcome import COMPLETED, FAILED, UNFINISHED, Outcome
-from clrun.records.points import Best, Point, best, headline, points
+from clrun.records.points import Best, Point, best, headline, points, ranked
 
 MOST_NAMED = 12
 """More jobs than this that are not started are counted, not named."""
+
+MOST_ROWS = 50
+"""Of more points than this the best are shown: nobody reads thousands, and they take seconds."""
+
+MOST_FAILED = 20
+"""More failed jobs than this are counted, not named; `clrun status SWEEP --failed` names all."""
 
 MOST_RIVALS = 4
 """More points than this that may be the best are counted, not named."""
@@ -40,11 +46,18 @@ def print_sweep(
     """
     if _with_status(outcomes, COMPLETED):
         found = points(outcomes)
-        _print_table(console, fitting_table(console, found))
+        shown = found if len(found) <= MOST_ROWS else ranked(found)[:MOST_ROWS]
+        _print_table(console, fitting_table(console, shown))
+        if shown is not found:
+            _line(console, f"the best {MOST_ROWS} of {len(found):,} points; sweep.csv has all jobs")
         for line in best_lines(best(found)):
             _line(console, line)
-    for outcome in _with_status(outcomes, FAILED):
+    failed = _with_status(outcomes, FAILED)
+    for outcome in failed[:MOST_FAILED]:
         _line(console, f"failed: {outcome.name or 'the job'}: {outcome.reason}", "bold red")
+    if len(failed) > MOST_FAILED:
+        way = f"clrun status {shlex.quote(str(folder))} --failed names all"
+        _line(console, f"failed: {len(failed) - MOST_FAILED:,} more; {way}", "bold red")
     for status in UNFINISHED if way_on is None else ():
         _name(console, status, _with_status(outcomes, status))
     took = "" if seconds is None else f" {clock_time(seconds)}."
@@ -116,7 +129,7 @@ def best_lines(found: Best | None) -> list[str]:
     missing = f", {left_out} more did not complete" if left_out else ""
     name = short_name(found.point.values)
     unranked = f" ({found.unranked} more have no accuracy)" if found.unranked else ""
-    of = f"best of {found.among} points{unranked}"
+    of = f"best of {found.among:,} points{unranked}"
     return [
         f"{of}: {name}, accuracy {found.spread.mean:.4f} ({runs}{missing})",
         f"how sure: {_how_sure(found)}",
@@ -130,7 +143,7 @@ def _how_sure(found: Best) -> str:
         return f"at 95 %, {_ahead(found, short_name(found.nearest.values))}"
     names = [short_name(point.values) for point in found.rivals[:MOST_RIVALS]]
     more = len(found.rivals) - len(names)
-    others = "; ".join([*names, *([f"{more} more"] if more else [])])
+    others = "; ".join([*names, *([f"{more:,} more"] if more else [])])
     one_of, that = ("", "that") if len(found.rivals) == 1 else ("one of ", "the first of them")
     return f"not at 95 %, for the best may be {one_of}{others}; {_ahead(found, that)}"
 
@@ -141,7 +154,7 @@ def _ahead(found: Best, nearest: str) -> str:
     if ahead is None:
         return f"it cannot be compared with {nearest}"
     kind = f"over {ahead.n} shared seeds" if ahead.is_paired else "without shared seeds"
-    at_once = f", for {found.among - 1} comparisons at once" if found.among > 2 else ""
+    at_once = f", for {found.among - 1:,} comparisons at once" if found.among > 2 else ""
     interval = f"{ahead.low:+.4f} to {ahead.high:+.4f} {kind}{at_once}"
     return f"it is ahead of {nearest} by {ahead.mean:.4f} ({interval})"
 

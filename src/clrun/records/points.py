@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,23 +77,34 @@ def headline(found: Sequence[Point]) -> str | None:
     return None
 
 
+def ranked(found: Sequence[Point]) -> list[Point]:
+    """The points by their means, the highest first, and last those that have none."""
+    metric = headline(found)
+
+    def mean(point: Point) -> float:
+        known = None if metric is None else point.spread(metric)
+        return -math.inf if known is None else known.mean
+
+    return sorted(found, key=mean, reverse=True)
+
+
 def best(found: Sequence[Point]) -> Best | None:
     """The point with the highest mean; None where there are no two that can be ranked."""
     metric = headline(found)
-    ranked = [point for point in found if metric is not None and point.by_seed(metric)]
-    if metric is None or len(ranked) < 2:
+    able = [point for point in found if metric is not None and point.by_seed(metric)]
+    if metric is None or len(able) < 2:
         return None
-    values = [point.by_seed(metric) for point in ranked]
+    values = [point.by_seed(metric) for point in able]
     means = [spread(list(each.values())) for each in values]
-    first, second = sorted(range(len(ranked)), key=lambda place: -means[place].mean)[:2]
+    first, second = sorted(range(len(able)), key=lambda place: -means[place].mean)[:2]
     rivals = may_be_best(values)[1:]
     nearest = rivals[0] if rivals else second
     return Best(
-        point=ranked[first],
+        point=able[first],
         spread=means[first],
-        among=len(ranked),
-        unranked=sum(bool(point.done) for point in found) - len(ranked),
-        rivals=tuple(ranked[place] for place in rivals),
-        nearest=ranked[nearest],
-        ahead=difference(values[first], values[nearest], comparisons=len(ranked) - 1),
+        among=len(able),
+        unranked=sum(bool(point.done) for point in found) - len(able),
+        rivals=tuple(able[place] for place in rivals),
+        nearest=able[nearest],
+        ahead=difference(values[first], values[nearest], comparisons=len(able) - 1),
     )
