@@ -74,7 +74,7 @@ def test_a_signal_saves_all_states_and_says_how_to_go_on(
     assert worker.returncode == 128 + number
     assert f"clrun resume {path}" in error
     assert len(error.splitlines()) == 1
-    assert not [process for process in processes if is_alive(process)]
+    until(lambda: not any(is_alive(process) for process in processes), 10)
     outcome = read_outcome(path, 0)
     assert outcome is not None
     assert outcome.status == "interrupted"
