@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clrun.cli.parser import OneLineParser
-from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from clrun.records.measured import Measured
-
-DEEPEST = 4
-"""Folders below one that is named in which runs are looked for: outputs/multirun/day/sweep/job."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,7 +30,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--naive", metavar="RUN", help="a naive run of the same stream")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
-    places = [place for folder in arguments.folders for place in runs_in(folder)]
+    from clrun.records.past_run import runs_in
+
+    places = [place for folder in arguments.folders for place in runs_in(folder, "metrics")]
     runs = list(_measured(places, arguments))
     if arguments.json:
         found = [_plain(run) for run in runs]
@@ -45,35 +43,6 @@ def main(argv: Sequence[str]) -> int:
     else:
         _show_all(runs)
     return 0
-
-
-def runs_in(folder: str) -> list[Path]:
-    """The run in a folder, or all those below it.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if not folder:
-        raise ConfigError("metrics: a folder has no name. Name that of a run or a sweep.")
-    path = Path(folder)
-    if not path.is_dir():
-        raise ConfigError(f"{folder}: there is no such folder. Name that of a run or a sweep.")
-    found = sorted(_runs_below(path, DEEPEST))
-    if not found:
-        raise ConfigError(f"{folder}: holds no run: there is no run.json in it or below.")
-    return found
-
-
-def _runs_below(path: Path, depth: int) -> Iterator[Path]:
-    """The nearest folders with a run.json; links and hidden folders are passed over."""
-    if (path / "run.json").exists():
-        yield path
-    elif depth:
-        with os.scandir(path) as entries:
-            below = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
-        for name in below:
-            if not name.startswith("."):
-                yield from _runs_below(path / name, depth - 1)
 
 
 def _measured(places: Sequence[Path], arguments: Namespace) -> Iterator[Measured]:

@@ -88,7 +88,7 @@ def read_measured(folder: Path) -> Measured:
     status = run_status(folder)
     if status is None:
         raise ConfigError(f"{folder}: holds no run: there is no run.json in it.")
-    record, results = read_record(folder), _results(folder)
+    record, results = read_record(folder), read_results(folder)
     path = folder / "metrics.jsonl"
     try:
         lines = list(_lines(path))
@@ -199,7 +199,7 @@ def _described(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if line["kind"] == "experience"]
 
 
-def _results(folder: Path) -> Line:
+def read_results(folder: Path) -> Line:
     """results.json; empty where there is none that can be read."""
     try:
         content = json.loads(read_text(folder / "results.json"))
