@@ -47,7 +47,8 @@ def test_its_numbers_are_those_of_results_json(run: PastRun):
 
 
 def test_its_lines_are_those_of_the_kinds_asked_for(run: PastRun):
-    every = [json.loads(line) for line in (run.folder / "metrics.jsonl").open()]
+    text = (run.folder / "metrics.jsonl").read_text()
+    every = [json.loads(line) for line in text.splitlines()]
 
     assert list(run.lines("epoch", "eval")) == [e for e in every if e["kind"] in ("epoch", "eval")]
     assert list(run.lines("step")) == [e for e in every if e["kind"] == "step"]
