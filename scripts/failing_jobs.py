@@ -1,6 +1,6 @@
 """Strategies that fail in the middle of their first experience, each in its own way.
 
-    PYTHONPATH=scripts clrun -m strategy=naive strategy.target=failing_jobs:Raises
+PYTHONPATH=scripts clrun -m strategy=naive strategy.target=failing_jobs:Raises
 """
 
 from __future__ import annotations

@@ -64,6 +64,11 @@ VERBS = {
         "go on with a run or a sweep that did not finish",
         ("--force", "--retry-failed"),
     ),
+    "runs": Verb(
+        "clrun.cli.runs",
+        "the runs and sweeps in a folder, newest first; --rm removes failed ones",
+        ("--status", "--where", "--since", "--limit", "--json", "--rm", "--yes"),
+    ),
     "status": Verb(
         "clrun.cli.status",
         "what of a sweep is queued, running, done, failed and why",
