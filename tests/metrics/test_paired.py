@@ -12,9 +12,9 @@ from scipy import stats
 
 from clrun.metrics.paired import (
     DRAWS,
-    FEWEST_PAIRS,
     Comparison,
     compared,
+    fewest_pairs,
     holm,
     interval,
     pairs,
@@ -173,7 +173,25 @@ def test_as_many_seeds_as_are_said_to_settle_it_settle_it():
 def test_no_number_of_seeds_shows_what_is_not_there():
     assert seeds_needed(against_zero([1.0, -1.0])) is None
     assert seeds_needed(against_zero([1.0, -1.0, 1.001, -1.0])) is None
-    assert seeds_needed(against_zero([0.1, 0.1])) == FEWEST_PAIRS
+    assert seeds_needed(against_zero([0.1, 0.1])) == fewest_pairs() == 6
+
+
+@pytest.mark.parametrize("comparisons", [1, 2, 3, 10])
+def test_fewer_pairs_than_the_fewest_show_nothing_however_large_it_is(comparisons):
+    n = fewest_pairs(comparisons)
+
+    assert 2 / 2**n * comparisons < 0.05
+    assert 2 / 2 ** (n - 1) * comparisons >= 0.05
+
+
+def test_among_several_comparisons_more_seeds_are_needed():
+    one = against_zero([0.1, -0.1, 0.2, 0.0, 0.15, -0.05])
+
+    alone, among = seeds_needed(one), seeds_needed(with_holm([one] * 3)[0])
+
+    assert alone is not None
+    assert among is not None
+    assert alone < among
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ a lucky seed or an easy order cancels. SciPy is imported when something is first
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,8 +27,6 @@ POWER = 0.8
 """How often a difference as large as the one found would be shown by as many seeds as are named."""
 MOST_SEEDS = 1000
 """More seeds than this nobody runs: the difference is too small to be told."""
-FEWEST_PAIRS = 6
-"""With fewer the smallest p-value that there is, 2/2^n, is above `LEVEL`."""
 FAR = 30.0
 """From here on a noncentral t is far above every critical value, and hard to compute."""
 
@@ -56,6 +55,8 @@ class Comparison:
     superiority: float
     """share of pairs in which A is better, ties counted half"""
     better: Literal["higher", "lower"]
+    beside: int = 1
+    """comparisons that were made at once, this one among them"""
 
     @property
     def is_shown(self) -> bool:
@@ -126,7 +127,8 @@ def compared(
 def with_holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The same comparisons, each p-value adjusted for there being several."""
     adjusted = holm([comparison.p for comparison in comparisons])
-    return [replace(c, p_holm=p) for c, p in zip(comparisons, adjusted, strict=True)]
+    count = len(comparisons)
+    return [replace(c, p_holm=p, beside=count) for c, p in zip(comparisons, adjusted, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -178,34 +180,56 @@ def sign_flip_p(differences: ArrayLike) -> Floats:
 def seeds_needed(comparison: Comparison) -> int | None:
     """How many pairs would show a difference like this one four times in five.
 
-    By the power of the paired t-test; None where more than `MOST_SEEDS` would not.
+    By the power of the paired t-test, at the level divided by the comparisons that were made at
+    once; None where more than `MOST_SEEDS` would not.
     """
+    fewest = fewest_pairs(comparison.beside)
     if comparison.effect is None:
-        return FEWEST_PAIRS if comparison.mean else None
-    for n in range(FEWEST_PAIRS, MOST_SEEDS + 1):
-        if _power(abs(comparison.effect), n) >= POWER:
-            return n
-    return None
+        return fewest if comparison.mean else None
+    numbers = range(fewest, MOST_SEEDS + 1)
+    effect, level = abs(comparison.effect), LEVEL / comparison.beside
+    place = bisect_left(numbers, True, key=lambda n: _power(effect, n, level) >= POWER)
+    return numbers[place] if place < len(numbers) else None
+
+
+def fewest_pairs(comparisons: int = 1) -> int:
+    """With fewer the smallest p-value that there is, 2/2^n for each comparison, is not below
+    `LEVEL`."""
+    return math.floor(math.log2(2 * comparisons / LEVEL)) + 1
 
 
 def verdict(a: str, b: str, comparison: Comparison, *, of: str, unit: str = "seed") -> str:
     """What the comparison says, in one plain sentence; `of` is the metric's name."""
-    n, sure = comparison.n, f"p = {_p(comparison.p_holm)}, n = {comparison.n}"
     if comparison.n > 1 and comparison.mean == 0 and not comparison.sd:
-        return f"{a} and {b} have the same {of} on all {n} {unit}s."
+        return f"{a} and {b} have the same {of} on all {comparison.n} {unit}s."
     leads = (comparison.mean > 0) == (comparison.better == "higher")
     first, second = (a, b) if leads else (b, a)
-    size = abs(comparison.mean)
     if comparison.is_shown:
-        low, high = sorted(abs_ends(comparison))
-        return (
-            f"{first} is better than {second}: {of} differs by {size:.4f} "
-            f"(95 % interval {low:.4f} to {high:.4f}; {sure})."
-        )
+        return f"{first} is better than {second}: {size_of(comparison, of=of)}."
     found = (
-        f"{first} is ahead by {size:.4f} in {of}" if size else f"no difference in {of} was found"
+        f"{first} is ahead by {abs(comparison.mean):.4f} in {of}"
+        if comparison.mean
+        else f"no difference in {of} was found"
     )
-    return f"Cannot tell {a} from {b}: {found} ({sure}); {_way_on(comparison, unit)}."
+    sure = how_sure(comparison)
+    return f"Cannot tell {a} from {b}: {found} ({sure}); {way_on(comparison, unit=unit)}."
+
+
+def size_of(comparison: Comparison, *, of: str) -> str:
+    """How large a difference is that is shown, with its interval."""
+    low, high = sorted(abs_ends(comparison))
+    size, sure = abs(comparison.mean), how_sure(comparison)
+    return f"{of} differs by {size:.4f} (95 % interval {low:.4f} to {high:.4f}; {sure})"
+
+
+def how_sure(comparison: Comparison) -> str:
+    """The p-value and the number of pairs."""
+    return f"{shown_p(comparison.p_holm)}, n = {comparison.n}"
+
+
+def shown_p(p: float) -> str:
+    """A p-value as it is read."""
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
 
 
 def abs_ends(comparison: Comparison) -> tuple[float, float]:
@@ -216,9 +240,10 @@ def abs_ends(comparison: Comparison) -> tuple[float, float]:
     return sign * comparison.low, sign * comparison.high
 
 
-def _way_on(comparison: Comparison, unit: str) -> str:
-    """What would settle it."""
-    needed = seeds_needed(comparison) if comparison.n > 1 else FEWEST_PAIRS
+def way_on(comparison: Comparison, *, unit: str = "seed") -> str:
+    """What would settle a difference that is not shown."""
+    alone = fewest_pairs(comparison.beside)
+    needed = seeds_needed(comparison) if comparison.n > 1 else alone
     if needed is None:
         bound = max(abs(comparison.low or 0.0), abs(comparison.high or 0.0))
         return f"no reasonable number of {unit}s would: it is at most {bound:.4f} either way"
@@ -232,11 +257,11 @@ def _sd(differences: Floats) -> float:
     return 0.0 if sd <= 1e-12 * np.abs(differences).max() else sd
 
 
-def _power(effect: float, n: int) -> float:
-    """How often a two-sided t-test of n differences finds an effect of this size."""
+def _power(effect: float, n: int, level: float) -> float:
+    """How often a two-sided t-test of n differences at this level finds an effect of this size."""
     from scipy.special import nctdtr, stdtrit
 
-    critical, shift = stdtrit(n - 1, 1 - LEVEL / 2), effect * math.sqrt(n)
+    critical, shift = stdtrit(n - 1, 1 - level / 2), effect * math.sqrt(n)
     if shift > FAR:
         return 1.0
     return float(1 - nctdtr(n - 1, shift, critical))
@@ -249,7 +274,3 @@ def _all_sums(values: Floats) -> Floats:
         each = values[..., place : place + 1]
         sums = np.concatenate([sums + each, sums - each], axis=-1)
     return sums
-
-
-def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 0.001 else "below 0.001"

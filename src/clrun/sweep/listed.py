@@ -43,12 +43,12 @@ def listed(job: Job, swept: Sequence[str]) -> Listed:
     if missing:
         words = (word.lstrip("+").partition("=") for word in job.overrides)
         typed = {key: value for key, _, value in words}
-        known = {key: typed.get(key, _set(job.config, key)) for key in swept}
+        known = {key: typed.get(key, set_to(job.config, key)) for key in swept}
         values = {key: value for key, value in known.items() if value is not None} | values
     return Listed(job.number, values, job.folder, job.hash, *sizes(job.config))
 
 
-def _set(config: Mapping[str, Any], key: str) -> str | None:
+def set_to(config: Mapping[str, Any], key: str) -> str | None:
     """What a key is set to, as it would be typed; None where that is not known."""
     group, _, name = key.rpartition(".")
     try:
