@@ -35,6 +35,11 @@ VERBS = {
         "all metrics of a run computed again, also of one that did not finish",
         ("--joint", "--naive", "--json"),
     ),
+    "plot": Verb(
+        "clrun.cli.plot",
+        "a figure for a paper from runs that are done: matrix, curves, Pareto front",
+        ("--what", "--output", "--size", "--against", "--metric"),
+    ),
     "predict": Verb(
         "clrun.cli.predict",
         "what a trained model says of images",

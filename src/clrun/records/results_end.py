@@ -32,7 +32,7 @@ def read_numbers(folder: Path) -> Numbers:
     path = folder / "results.json"
     try:
         content = _end(path) or json.loads(read_bytes(path))
-        return Numbers(_numbers(content["metrics"]), _numbers(content["cost"]))
+        return Numbers(flat(content["metrics"]), flat(content["cost"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return NONE
 
@@ -51,12 +51,12 @@ def _end(path: Path) -> Any:
         return None
 
 
-def _numbers(given: Mapping[str, Any], before: str = "") -> dict[str, float | None]:
-    """Numbers by name; lists and texts are none."""
+def flat(given: Mapping[str, Any], before: str = "") -> dict[str, float | None]:
+    """Numbers by name, those of a part after its name; lists and texts are none."""
     found: dict[str, float | None] = {}
     for name, value in given.items():
         if isinstance(value, Mapping):
-            found |= _numbers(value, f"{before}{name}.")
+            found |= flat(value, f"{before}{name}.")
         elif value is None or isinstance(value, int | float):
             found[f"{before}{name}"] = value
     return found

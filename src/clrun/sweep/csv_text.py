@@ -34,12 +34,16 @@ def csv_text(found: Sequence[Row]) -> str:
         writer.writerow(
             [
                 *(row.number, row.status),
-                *(_text(row.values.get(key, "")) for key in swept),
+                *(spreadsheet_text(row.values.get(key, "")) for key in swept),
                 *(_cell(row.metrics.get(key)) for key in metrics),
                 *(_cell(row.cost.get(key)) for key in costs),
-                *(_cell(row.seconds), row.attempts, _text(row.host), row.ended),
-                *(_text(row.reason or ""), _text(row.folder), row.config_hash),
-                _text(shlex.join(row.overrides)),
+                *(_cell(row.seconds), row.attempts, spreadsheet_text(row.host), row.ended),
+                *(
+                    spreadsheet_text(row.reason or ""),
+                    spreadsheet_text(row.folder),
+                    row.config_hash,
+                ),
+                spreadsheet_text(shlex.join(row.overrides)),
             ]
         )
     return file.getvalue()
@@ -54,5 +58,6 @@ def _cell(value: float | None) -> float | str:
     return "" if value is None else value
 
 
-def _text(text: str) -> str:
+def spreadsheet_text(text: str) -> str:
+    """A text that a spreadsheet does not compute."""
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
