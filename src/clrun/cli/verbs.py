@@ -18,6 +18,11 @@ class Verb(NamedTuple):
 WHERE = ("--config-dir", "--config-path", "--config-name")
 
 VERBS = {
+    "compare": Verb(
+        "clrun.cli.compare",
+        "which of several methods is better, by how much, and how sure that is",
+        ("--by", "--metric", "--baseline", "--anyway", "--json", "--format"),
+    ),
     "doctor": Verb(
         "clrun.cli.doctor",
         "what went wrong in a run; without one, whether clrun is well",

@@ -224,15 +224,15 @@ def _means_over(methods: Sequence[Method]) -> Iterator[str]:
 def _nothing(methods: Sequence[Method], metric: Metric) -> list[str]:
     """Why no two methods can be compared."""
     counts = "; ".join(_counted(method, metric.key) for method in methods[:MOST_NAMED])
-    return [
-        f"compare: no two methods have a value of {metric.key} for the same seed: {counts}.",
-        *(
-            f"{method.name}: {run.name} is {run.status}: {run.reason}"
-            for method in methods
-            for run in method.runs
-            if run.reason is not None
-        ),
-    ][:MOST_NAMED]
+    runs = [(method, run) for method in methods for run in method.runs]
+    failed = [f"{m.name}: {r.name} is {r.status}: {r.reason}" for m, r in runs if r.reason]
+    undefined = [
+        f"{method.name}: {metric.key} is undefined: {_why(method.completed[0], metric.key)}."
+        for method in methods
+        if method.completed and not method.scores(metric.key)
+    ]
+    line = f"compare: no two methods have a value of {metric.key} for the same seed: {counts}."
+    return [line, *(undefined + failed)[:MOST_NAMED]]
 
 
 def _counted(method: Method, metric: str) -> str:
