@@ -69,6 +69,11 @@ VERBS = {
             *WHERE,
         ),
     ),
+    "report": Verb(
+        "clrun.cli.report",
+        "a page of what a run found: one file, with its matrix, curves, cost and source",
+        ("--against", "--naive", "--joint"),
+    ),
     "resume": Verb(
         "clrun.cli.resume",
         "go on with a run or a sweep that did not finish",

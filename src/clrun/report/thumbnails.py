@@ -1,0 +1,83 @@
+"""Pictures of what a memory holds, read from the run's newest saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrun.report.png import data_address, shrunk, strip
+from clrun.report.safetensors_file import TensorFile
+
+EACH = 8
+"""Pictures of a class."""
+MOST_CLASSES = 40
+SIDE = 48
+"""Pixels of a picture's longer side at most."""
+MOST_BYTES = 250_000
+"""Of all of them as they stand in a page: fewer of each class are shown where they are large."""
+
+MEMORY = "state/strategy/memory"
+
+
+class Thumbnails(NamedTuple):
+    """Pictures of one class that the memory holds, side by side."""
+
+    name: str
+    address: str
+    width: int
+    height: int
+    images: int
+    """how many are in it"""
+    held: int
+    """rows of the class in the memory"""
+    scale: int
+    """as how many pixels of a screen each of its pixels is shown"""
+
+
+def thumbnails(folder: Path, class_names: Sequence[str]) -> tuple[list[Thumbnails], str]:
+    """The pictures by class, and in a line why there are none, or not all."""
+    states = sorted((folder / "checkpoints").glob("state-*.safetensors"))
+    if not states:
+        return [], "There are no pictures of it: no saved state of the run is there any more."
+    try:
+        file = TensorFile(states[-1])
+        images, reason = file.shape(f"{MEMORY}/x"), ""
+        if images is None or images[0] != "U8" or len(images[1]) != 4:
+            return [], "It holds no images, but what the model makes of them."
+        if images[1][1] not in (1, 3):
+            return [], f"There are no pictures of it: its images have {images[1][1]} channels."
+        return _by_class(file, images[1], class_names), reason
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        return [], f"There are no pictures of it: {states[-1].name} cannot be read ({error})."
+
+
+def _by_class(
+    file: TensorFile, shape: tuple[int, ...], class_names: Sequence[str]
+) -> list[Thumbnails]:
+    labels = file.rows(f"{MEMORY}/y")
+    classes = sorted({int(label) for label in labels})[:MOST_CLASSES]
+    side = min(SIDE, max(shape[2:]))
+    room = MOST_BYTES / max(len(classes), 1) / (side * side * shape[1] * 4 / 3)
+    each = max(1, min(EACH, int(room)))
+    return [_of_class(file, labels, c, each, class_names) for c in classes]
+
+
+def _of_class(
+    file: TensorFile, labels: NDArray[Any], c: int, each: int, class_names: Sequence[str]
+) -> Thumbnails:
+    own = np.flatnonzero(labels == c)
+    images = shrunk(file.rows(f"{MEMORY}/x", own[:each].tolist()), SIDE)
+    pixels = strip(images)
+    return Thumbnails(
+        name=class_names[c] if c < len(class_names) else str(c),
+        address=data_address(pixels),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        images=len(images),
+        held=len(own),
+        scale=max(1, round(32 / pixels.shape[0])),
+    )
