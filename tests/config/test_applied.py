@@ -13,7 +13,8 @@ from clrun.config import applied
 from clrun.config.applied import Jobs
 from clrun.config.compose import initialized
 from clrun.config.hydra_errors import explained_errors
-from clrun.config.sweep import Job, Sweep, read_sweep
+from clrun.config.sweep import Job, Sweep
+from clrun.config.sweep_words import read_sweep
 from clrun.errors import ConfigError
 
 JOBS: Sequence[Job] = [

@@ -11,7 +11,8 @@ from clrun.cli.main import main
 from clrun.config.check import check_sweep
 from clrun.config.compose import compose, initialized
 from clrun.config.run_config import RunConfig, SweepKeys
-from clrun.config.sweep import Sweep, read_sweep
+from clrun.config.sweep import Sweep
+from clrun.config.sweep_words import read_sweep
 from clrun.errors import ConfigError
 from clrun.records.run_folder import RunFolder
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clrun.config.compose import initialized
-from clrun.config.sweep import read_sweep
+from clrun.config.sweep_words import read_sweep
 from clrun.errors import ConfigError, FolderError
 from clrun.sweep.expand import Point, points_of
 from clrun.sweep.manifest import Job, read_manifest

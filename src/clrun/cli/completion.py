@@ -15,8 +15,7 @@ from clrun.cli.list_options import LISTED, METRICS
 from clrun.cli.request import SWEEP_FLAGS
 from clrun.cli.verbs import VERBS
 from clrun.config.compose import compose_tree, initialized
-from clrun.config.sources import GROUPS, PLUGINS, options
-from clrun.config.sweep import SWEEP
+from clrun.config.sources import GROUPS, PLUGINS, SWEEP, options
 
 SHOWN = {
     "--cfg": ("job", "hydra", "all"),

@@ -13,7 +13,7 @@ from omegaconf import Container, DictConfig, OmegaConf, open_dict, read_write
 from clrun.cli.request import Request
 from clrun.config.compose import compose_tree, initialized
 from clrun.config.composing import composing
-from clrun.config.sweep import read_sweep
+from clrun.config.sweep_words import read_sweep
 from clrun.errors import ConfigError, did_you_mean
 
 WHOLE = (None, "_global_")

@@ -36,14 +36,8 @@ from clrun.config.hydra_node import require_harmless
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
 from clrun.config.sources import conf_root
-from clrun.config.sweep import (
-    MAX_JOBS,
-    PARAMS,
-    as_parameters,
-    is_a_sweep,
-    is_whole,
-    read_sweep,
-)
+from clrun.config.sweep import MAX_JOBS
+from clrun.config.sweep_words import PARAMS, as_parameters, is_a_sweep, is_whole, read_sweep
 from clrun.config.trust import trusting, typed
 from clrun.console.waiting import waiting
 from clrun.errors import ConfigError, cut

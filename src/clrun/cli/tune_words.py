@@ -20,8 +20,9 @@ from clrun.config.check import check_sweep
 from clrun.config.compose import initialized
 from clrun.config.composing import parsed
 from clrun.config.run_config import RunConfig
-from clrun.config.sources import LAUNCHER
-from clrun.config.sweep import LOCAL, SWEEP, Sweep, read_sweep
+from clrun.config.sources import LAUNCHER, SWEEP
+from clrun.config.sweep import LOCAL, Sweep
+from clrun.config.sweep_words import read_sweep
 from clrun.console.notes import show_note
 from clrun.console.waiting import waiting
 from clrun.disk.files import storage_errors, write_text

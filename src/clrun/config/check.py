@@ -19,12 +19,13 @@ from clrun.config.sources import (
     LAUNCHER,
     OF_A_RUN,
     RECIPES,
+    SWEEP,
     options,
 )
 from clrun.errors import ConfigError, did_you_mean
 
 ROOT_KEYS = tuple(Root.__dataclass_fields__)
-CADENCE, SWEEP = "checkpoint", "sweep"
+CADENCE = "checkpoint"
 
 MOVED = {"max_jobs": "sweep.max_jobs"}
 """A key at the root of before -> where it is now."""

@@ -25,6 +25,9 @@ GROUPS = (
 LAUNCHER = "launcher"
 """The group of what starts the workers of a sweep, which is no part of a run."""
 
+SWEEP = "sweep"
+"""The mapping at the root that says how the jobs of a sweep are run."""
+
 OF_A_RUN = tuple(group for group in GROUPS if group != LAUNCHER)
 """The groups that a run has a component of."""
 

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import (
     Sweep,
 )
 
-from clrun.config.sweep import number_of_values
+from clrun.config.override_values import number_of_values
 from clrun.errors import ConfigError, cut
 
 LOG = "log"
