@@ -82,7 +82,12 @@ def test_a_failing_job_stops_no_other_and_is_named_with_its_reason(
         (["-m", "strategy.mem_size=100,0"], "strategy.mem_size=0: must be at least 1."),
         (["-m", "strategy.lr=interval(0.1,1)"], "an interval needs what draws from it: clrun tune"),
         (["-m", "strategy=glob(x*)"], "strategy=glob(x*): this is no value."),
-        (["-m", "seed=1,1"], "the same job twice"),
+        (["-m", "seed=1,1"], "seed=1: the same job twice in one sweep."),
+        (["-m", "run_name=a,b"], "run_name=b: the same job twice in one sweep, for run_name chan"),
+        (
+            ["-m", "checkpoint.keep=1,2", "hydra/launcher=basic"],
+            "for checkpoint.keep changes no number. Give one value.",
+        ),
         (["-m", "strategy.foo=1", "seed=1,2"], "strategy.foo=1: there is no such key."),
         (["+hydra.sweeper.params.seed=1,2"], "only a sweep reads this. Add -m."),
         (["-m", "hydra/sweeper=sampler", "strategy.lrr=interval(0,1)"], "strategy.lrr"),

@@ -21,7 +21,7 @@ from clrun.config.hydra_node import require_harmless
 from clrun.config.override_values import number_of_values, values_of
 from clrun.config.sources import LAUNCHER, SWEEP, options
 from clrun.config.typed_words import MOST_JOBS
-from clrun.errors import ConfigError
+from clrun.errors import ConfigError, cut
 
 if TYPE_CHECKING:
     from clrun.config.run_config import RunConfig
@@ -124,12 +124,13 @@ class Sweep:
             ConfigError, HydraException: as for a single run; or two jobs are the same.
         """
         jobs = self.jobs() if self.is_listed else self.samples()
-        checking, found, hashes = Jobs(self), {}, set()
+        checking, found = Jobs(self), {}
+        by_hash: dict[str, Job] = {}
         for number, job in enumerate(jobs):
             found[job] = config = checking.found(job, number).config
-            if self.is_listed and config.hash() in hashes:
-                raise ConfigError(f"{' '.join(job)}: the same job twice in one sweep.")
-            hashes.add(config.hash())
+            other = by_hash.setdefault(config.hash(), job)
+            if self.is_listed and other is not job:
+                raise same_twice(job, other)
         return found
 
     def composed(self, job: Job) -> Composed:
@@ -181,6 +182,21 @@ def swept_values(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, st
     """The swept keys among the overrides of a job, and the values of this job."""
     pairs = (word.lstrip("+").partition("=") for word in overrides)
     return {key: value for key, _, value in pairs if key in swept}
+
+
+def same_twice(job: Job, other: Job) -> ConfigError:
+    """What is wrong with a sweep in which a job is the same experiment as another."""
+    from clrun.config.run_config import UNNAMED  # with pydantic, which a help text does without
+
+    different = [word for word in job if word not in other]
+    keys = list(dict.fromkeys(word.lstrip("+").partition("=")[0] for word in different))
+    if keys and all(key.partition(".")[0] in UNNAMED for key in keys):
+        changes = "changes" if len(keys) == 1 else "change"
+        return ConfigError(
+            f"{cut(' '.join(different))}: the same job twice in one sweep, for "
+            f"{' and '.join(keys)} {changes} no number. Give one value."
+        )
+    return ConfigError(f"{' '.join(job)}: the same job twice in one sweep.")
 
 
 def as_typed(words: ListConfig | list[str]) -> list[str]:

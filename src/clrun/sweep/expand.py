@@ -11,7 +11,7 @@ from pathlib import PurePath
 from clrun.config.applied import Jobs
 from clrun.config.hydra_errors import explained_errors
 from clrun.config.run_config import RunConfig
-from clrun.config.sweep import Sweep, swept_values
+from clrun.config.sweep import Sweep, same_twice, swept_values
 from clrun.errors import ConfigError, cut
 from clrun.records.outcome import job_name
 
@@ -61,7 +61,7 @@ def points_of(sweep: Sweep) -> list[Point]:
         hashed = config.hash()
         folder = job_folder(config, values, hashed) if is_ours else _inside(named or "")
         if hashed in points:
-            raise ConfigError(f"{' '.join(job)}: the same job twice in one sweep.")
+            raise same_twice(job, points[hashed].words)
         points[hashed] = Point(words=job, values=values, config=config, hash=hashed, folder=folder)
     _require_one_each(points.values())
     return list(points.values())
