@@ -186,6 +186,7 @@ def test_a_sweep_without_a_manifest_says_what_was_begun(
     ("words", "problem"),
     [
         (["nowhere"], "nowhere: there is no such folder."),
+        ([""], "SWEEP: the folder has no name"),
         (["."], "holds neither a sweep nor a run."),
         ([".", "--stuck-after", "0"], "0: must be a number of minutes above 0"),
         ([".", "--stuck-after", "nan"], "nan: must be a number of minutes above 0"),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import folder_parser
 from clrun.console.waiting import waiting
 from clrun.errors import ConfigError
 from clrun.fast.garbage import no_search
@@ -27,18 +27,17 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ClrunError: there is nothing to go on with, or the run failed.
     """
-    parser: argparse.ArgumentParser = OneLineParser(
-        prog="clrun resume",
+    parser = folder_parser(
+        "resume",
         description="Go on with a run that was interrupted, killed or failed, or with a sweep.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        metavar="DIR",
+        meaning="the folder of the run or sweep",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run or sweep")
     parser.add_argument("--force", action="store_true", help="also where its numbers will differ")
     parser.add_argument("--retry-failed", action="store_true", help="a sweep's failed jobs, too")
     arguments = parser.parse_args(argv)
-    folder = arguments.folder.expanduser().resolve()  # `latest` may lead elsewhere soon
+    folder: Path = arguments.folder
     several = _several(folder, arguments)
     if several is not None:
         return several

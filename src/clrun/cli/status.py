@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import folder_parser
 from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,14 +34,13 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ConfigError: there is neither.
     """
-    parser: argparse.ArgumentParser = OneLineParser(
-        prog="clrun status",
+    parser = folder_parser(
+        "status",
         description="How a sweep stands: what is queued, running, done, failed and why.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        metavar="SWEEP",
+        meaning="the folder of a sweep or a run",
     )
-    parser.add_argument("folder", metavar="SWEEP", type=Path, help="the folder of a sweep or a run")
     parser.add_argument("--json", action="store_true", help="print JSON, a record for each job")
     parser.add_argument("--failed", action="store_true", help="only what failed, and its logs")
     parser.add_argument(
@@ -52,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         help="a job whose log says nothing for so long is called stuck (10)",
     )
     arguments = parser.parse_args(argv)
-    path = arguments.folder.expanduser().resolve()
+    path: Path = arguments.folder
     if not path.is_dir():
         raise ConfigError(f"{path}: there is no such folder.")
     from clrun.sweep.folder import is_sweep

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import folder_parser
 
 if TYPE_CHECKING:
     from clrun.sweep.events import Event
@@ -27,14 +27,13 @@ def main(argv: Sequence[str]) -> int:
         ClrunError: there is no sweep, or its folder cannot be written.
         Interrupted: a signal ended it.
     """
-    parser: argparse.ArgumentParser = OneLineParser(
-        prog="clrun worker",
+    parser = folder_parser(
+        "worker",
         description="Do what is missing of a sweep.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        metavar="SWEEP",
+        meaning="the folder of the sweep",
     )
-    parser.add_argument("folder", metavar="SWEEP", type=Path, help="the folder of the sweep")
     parser.add_argument("--slots", metavar="N", type=_count, help="jobs at a time")
     parser.add_argument("--retry-failed", action="store_true", help="go on with failed jobs, too")
     arguments = parser.parse_args(argv)
@@ -43,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     from clrun.sweep.summary import finish
     from clrun.sweep.work import work
 
-    path = arguments.folder.expanduser().resolve()
+    path: Path = arguments.folder
     code = work(
         path,
         read_record(path).options,

@@ -28,9 +28,9 @@ from clrun.config.yaml_file import yaml_errors, yaml_text
 from clrun.disk.files import storage_errors, write_text
 from clrun.disk.secrets import SecretsHidden
 from clrun.errors import ConfigError
+from clrun.sweep.folder import MULTIRUN
 from clrun.sweep.unit import Unit
 
-MULTIRUN = "multirun.yaml"
 USUAL_LOG = "clrun"
 
 CHANGING = ("job", "runtime", "overrides")
