@@ -35,7 +35,6 @@ def plan(found: Sequence[Point], *, force: bool = False, **identity: Any) -> Pla
             for point in found
         },
         notes=(),
-        retry_failed=False,
         force=force,
     )
 

@@ -35,7 +35,7 @@ from clrun.records.outcome import FAILED, NOT_STARTED, Outcome, holds_completed
 from clrun.records.run_folder import fresh_folder, point_latest, require_unused
 from clrun.runner.interrupt import Interrupted, RaisedSignals, Stop
 from clrun.runner.prepare import prepare
-from clrun.sweep.expand import OUR_SUBFOLDER, job_folder
+from clrun.sweep.expand import OUR_SUBFOLDER, folder_there, job_folder
 
 
 class RunningSweep:
@@ -109,17 +109,13 @@ class RunningSweep:
             prepare(config)
         values, words = swept_values(job, self._sweep.swept), job
         if self._own_subfolder:
-            name = self._there(config) or job_folder(config, values, config.hash())
+            hashed = config.hash()
+            name = folder_there(self.folder, hashed) or job_folder(config, values, hashed)
             words = (*job, f"hydra.sweep.subdir={quoted(name)}")
         else:
             tree = numbered(self._sweep.composed(job).tree, number)
             name = str(resolved(tree, "hydra.sweep.subdir"))
         return Trial(words, values, config.hash(), self.folder / name)
-
-    def _there(self, config: RunConfig) -> str | None:
-        """The folder of the same job of an earlier sweep here, over other keys maybe."""
-        found = sorted(self.folder.glob(f"*-{config.hash()}"))
-        return found[0].name if found else None
 
     def _sweep_folder(self) -> Path:
         """The folder that is named, if none of its runs is in the way, or else a fresh one."""

@@ -357,7 +357,7 @@ def _first(study: Study) -> Point | None:
 
 
 def _write(folder: Path, study: Study, command: str, root: Path, options: SweepOptions) -> None:
-    nothing = Plan(points=(), identities={}, notes=(), retry_failed=False, force=False)
+    nothing = Plan(points=(), identities={}, notes=(), force=False)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_study(folder, study)

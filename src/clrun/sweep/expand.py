@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from clrun.config.applied import Jobs
 from clrun.config.hydra_errors import explained_errors
@@ -84,6 +84,13 @@ def job_folder(config: RunConfig, values: Mapping[str, str], hashed: str) -> str
     )
     safe = re.sub(r"[^\w.,=+-]", "_", keys)[:LONGEST_KEYS]
     return "-".join(part for part in (config.label(), safe, hashed) if part)
+
+
+def folder_there(sweep: Path, hashed: str) -> str | None:
+    """The folder of the run of this configuration that an earlier sweep without a manifest left
+    here, over other keys maybe; None where there is none."""
+    found = sorted(sweep.glob(f"*-{hashed}")) if sweep.is_dir() else []
+    return found[0].name if found else None
 
 
 def _inside(folder: str) -> str:

@@ -16,7 +16,7 @@ from clrun.records.run_folder import read_record as run_record
 from clrun.records.run_folder import require_unused, run_status
 from clrun.records.run_record import versions
 from clrun.sweep.examine import Answer, Question, examined
-from clrun.sweep.expand import Point, of_job
+from clrun.sweep.expand import Point, folder_there, of_job
 from clrun.sweep.folder import is_sweep
 from clrun.sweep.manifest import Job, read_manifest
 from clrun.sweep.outcomes import COMPLETED, is_over, read_outcome
@@ -36,8 +36,8 @@ class Plan:
     identities: Mapping[str, Mapping[str, Any]]
     """hash -> identity, of those that are not over yet"""
     notes: Sequence[str]
-    retry_failed: bool
     force: bool
+    """jobs that are not over are run although their numbers will be others"""
 
     def jobs(self, folder: Path) -> tuple[Job, ...]:
         """The manifest: the jobs that the folder has, as they were, and those that are new.
@@ -65,7 +65,7 @@ class Plan:
         self, folder: Path, point: Point, jobs: Sequence[Job], values: Mapping[str, str]
     ) -> Job:
         """A job that is new here; its run may be there, of a sweep without a manifest."""
-        name = _there(folder, point.hash) or point.folder
+        name = folder_there(folder, point.hash) or point.folder
         _require_room(folder / name, point.hash)
         _require_unnamed(folder, name, point, jobs)
         return Job(
@@ -137,7 +137,6 @@ def planned(
         points=points,
         identities=identities,
         notes=[*answer.notes, *([otherwise] if otherwise else [])],
-        retry_failed=retry_failed,
         force=force,
     )
     if folder is not None and folder.is_dir():
@@ -226,12 +225,6 @@ def _keys(plain: Mapping[str, Any]) -> dict[str, Any]:
         keys |= {group: node["option"]}
         keys |= {f"{group}.{key}": value for key, value in node["values"].items()}
     return keys
-
-
-def _there(folder: Path, hashed: str) -> str | None:
-    """The folder of the same job of a sweep without a manifest."""
-    found = sorted(folder.glob(f"*-{hashed}")) if folder.is_dir() else []
-    return found[0].name if found else None
 
 
 def _require_room(path: Path, hashed: str) -> None:
