@@ -224,8 +224,10 @@ def test_a_sweep_whose_record_is_damaged_still_says_how_its_jobs_stand(
     assert any("sweep.json: is damaged" in line for line in lines)
 
 
-@pytest.mark.usefixtures("jobs")
-def test_it_imports_nothing_heavy(sweep: Path) -> None:
+@pytest.mark.parametrize("is_over", [False, True])
+def test_it_imports_nothing_heavy(is_over: bool, sweep: Path, jobs: Sequence[Job]) -> None:
+    for job in jobs if is_over else ():
+        complete(sweep, job, 0.5)
     code = (
         "import sys; from clrun.cli.main import main; main(sys.argv[1:]);"
         "print(*{'torch', 'numpy', 'hydra', 'omegaconf', 'pydantic'} & set(sys.modules))"
@@ -235,4 +237,5 @@ def test_it_imports_nothing_heavy(sweep: Path) -> None:
         [sys.executable, "-c", code, "status", str(sweep)], capture_output=True, text=True
     )
 
+    assert ("how sure" in made.stdout) == is_over
     assert made.stdout.splitlines()[-1] == ""

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from clrun.metrics.spread import Spread, spread
 from clrun.records.outcome import COMPLETED
 from clrun.records.past_run import PastRun
+from clrun.records.spread import Spread, spread
 
 MISSING = "missing"
 """The status of a job of a sweep that nobody has begun."""

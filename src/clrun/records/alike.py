@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from clrun.config.run_config import UNNAMED
 from clrun.config.sources import OF_A_RUN
-from clrun.metrics.spread import Spread, spread, t_quantile
 from clrun.records.outcome import COMPLETED, is_seed, job_name
 from clrun.records.past_run import PastRun
 from clrun.records.results_end import flat
+from clrun.records.spread import Spread, spread, t_quantile
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clrun.metrics.spread import Difference, Spread, difference, may_be_best, spread
 from clrun.records.outcome import COMPLETED, Outcome, seeds, unseeded
+from clrun.records.spread import Difference, Spread, difference, may_be_best, spread
 
 HEADLINES = ("acc_final", "acc_pooled")
 """What points are ranked by: the first that every one of them has, else the first that any has."""

@@ -6,7 +6,7 @@ import statistics
 import pytest
 from scipy import stats
 
-from clrun.metrics.spread import difference, may_be_best, spread, t_quantile
+from clrun.records.spread import difference, may_be_best, spread, t_quantile
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 20, 21, 30, 101])
