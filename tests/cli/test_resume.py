@@ -181,27 +181,31 @@ def test_latest_leads_to_the_sweep_whose_job_goes_on(go_on, workplace):
         ("nowhere", "nowhere: there is no such folder."),
         ("empty", "empty: holds no run, for there is no run.json."),
         ("damaged", "damaged/run.json: is damaged"),
-        ("sweep", "sweep: holds several runs. Name the folder of one of them, e.g. "),
+        ("several", "several: holds several runs. Name the folder of one of them, e.g. "),
+        ("loop", "words again with hydra.sweep.dir={folder}, and without hydra/launcher=basic"),
         ("edited", "edited/run.json: config: seed=-3: must be at least 0."),
         ("older", "older/run.json: config: config=null: this is no configuration of a run."),
     ],
 )
 def test_what_is_no_unfinished_run_is_one_line(name, line, finished, workplace, capsys):
     saved = {**record(finished), "status": "failed"}
-    for folder in ("empty", "damaged", "sweep", "sweep/job", "edited", "older"):
+    unread = ("empty", "damaged", "several", "loop")
+    for folder in (*unread, "several/job", "loop/job", "edited", "older"):
         (workplace / folder).mkdir()
     (workplace / "damaged" / "run.json").write_text("{")
-    (workplace / "sweep" / "job" / "run.json").write_text("{}")
+    (workplace / "several" / "job" / "run.json").write_text("{}")
+    (workplace / "loop" / "job" / "run.json").write_text("{}")
+    (workplace / "loop" / "multirun.yaml").write_text("{}")
     older = {key: value for key, value in saved.items() if key != "config"}
     (workplace / "older" / "run.json").write_text(json.dumps(older))
     saved["config"]["root"]["seed"] = -3
     (workplace / "edited" / "run.json").write_text(json.dumps(saved))
-    before = {place: contents(workplace / place) for place in ("empty", "damaged", "sweep")}
+    before = {place: contents(workplace / place) for place in unread}
 
     assert main(["resume", name]) == 2
 
     [said] = capsys.readouterr().err.splitlines()
-    assert line in said
+    assert line.format(folder=workplace / name) in said
     assert {place: contents(workplace / place) for place in before} == before
 
 
