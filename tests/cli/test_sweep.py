@@ -233,7 +233,7 @@ def test_a_point_that_only_the_data_tell_is_wrong_leaves_no_trace(
 
     shown = capsys.readouterr().err
     assert "nowhere.npz" in shown
-    assert "(job 2 of 2: benchmark=npz)" in shown
+    assert "(job benchmark=npz)" in shown
     assert len(shown.splitlines()) == 1
     assert not list(workplace.iterdir())
 

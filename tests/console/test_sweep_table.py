@@ -268,5 +268,5 @@ def test_a_line_stays_within_the_terminal(width: int) -> None:
     display.line(outcome, 2.0)
 
     [line] = text(shown).splitlines()
-    assert line.startswith("job 1  failed  seed=1: why")
+    assert line.startswith("job 0  failed  seed=1: why")
     assert len(line.rstrip()) <= width

@@ -36,9 +36,9 @@ def config_texts(request: Request) -> Iterator[str]:
     with initialized(**where) as app:
         sweep = read_sweep(app, name, request.overrides)
         jobs = list(sweep.checked())[: None if sweep.is_listed else 1]
-        for number, job in enumerate(jobs, 1):
+        for number, job in enumerate(jobs):
             text = _text(sweep.composed(job).tree, request.arguments)
-            yield f"---\n# job {number} of {len(jobs)}: {' '.join(job)}\n{text}"
+            yield f"---\n# job {number}: {' '.join(job)}\n{text}"
 
 
 def _text(tree: DictConfig, asked: Namespace) -> str:

@@ -48,8 +48,9 @@ class SweepDisplay:
         print_ended(self.console, with_time(self.count(self._ended), left), outcome, seconds)
 
     def count(self, number: int) -> str:
-        """ "7 of 12", or "job 7" where nobody knows of how many."""
-        return f"job {number}" if self._total is None else f"{number} of {self._total}"
+        """ "7 of 12"; or "job 6", by the number that Hydra gives it, where nobody knows of how
+        many."""
+        return f"job {number - 1}" if self._total is None else f"{number} of {self._total}"
 
     def described(self, values: Mapping[str, str], seconds: float, done: float) -> tuple[str, str]:
         """Which job runs, and the time that is left for all."""

@@ -57,7 +57,7 @@ def points_of(sweep: Sweep) -> list[Point]:
             with explained_errors():
                 config, named = checking.found(job, number)
         except ConfigError as error:
-            raise of_job(error.problems, number, len(jobs), values) from None
+            raise of_job(error.problems, values) from None
         hashed = config.hash()
         folder = job_folder(config, values, hashed) if is_ours else _inside(named or "")
         if hashed in points:
@@ -67,13 +67,11 @@ def points_of(sweep: Sweep) -> list[Point]:
     return list(points.values())
 
 
-def of_job(
-    problems: Sequence[str], number: int, jobs: int, values: Mapping[str, str]
-) -> ConfigError:
-    """What is wrong with a job of a sweep, and which one that is."""
+def of_job(problems: Sequence[str], values: Mapping[str, str]) -> ConfigError:
+    """What is wrong with a job of a sweep, and which one that is; it has no number yet."""
     *before, last = problems
     name = cut(job_name(values))
-    return ConfigError([*before, f"{last} (job {number + 1} of {jobs}{name and ': '}{name})"])
+    return ConfigError([*before, f"{last} (job {name})" if name else last])
 
 
 def job_folder(config: RunConfig, values: Mapping[str, str], hashed: str) -> str:

@@ -121,7 +121,7 @@ def planned(
     }
     asked = [point for point in points if point.hash not in over]
     answer = _asked(asked, threads=threads, is_here=is_here) if asked else Answer()
-    _require_right(points, asked, answer)
+    _require_right(asked, answer)
     common = {"versions": versions()}
     codes = _Codes()
     identities = {
@@ -180,12 +180,10 @@ def _asked(points: Sequence[Point], *, threads: int, is_here: bool) -> Answer:
     return called(examined, question)
 
 
-def _require_right(points: Sequence[Point], asked: Sequence[Point], answer: Answer) -> None:
+def _require_right(asked: Sequence[Point], answer: Answer) -> None:
     """Refuse the sweep for what is wrong with one of its jobs, and say which."""
-    if not answer.problems:
-        return
-    point = asked[len(answer.facts)]
-    raise of_job(answer.problems, points.index(point), len(points), point.values)
+    if answer.problems:
+        raise of_job(answer.problems, asked[len(answer.facts)].values)
 
 
 def _values(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
