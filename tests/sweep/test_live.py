@@ -58,11 +58,20 @@ def test_when_piped_there_is_a_line_for_each_job_that_ended(sweep: Path) -> None
         run(live, sweep, jobs[2], lambda: interrupt(sweep, jobs[2]))
 
     assert lines(shown) == [
+        f"Results: {sweep}",
         "1 of 4, 0:09 left  accuracy 0.5000, 3.0 s  strategy.lr=0.1 seed=0",
         "clrun: note: the data have a gap",
         "2 of 4, 0:06 left  failed  strategy.lr=0.1 seed=1: the loss is nan.",
         "2 of 4, 0:06 left  interrupted  strategy.lr=0.2 seed=0",
     ]
+
+
+def test_where_all_is_stands_there_before_the_first_job_ends(sweep: Path) -> None:
+    make_sweep(sweep, grid(1, 1))
+    shown = console(20)
+
+    with LiveSweep(sweep, shown, 1):
+        assert lines(shown) == [f"Results: {sweep}"]
 
 
 def test_what_was_done_before_and_what_others_do_counts(sweep: Path) -> None:
@@ -74,7 +83,7 @@ def test_what_was_done_before_and_what_others_do_counts(sweep: Path) -> None:
         run(live, sweep, jobs[1], lambda: complete(sweep, jobs[1], 0.5))
 
     assert lines(shown) == [
-        "4 jobs: 1 completed before.",
+        f"4 jobs: 1 completed before. Results: {sweep}",
         "3 of 4, 0:03 left  accuracy 0.5000, 3.0 s  strategy.lr=0.2 seed=0",
     ]
 
@@ -88,7 +97,7 @@ def test_a_job_that_failed_is_not_over_when_it_is_tried_again(sweep: Path) -> No
         run(live, sweep, jobs[0], lambda: fail(sweep, jobs[0], "why else"))
 
     assert lines(shown) == [
-        "2 jobs: 1 completed before.",
+        f"2 jobs: 1 completed before. Results: {sweep}",
         "2 of 2  failed  strategy.lr=0.1 seed=0: why else",
     ]
 
@@ -109,6 +118,7 @@ def test_a_death_and_a_failed_shared_part_are_said(sweep: Path) -> None:
         live.on_event(Retried(**event(sweep, jobs[0]), reason="was killed by SIGKILL", attempt=1))
 
     assert lines(shown) == [
+        f"Results: {sweep}",
         "failed  shared beginning 0123abcd: the loss is nan.",
         "goes on  lr=0.1 seed=0: was killed by SIGKILL (attempt 1)",
     ]

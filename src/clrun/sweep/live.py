@@ -75,13 +75,20 @@ class LiveSweep:
     def __enter__(self) -> Self:
         for number, outcome in self._newly_over():
             self._count(number, outcome, is_ours=False)
-        if self._over:
-            kept = Counter(self._over.values())
-            said = ", ".join(f"{count} {status}" for status, count in sorted(kept.items()))
-            self._console.print(Text(f"{len(self._jobs)} jobs: {said} before."), soft_wrap=True)
+        self._console.print(Text(self._first_line()), soft_wrap=True)
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live.start()
         return self
+
+    def _first_line(self) -> str:
+        """What was done before, and the folder: who looks on needs it before the end."""
+        folder = f"Results: {self._path}"
+        if not self._over:
+            return folder
+        jobs = f"{len(self._jobs)} job{'' if len(self._jobs) == 1 else 's'}"
+        kept = Counter(self._over.values())
+        before = ", ".join(f"{count} {status}" for status, count in sorted(kept.items()))
+        return f"{jobs}: {before} before. {folder}"
 
     def __exit__(
         self,
