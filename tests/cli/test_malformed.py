@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 
 from clrun.cli.main import main
+from clrun.config.sources import GROUPS
 from clrun.console.visible import HIDDEN, LONGEST_LINE
 
-GROUPS = (
-    "strategy",
-    "storage_policy",
-    "selection",
-    "benchmark",
-    "model",
-    "device",
-    "eval",
-    "launcher",
-)
 LIST_OF_LISTS = "[[1]]"
 
 CHOICES = [
