@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 
+SIGNALLED = 128
+"""What an exit code is above where a process says itself that a signal ended it."""
+
 BY_THE_SYSTEM = "perhaps by the system for want of memory"
 
 
@@ -20,3 +23,12 @@ def death(number: int) -> str:
     if number == signal.SIGKILL:
         return f"was killed by SIGKILL, {BY_THE_SYSTEM}"
     return f"died of {signal_name(number)}"
+
+
+def ending(code: int) -> str:
+    """What is said of a process with this exit code that did not say more itself."""
+    if code < 0:
+        return death(-code)
+    if code > SIGNALLED:
+        return f"was interrupted by {signal_name(code - SIGNALLED)}"
+    return f"ended with exit code {code}"

@@ -29,7 +29,7 @@ from clrun.runner.prepare import LoadedStream, load_stream, read_once
 from clrun.sweep.hydra_part import HydraPart
 from clrun.sweep.job_process import run_unit
 from clrun.sweep.messages import Begin, Done, Note, Send
-from clrun.sweep.server import Surroundings
+from clrun.sweep.server import Surroundings, as_ours
 from clrun.sweep.watching import die_with_parent, die_with_starter, die_with_writer
 
 LONGEST = 700
@@ -68,6 +68,8 @@ class Streams:
             self._hydra = self._hydra or HydraPart.of_sweep(self._sweep)
         except ClrunError as error:
             return error
+        except (Exception, SystemExit) as error:  # a mistake in a benchmark of somebody's own
+            return as_ours(error)
         stream = self._held[seed] = self._held.pop(seed)  # the last to go
         for other in list(self._held)[:-HELD_SEEDS]:
             del self._held[other]
@@ -154,8 +156,9 @@ class _Holder:
     def _begin(self, begin: Begin) -> None:
         loaded = self._streams.of(begin.unit.config)
         if isinstance(loaded, ClrunError):
-            reason = str(loaded).splitlines()[0]
-            self._worker.send(Done(begin.unit.name, loaded.exit_code, reason))
+            reason = cut(str(loaded).splitlines()[0], LONGEST)
+            trace = next(iter(getattr(loaded, "__notes__", ())), None)
+            self._worker.send(Done(begin.unit.name, loaded.exit_code, reason, trace))
             return
         its, mine = os.pipe()
         me = os.getpid()

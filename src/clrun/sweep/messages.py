@@ -44,3 +44,5 @@ class Done:
     """its exit code; negative: the signal that ended it"""
     reason: str | None = None
     """what it said itself of a failure, in one line"""
+    trace: str | None = None
+    """the traceback of what failed before it had a process, and so a log"""

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from clrun.sweep.endings import death
+from clrun.sweep.endings import ending
 from clrun.sweep.holder_entry import hold_stream
 from clrun.sweep.messages import Begin, Done, Note, Send
 from clrun.sweep.server import Surroundings, context, started
@@ -136,7 +136,7 @@ class Pool:
 
 
 def _ended(code: int | None) -> str:
-    return death(-code) if code is not None and code < 0 else "is gone"
+    return "is gone" if code is None else ending(code)
 
 
 def _send(holder: _Holder, message: Begin | Send) -> None:

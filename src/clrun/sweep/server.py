@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast
 
 from clrun.config.trust import Trust, trust_now, trusting
 from clrun.errors import ClrunError, ConfigError
-from clrun.sweep.endings import death
+from clrun.sweep.endings import ending
 from clrun.sweep.watching import STARTER, die_with, die_with_starter
 
 Result = TypeVar("Result")
@@ -145,8 +145,7 @@ def called(function: Callable[..., Result], *arguments: Any) -> Result:
             return cast(Result, value)
         if code != -signal.SIGKILL:
             break
-    end = death(-code) if code < 0 else f"ended with exit code {code}"
-    raise ClrunError(f"a process that was to look at the runs {end}.")
+    raise ClrunError(f"a process that was to look at the runs {ending(code)}.")
 
 
 def _called(
@@ -186,8 +185,13 @@ def _answer(
             failure = error.with_traceback(None)
             failure.__cause__ = failure.__context__ = None
         except Exception as error:
-            trace = traceback.format_exc()
-            failure = ClrunError(f"{type(error).__name__}: {error}")
-            failure.add_note(trace)
+            failure = as_ours(error)
     answer.send((value, failure))
     answer.close()
+
+
+def as_ours(error: BaseException) -> ClrunError:
+    """What somebody's code has raised, as an error of ours; its traceback is the first note."""
+    failure = ClrunError(f"{type(error).__name__}: {error}")
+    failure.add_note("".join(traceback.format_exception(error)))
+    return failure
