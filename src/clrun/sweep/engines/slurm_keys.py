@@ -37,6 +37,24 @@ HARMLESS = (
 """Options of sbatch that run nothing and name no file: whoever wrote them, they may be read."""
 
 
+OF_SLURM = (
+    *("partition", "array_parallelism", "mem_gb", "requeue"),
+    *("additional_parameters", "srun_args"),
+)
+"""Keys that submitit has no word for where it starts processes of this machine."""
+
+OF_TASKS = ("timeout_min", "signal_delay_s", "max_num_timeout", "setup")
+"""Keys that say nothing of what runs in the process that was started."""
+
+USUAL = {
+    **{"mem_gb": 16, "requeue": True},
+    **{"timeout_min": 720, "signal_delay_s": 120, "max_num_timeout": 100},
+}
+"""What conf/launcher/slurm.yaml says, where that is not nothing: said by nobody."""
+
+UNSAID: tuple[object, ...] = (None, [], {})
+
+
 def _one_line(text: str) -> str:
     if not text.strip() or len(text.splitlines()) > 1:
         raise ValueError("must be one line of text")
@@ -87,11 +105,11 @@ class SlurmKeys:
                 f"signal_delay_s={self.signal_delay_s}: must be below the "
                 f"{60 * self.timeout_min} seconds of timeout_min={self.timeout_min}."
             )
-        if self.cluster == "slurm":
-            return
-        for name in ("partition", "srun_args"):
-            if getattr(self, name):
-                raise ValueError(f"{name}: is read with cluster=slurm alone.")
+        unread = {"slurm": (), "local": OF_SLURM, "debug": (*OF_SLURM, *OF_TASKS)}
+        for name in unread[self.cluster]:
+            if getattr(self, name) not in (*UNSAID, USUAL.get(name)):
+                only = "slurm" if name in OF_SLURM else "slurm or local"
+                raise ValueError(f"{name}: is read with cluster={only} alone.")
 
     @property
     def jobs(self) -> int:
