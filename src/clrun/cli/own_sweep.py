@@ -16,7 +16,6 @@ from clrun.cli.request import Request
 from clrun.config.check import check_sweep
 from clrun.config.run_config import Node, SweepKeys
 from clrun.config.sweep import LOCAL, Sweep
-from clrun.console.display import make_console
 from clrun.console.notes import show_note
 from clrun.console.waiting import waiting
 from clrun.records.run_folder import fresh_folder, point_latest
@@ -72,13 +71,8 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
     )
     point_latest(folder, root)
     with _called_back(sweep):
-        return run_sweep(
-            folder,
-            options,
-            retry_failed=arguments.retry_failed,
-            force=arguments.force,
-            console=make_console(),
-        )
+        retry_failed, force = arguments.retry_failed, arguments.force
+        return run_sweep(folder, options, retry_failed=retry_failed, force=force)
 
 
 @contextmanager

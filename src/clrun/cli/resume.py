@@ -78,21 +78,8 @@ def _several(folder: Path, arguments: argparse.Namespace) -> int | None:
 
 def _go_on_with_sweep(folder: Path, arguments: argparse.Namespace) -> int:
     """Do what is missing of a sweep; the exit code."""
-    from clrun.console.display import make_console
-    from clrun.sweep.engines.starting import is_engine
     from clrun.sweep.record import read_record
     from clrun.sweep.start import run_sweep
 
-    options = read_record(folder).options
-    if arguments.force and is_engine(options.launcher):
-        raise ConfigError(
-            f"--force: the workers of launcher={options.launcher} have no such word. Say the "
-            "sweep's own words again, with --force and in its folder."
-        )
-    return run_sweep(
-        folder,
-        options,
-        retry_failed=arguments.retry_failed,
-        force=arguments.force,
-        console=make_console(),
-    )
+    options, force = read_record(folder).options, arguments.force
+    return run_sweep(folder, options, retry_failed=arguments.retry_failed, force=force)

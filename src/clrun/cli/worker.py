@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--slots", metavar="N", type=_count, help="jobs at a time")
     parser.add_argument("--retry-failed", action="store_true", help="go on with failed jobs, too")
+    parser.add_argument("--force", action="store_true", help="also where numbers will differ")
     arguments = parser.parse_args(argv)
     from clrun.console.sweep_table import counted  # with what a help does without
     from clrun.sweep.record import read_record
@@ -49,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         show,
         slots=arguments.slots,
         retry_failed=arguments.retry_failed,
+        force=arguments.force,
     )
     print(counted([row.outcome for row in finish(path)]), flush=True)
     return code

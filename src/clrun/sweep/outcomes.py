@@ -7,6 +7,7 @@ killed, that its time was over, how often it was tried.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,6 +37,10 @@ class JobOutcome:
     ended: str = ""
     """UTC"""
 
+    def is_over(self, *, retry_failed: bool = False) -> bool:
+        """Whether nothing is left to do."""
+        return self.status == COMPLETED or (self.status == FAILED and not retry_failed)
+
 
 def read_outcome(sweep: Path, number: int) -> JobOutcome | None:
     """The outcome of a job; None where it has none yet, or where it is damaged."""
@@ -63,6 +68,10 @@ def keep_outcome(path: Path, outcome: JobOutcome) -> None:
 def is_over(sweep: Path, job: Job, *, retry_failed: bool = False) -> bool:
     """Whether there is nothing left to do for a job."""
     outcome = read_outcome(sweep, job.number)
-    if outcome is None:
-        return False
-    return outcome.status == COMPLETED or (outcome.status == FAILED and not retry_failed)
+    return outcome is not None and outcome.is_over(retry_failed=retry_failed)
+
+
+def are_completed(sweep: Path, jobs: Iterable[Job]) -> bool:
+    """Whether every one of these jobs is."""
+    outcomes = (read_outcome(sweep, job.number) for job in jobs)
+    return all(outcome is not None and outcome.status == COMPLETED for outcome in outcomes)

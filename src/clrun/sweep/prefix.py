@@ -22,7 +22,7 @@ from clrun.device import processor
 from clrun.sweep.acting import Acting, acting
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.manifest import Job, read_manifest
-from clrun.sweep.outcomes import COMPLETED, read_outcome
+from clrun.sweep.outcomes import are_completed
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.unit import Unit, unit_of
 
@@ -79,8 +79,7 @@ def tidy(sweep: Path) -> None:
     latents = SweepFolder(sweep).path / ".sweep" / LATENTS
     if not latents.is_dir():
         return
-    outcomes = (read_outcome(sweep, job.number) for job in read_manifest(sweep))
-    if all(outcome is not None and outcome.status == COMPLETED for outcome in outcomes):
+    if are_completed(sweep, read_manifest(sweep)):
         shutil.rmtree(latents, ignore_errors=True)
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from clrun.console.display import make_console
 from clrun.disk import locks
 from clrun.disk.files import storage_errors, write_text
 from clrun.records.identity import sources
@@ -19,7 +18,14 @@ from clrun.sweep.engines.starting import is_engine, run_elsewhere
 from clrun.sweep.folder import MULTIRUN, SweepFolder, is_sweep
 from clrun.sweep.live import LiveSweep
 from clrun.sweep.manifest import Job, read_manifest, write_manifest
-from clrun.sweep.outcomes import COMPLETED, JobOutcome, is_over, read_outcome, write_outcome
+from clrun.sweep.outcomes import (
+    COMPLETED,
+    JobOutcome,
+    are_completed,
+    is_over,
+    read_outcome,
+    write_outcome,
+)
 from clrun.sweep.planning import Plan
 from clrun.sweep.record import SweepOptions, SweepRecord, read_record, write_record
 from clrun.sweep.slots import slots_here
@@ -93,7 +99,6 @@ def run_sweep(
     *,
     retry_failed: bool = False,
     force: bool = False,
-    console: Console,
 ) -> int:
     """Run what is missing of a sweep that is written down; the exit code.
 
@@ -102,15 +107,18 @@ def run_sweep(
     Raises:
         Interrupted: a signal ended it; the state of every job is saved.
     """
+    console, jobs = make_console(), read_manifest(path)
     if is_engine(options.launcher):
-        jobs = read_manifest(path)
         left = (job for job in jobs if not is_over(path, job, retry_failed=retry_failed))
-        require_same_sources(path, left)  # before workers wait for their turn to refuse it
-        waited = run_elsewhere(path, options, retry_failed=retry_failed)
+        if not force:
+            require_same_sources(path, left)  # before workers wait for their turn to refuse it
+        waited = run_elsewhere(path, options, retry_failed=retry_failed, force=force)
         if waited:
             print_end(console, path)
-        return int(waited and not _is_completed(path))  # else `clrun status` says what came of it
-    start, slots = time.monotonic(), slots_here(options, read_manifest(path))
+        return int(
+            waited and not are_completed(path, jobs)
+        )  # else `clrun status` says what came of it
+    start, slots = time.monotonic(), slots_here(options, jobs)
     try:
         with LiveSweep(path, console, slots, retry_failed=retry_failed) as live:
             code = work(path, options, live.on_event, retry_failed=retry_failed, force=force)
@@ -119,9 +127,3 @@ def run_sweep(
         raise
     print_end(console, path, time.monotonic() - start)
     return code
-
-
-def _is_completed(path: Path) -> bool:
-    """Whether every job of a sweep is."""
-    outcomes = [read_outcome(path, job.number) for job in read_manifest(path)]
-    return all(outcome is not None and outcome.status == COMPLETED for outcome in outcomes)

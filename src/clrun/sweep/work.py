@@ -11,7 +11,7 @@ from clrun.records.planted import require_own_names
 from clrun.runner.interrupt import Interrupted
 from clrun.sweep.events import Ended, Event, Noted, OnEvent, Retried
 from clrun.sweep.manifest import Job, read_manifest
-from clrun.sweep.outcomes import COMPLETED, is_over, read_outcome
+from clrun.sweep.outcomes import are_completed, is_over
 from clrun.sweep.progress import resume_command
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.slots import slots_here
@@ -49,9 +49,10 @@ def work(
     worked = worker.run()
     if worked.signal is not None:
         count = "1 job was" if worked.completed == 1 else f"{worked.completed} jobs were"
-        done = f"{count} completed, and running ones have saved their state."
+        but = f", but for {worked.killed} that had to be killed" if worked.killed else ""
+        done = f"{count} completed, and running ones have saved their state{but}."
         raise Interrupted(worked.signal, done, f"To go on: {resume_command(path)}")
-    return int(not all(_is_completed(path, job) for job in jobs))
+    return int(not are_completed(path, jobs))
 
 
 def _require_inside(path: Path, jobs: Sequence[Job]) -> None:
@@ -78,8 +79,3 @@ def line_of(event: Event) -> str | None:
         case Noted(text=text):
             return f"clrun: note: {text}"
     return None
-
-
-def _is_completed(path: Path, job: Job) -> bool:
-    outcome = read_outcome(path, job.number)
-    return outcome is not None and outcome.status == COMPLETED

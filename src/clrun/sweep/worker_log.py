@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from clrun.disk.files import storage_errors, write_all
-from clrun.disk.opening import open_own
+from clrun.disk.opening import open_own, open_regular
 from clrun.sweep.folder import SweepFolder
 
 
@@ -32,3 +34,22 @@ class WorkerLog:
 
     def close(self) -> None:
         self._file.close()
+
+
+def starts(sweep: Path) -> Counter[str]:
+    """How many processes were started for each unit of a sweep, as its workers have written."""
+    folder = SweepFolder(sweep)
+    found = Counter[str]()
+    for name in folder.inner_names("log"):
+        with suppress(OSError), open_regular(folder.inner("log", name)) as file:
+            found.update(filter(None, map(_started, file)))
+    return found
+
+
+def _started(line: bytes | str) -> str | None:
+    """The unit of which a line says that a process was started for it."""
+    try:
+        entry = json.loads(line)
+        return str(entry["unit"]) if entry["event"] == "started" else None
+    except (ValueError, TypeError, LookupError):  # the last line of a worker that was killed
+        return None

@@ -23,6 +23,12 @@ def bound(words: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", __name__, str(os.getpid()), *words]
 
 
+def worker_words(sweep: str, jobs: int, *, force: bool) -> list[str]:
+    """The command of a worker that runs so many jobs at a time."""
+    words = [sys.executable, "-m", "clrun", "worker", sweep, "--slots", str(jobs)]
+    return [*words, "--force"] if force else words
+
+
 def main(parent: int, words: Sequence[str]) -> None:
     """Become the command."""
     if hasattr(signal, "SIGUSR2"):  # what is ignored stays so in the command

@@ -1,6 +1,7 @@
 """What one task of a Slurm array is: a worker, stopped and queued again when its time is over.
 
-submitit pickles this object, and only this: the folder of a sweep and how many jobs run at a time.
+submitit pickles this object, and only this: the folder of a sweep, how many jobs run at a time, and
+whether they run although their numbers will differ.
 """
 
 from __future__ import annotations
@@ -14,25 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from clrun.disk.files import write_json
-from clrun.sweep.engines.bound import bound
+from clrun.sweep.endings import SIGNALLED
+from clrun.sweep.engines.bound import bound, worker_words
 from clrun.sweep.folder import SweepFolder
 
 GRACE_SECONDS = 600.0
 """How long a task waits after SIGTERM for the SIGKILL that follows it. One that ended by itself
 would be over for Slurm, which then does not queue it again; where none follows, it goes on."""
 
-MOST_DEATHS = 5
-"""So often a worker that was killed by a signal is started again in the same task."""
-
-SIGNALLED = 128
-"""What an exit code is above where a signal ended the process."""
+MOST_DEATHS = 30
+"""So often a worker that was killed by a signal is started again in the same task: more often than
+a job may be what kills it (`verdict.MOST_DEATHS`), so that the other jobs are done."""
 
 
 class Pilot:
     """Runs `clrun worker SWEEP`; called by submitit in a task of its own."""
 
-    def __init__(self, sweep: str, jobs: int) -> None:
-        self.sweep, self.jobs = sweep, jobs
+    def __init__(self, sweep: str, jobs: int, *, force: bool) -> None:
+        self.sweep, self.jobs, self.force = sweep, jobs, force
         self._pid: int | None = None
         self._is_told = False
 
@@ -63,7 +63,7 @@ class Pilot:
         self._stop_worker()
         if self._pid is not None:
             _wait(self._pid)
-        return DelayedSubmission(Pilot(self.sweep, self.jobs))
+        return DelayedSubmission(Pilot(self.sweep, self.jobs, force=self.force))
 
     def _run_workers(self) -> int:
         """Run workers, one after the other, until one ends by itself; the exit code."""
@@ -80,7 +80,7 @@ class Pilot:
 
     def _run_worker(self) -> int:
         """Run a worker to its end; its exit code, negative for a signal."""
-        words = [sys.executable, "-m", "clrun", "worker", self.sweep, "--slots", str(self.jobs)]
+        words = worker_words(self.sweep, self.jobs, force=self.force)
         process = subprocess.Popen(bound(words))
         self._pid = process.pid
         if self._is_told:  # between two workers

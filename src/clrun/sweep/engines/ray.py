@@ -23,7 +23,7 @@ from clrun.config.problems import read
 from clrun.disk.opening import open_own
 from clrun.errors import ClrunError, ConfigError
 from clrun.runner.interrupt import CollectedSignals, Interrupted, collected_signals
-from clrun.sweep.engines.bound import bound
+from clrun.sweep.engines.bound import bound, worker_words
 from clrun.sweep.engines.queue import counted
 from clrun.sweep.engines.ray_keys import RayKeys
 from clrun.sweep.folder import SweepFolder
@@ -42,7 +42,11 @@ ANSWER_SECONDS = 10.0
 """How long the head of a cluster may take to answer at all."""
 
 LEAVE_SECONDS = 30.0
-"""How long workers may take to save their jobs' states after a signal."""
+"""How long workers may take to save their jobs' states after a signal, or to kill these jobs."""
+
+MOST_RESTARTS = 100
+"""How often a worker starts again whose node died, or that Ray killed for want of memory: a job
+that needs more than any node has would have it do so for ever."""
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent home
@@ -70,7 +74,7 @@ def require(given: Mapping[str, Any]) -> None:
         _require_answer(keys.address)
 
 
-def start(path: Path, record: SweepRecord) -> bool:
+def start(path: Path, record: SweepRecord, *, force: bool = False) -> bool:
     """Run workers until no job is left: Ray's tasks end with the process that asked for them.
 
     Raises:
@@ -86,14 +90,14 @@ def start(path: Path, record: SweepRecord) -> bool:
         room = _room(ray, keys)
         workers = min(keys.workers or room, left)
         task = ray.remote(work).options(
-            max_retries=-1,
+            max_retries=MOST_RESTARTS,
             num_cpus=keys.num_cpus,
             num_gpus=keys.num_gpus,
             resources=dict(keys.resources or {}),
         )
         print(f"Ray: {counted(workers, left)}.", flush=True)
         with collected_signals() as signals:
-            started = [task.remote(str(path), keys.jobs) for _ in range(workers)]
+            started = [task.remote(str(path), keys.jobs, force=force) for _ in range(workers)]
             codes = _ended(ray, started, signals)
     if signals.first is not None:
         raise Interrupted(signals.first, f"To go on: {resume_command(path)}")
@@ -105,14 +109,15 @@ def start(path: Path, record: SweepRecord) -> bool:
     return True
 
 
-def work(sweep: str, jobs: int) -> int:
+def work(sweep: str, jobs: int, *, force: bool) -> int:
     """A worker's exit code. This runs on a node of the cluster."""
     if not Path(sweep).is_dir():
         raise FileNotFoundError(f"{platform.node()} has no {sweep}: all nodes must share it")
-    words = [sys.executable, "-m", "clrun", "worker", sweep, "--slots", str(jobs)]
     log = SweepFolder(Path(sweep)).inner("ray", f"{platform.node()}-{os.getpid()}.log")
     with open_own(log, "ab") as file:
-        process = subprocess.Popen(bound(words), stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            bound(worker_words(sweep, jobs, force=force)), stdout=file, stderr=subprocess.STDOUT
+        )
         try:
             while True:  # Ray interrupts Python alone, not a call of the system
                 with suppress(subprocess.TimeoutExpired):
@@ -206,5 +211,6 @@ def _ended(ray: ModuleType, started: list[Any], signals: CollectedSignals) -> li
         return []
     try:
         return [abs(code) for code in ray.get(started)]
-    except ray.exceptions.RayTaskError as error:
-        raise ClrunError(f"launcher=ray: {error.cause}") from error
+    except ray.exceptions.RayError as error:  # of a task's Python, or of Ray's own
+        reason = str(getattr(error, "cause", error)).strip().splitlines() or [type(error).__name__]
+        raise ClrunError(f"launcher=ray: a worker was lost: {reason[0]}") from error

@@ -69,7 +69,7 @@ def require(given: Mapping[str, Any]) -> None:
         _ask(keys, Path(folder))
 
 
-def start(path: Path, record: SweepRecord) -> bool:
+def start(path: Path, record: SweepRecord, *, force: bool = False) -> bool:
     """Submit as many workers as there are jobs left, or as the keys say; whether it waited.
 
     Raises:
@@ -83,7 +83,7 @@ def start(path: Path, record: SweepRecord) -> bool:
     folder = SweepFolder(path).inner("slurm", "log").parent
     with storage_errors(folder):
         folder.chmod(0o700)
-    submitted = _submit(keys, folder, Pilot(str(path), keys.jobs), tasks)
+    submitted = _submit(keys, folder, Pilot(str(path), keys.jobs, force=force), tasks)
     before = list(record.engine.get("submitted", ()))
     with_engine(path, submitted=[*before, submitted._asdict()])
     print(f"{submitted}: {counted(tasks, left)}.")

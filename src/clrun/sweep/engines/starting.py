@@ -32,8 +32,10 @@ def require(options: SweepOptions) -> None:
     _engine(options).require(options.launcher_keys)
 
 
-def run_elsewhere(path: Path, options: SweepOptions, *, retry_failed: bool = False) -> bool:
-    """Start workers for what is left of a sweep; whether it was waited for them.
+def run_elsewhere(
+    path: Path, options: SweepOptions, *, retry_failed: bool = False, force: bool = False
+) -> bool:
+    """Start workers for what is left of a sweep, `force`d or not; whether it was waited for them.
 
     Raises:
         ClrunError: they could not be started.
@@ -43,7 +45,8 @@ def run_elsewhere(path: Path, options: SweepOptions, *, retry_failed: bool = Fal
     engine.require(options.launcher_keys)
     if retry_failed:
         _reopen(path)
-    waited: bool = engine.start(path.absolute(), replace(read_record(path), options=options))
+    record = replace(read_record(path), options=options)
+    waited: bool = engine.start(path.absolute(), record, force=force)
     return waited
 
 

@@ -84,7 +84,7 @@ class Running:
     def _work(self, *, retry_failed: bool = False) -> None:
         options, jobs = read_record(self.path).options, read_manifest(self.path)
         if is_engine(options.launcher):
-            run_elsewhere(self.path, options, retry_failed=retry_failed)
+            run_elsewhere(self.path, options, retry_failed=retry_failed, force=self.force)
             while not all(is_over(self.path, job) for job in jobs):
                 time.sleep(LOOK_SECONDS)
                 self._say()
