@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from making_sweeps import written_sweep
 
 from clrun import compose
-from clrun.sweep import gpus
+from clrun.errors import FolderError
+from clrun.sweep import gpus, slots
 from clrun.sweep.gpus import choose_gpu
 from clrun.sweep.manifest import Job
 from clrun.sweep.record import SweepOptions
-from clrun.sweep.slots import processors, slots_here
+from clrun.sweep.slots import processors, require_gpus, slots_here
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,41 @@ def test_there_are_as_many_as_is_said_or_as_processors(
     one = replace(job, identity={**job.identity, "threads": threads, "device": "cpu"})
 
     assert slots_here(SweepOptions(launcher_keys=keys), [one]) == slots
+
+
+@pytest.mark.parametrize(
+    ("device", "words", "gpus", "is_refused"),
+    [
+        ("cuda:0 (a card)", (), 0, True),
+        ("cuda:0 (a card)", (), 1, False),
+        ("cuda:1 (a card)", (), 1, True),
+        ("cpu (a processor)", ("device=cuda",), 0, False),
+        (None, ("device=cuda",), 0, True),
+        (None, ("device=cuda", "device.index=2"), 2, True),
+        (None, ("device=cuda", "device.index=2"), 3, False),
+        (None, ("device=auto",), 0, False),
+        (None, ("device=mps",), 0, False),
+    ],
+)
+def test_a_worker_without_the_gpu_of_its_jobs_refuses_before_they_fail(
+    device: str | None,
+    words: tuple[str, ...],
+    gpus: int,
+    is_refused: bool,
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(slots, "called", lambda function: gpus)  # of a machine that is not here
+    identity = {"threads": 1} if device is None else {"threads": 1, "device": device}
+    one = replace(job, config=compose(words).plain(), identity=identity)
+
+    if not is_refused:
+        require_gpus(Path("sweep"), [job, one])
+        return
+    with pytest.raises(
+        FolderError, match=f"sweep: .* on cuda:{'12'[gpus - 1] if gpus else 0}, and"
+    ):
+        require_gpus(Path("sweep"), [job, one])
 
 
 @pytest.mark.parametrize(

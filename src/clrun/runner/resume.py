@@ -141,8 +141,8 @@ def device_as_recorded(
     except ConfigError as error:
         if force:
             return None
+        was = f"was run on {record['device']}. " if record.get("device") else ""
         raise FolderError(
-            f"{folder}: was run on {record.get('device')}. {error} With --force it goes "
-            f"on where device={node.option} leads now."
+            f"{folder}: {was}{error} With --force it goes on where device={node.option} leads now."
         ) from None
     return there

@@ -1,10 +1,13 @@
-"""How many units a worker runs at a time. No torch here."""
+"""How many units a worker runs at a time, and whether it can run them. No torch here."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
+from clrun.errors import FolderError
 from clrun.sweep.gpus import count_gpus
 from clrun.sweep.manifest import Job
 from clrun.sweep.record import SweepOptions
@@ -23,6 +26,32 @@ def slots_here(options: SweepOptions, jobs: Sequence[Job]) -> int:
         on_gpus = called(count_gpus) * int(keys.get("jobs_per_gpu") or 1)
         return min(most, on_gpus) if on_gpus else most
     return most
+
+
+def require_gpus(path: Path, jobs: Sequence[Job]) -> None:
+    """Refuse to work on jobs whose GPU is not here: each of them would fail by itself, and be no
+    more left for the workers of other machines.
+
+    Raises:
+        FolderError: there are fewer GPUs than a job names.
+    """
+    needed = max(map(_gpus, jobs), default=0)
+    if not needed:
+        return
+    here = called(count_gpus)
+    if here < needed:
+        raise FolderError(
+            f"{path}: jobs of it that are not over run on cuda:{needed - 1}, and this machine has "
+            f"{here} GPUs. clrun worker on one that has them, or --force."
+        )
+
+
+def _gpus(job: Job) -> int:
+    """How many there must be for the one that a job names, or was given when it was written."""
+    values = job.config["nodes"]["device"]["values"]
+    asked = f"{values.get('kind')}:{values.get('index') or 0}"
+    found = re.match(r"cuda(?::(\d+))?", str(job.identity.get("device", asked)))
+    return 1 + int(found[1] or 0) if found else 0
 
 
 def processors() -> int:

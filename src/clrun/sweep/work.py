@@ -14,7 +14,7 @@ from clrun.sweep.manifest import Job, read_manifest
 from clrun.sweep.outcomes import are_completed, is_over
 from clrun.sweep.progress import resume_command
 from clrun.sweep.record import SweepOptions
-from clrun.sweep.slots import slots_here
+from clrun.sweep.slots import require_gpus, slots_here
 from clrun.sweep.sources_now import require_same_sources
 from clrun.sweep.worker import Worker
 
@@ -33,8 +33,8 @@ def work(
     `slots`: how many at a time; None: as many as the launcher's keys say.
 
     Raises:
-        FolderError: jobs would not give the numbers they were to give, or a name that is written
-            to is a link; none was begun.
+        FolderError: jobs would not give the numbers they were to give, their GPU is not here, or a
+            name that is written to is a link; none was begun.
         ClrunError: no process can be started, or the folder cannot be written.
         Interrupted: a signal ended it; the running jobs have saved their state.
     """
@@ -44,6 +44,7 @@ def work(
     _require_inside(path, left)
     if not force:
         require_same_sources(path, left)
+        require_gpus(path, left)
     at_a_time = slots or slots_here(options, jobs)
     worker = Worker(path, at_a_time, options, on_event, retry_failed=retry_failed, force=force)
     worked = worker.run()
