@@ -151,6 +151,7 @@ class _Holder:
             for process, job in self._jobs.items():
                 if job.name == message.name:
                     os.kill(process, message.number)
+                    os.kill(process, signal.SIGCONT)  # one that is stopped hears nothing else
         return True
 
     def _begin(self, begin: Begin) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clrun.disk import locks
 from clrun.disk.locks import LockedElsewhere
-from clrun.sweep.outcomes import COMPLETED, FAILED, JobOutcome, outcome_at
+from clrun.sweep.outcomes import JobOutcome, outcome_at
 from clrun.sweep.pool import stream_of
 from clrun.sweep.unit import Unit
 
@@ -114,7 +114,6 @@ class Queue:
         if unit.name in self._over:
             return self._over[unit.name]
         outcome = outcome_at(unit.outcome)
-        is_over = outcome is not None and (
-            outcome.status == COMPLETED or (outcome.status == FAILED and not self._retry_failed)
-        )
-        return outcome if is_over else None
+        if outcome is None or not outcome.is_over(retry_failed=self._retry_failed):
+            return None
+        return outcome

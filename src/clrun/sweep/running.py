@@ -10,9 +10,10 @@ from enum import Enum
 from clrun.sweep.queue import Taken
 from clrun.sweep.unit import Unit
 
-SAVE_SECONDS = 20.0
-"""How long a unit that was asked to end may take to save its state. One that is deaf, or stopped,
-would keep its worker for ever; its last saved state stands."""
+SAVE_SECONDS = 60.0
+"""How long a unit that was asked to end may take to save its state: less than Slurm's usual warning
+(`launcher.signal_delay_s`), and far more than saving takes. One that does not hear would keep its
+worker for ever; its last saved state stands."""
 
 END_SECONDS = 5.0
 """How long its process may take to be gone once it is killed."""

@@ -12,7 +12,6 @@ import platform
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -31,6 +30,7 @@ from clrun.sweep.manifest import read_manifest
 from clrun.sweep.outcomes import is_over
 from clrun.sweep.progress import resume_command
 from clrun.sweep.record import SweepRecord
+from clrun.sweep.running import END_SECONDS, SAVE_SECONDS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -41,8 +41,9 @@ LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 """How long the head of a cluster may take to answer at all."""
 
-LEAVE_SECONDS = 30.0
-"""How long workers may take to save their jobs' states after a signal, or to kill these jobs."""
+LEAVE_SECONDS = SAVE_SECONDS + END_SECONDS + 10
+"""How long workers may take after a signal until their jobs' states are saved, or these jobs are
+killed, and they are gone themselves."""
 
 MOST_RESTARTS = 100
 """How often a worker starts again whose node died, or that Ray killed for want of memory: a job
