@@ -39,13 +39,15 @@ class Misbehaving(Naive):
     def _raise(self): raise ValueError("this was to be expected")
     def _exit(self): raise SystemExit(3)
     def _leave(self): os._exit(4)
+    def _slip(self): os._exit(0)
     def _segfault(self): os.kill(os.getpid(), signal.SIGSEGV)
     def _memory(self): raise MemoryError
     def _killed(self): os.kill(os.getpid(), signal.SIGKILL)
 
     def _once(self, act=None):
-        if not os.path.exists(os.environ["MARK"]):
-            open(os.environ["MARK"], "w").close()
+        mark = os.environ["MARK"] + self.config.how
+        if not os.path.exists(mark):
+            open(mark, "w").close()
             (act or self._killed)()
 
     def _stall(self):
@@ -54,6 +56,13 @@ class Misbehaving(Naive):
     def _hang(self):
         print("hanging", flush=True)
         time.sleep(600)
+
+    def _stop(self):
+        self._once(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+    def _deaf(self):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGALRM})
+        self._once(self._hang)
 """
 
 MINE = ("strategy=misbehaving", "benchmark=digits", "device=cpu", "checkpoint.every_steps=2")

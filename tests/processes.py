@@ -12,6 +12,11 @@ def is_alive(process: int) -> bool:
     return _stat(process)[:1] not in ([], ["Z"], ["X"])
 
 
+def is_stopped(process: int) -> bool:
+    """Whether it was told to stop, and can go on."""
+    return _stat(process)[:1] == ["T"]
+
+
 def parent(process: int) -> int:
     """The process that it is a child of."""
     return int(_stat(process)[1])

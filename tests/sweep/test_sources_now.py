@@ -83,8 +83,6 @@ def test_nothing_is_handed_to_an_engine_whose_workers_would_refuse_it(
 
     assert main(["resume", str(tmp_path)]) == 3
     assert "code.clrun: 0123 before" in capsys.readouterr().err
-    assert main(["resume", str(tmp_path), "--force"]) == 2
-    assert "--force: the workers of launcher=ray have no such word" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [".sweep", "sweep.csv", "job"])

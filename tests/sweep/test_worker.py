@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 from comparing_runs import lines, results
 from making_sweeps import MINE, SHORT, misbehaving, written_sweep
-from processes import is_alive, parent, until
+from processes import is_alive, is_stopped, parent, until
 
 from clrun import compose
 from clrun.config.trust import Trust, trusting
 from clrun.runner.prepare import ready
 from clrun.runner.run import run
+from clrun.sweep import running
 from clrun.sweep.events import Ended, Event, Noted, Retried, Started
+from clrun.sweep.folder import SweepFolder
 from clrun.sweep.outcomes import read_outcome
 from clrun.sweep.record import SweepOptions
 from clrun.sweep.unit import unit_of
@@ -61,7 +63,11 @@ def when(condition: Callable[[], bool], then: Callable[[], None]) -> threading.T
     """Do something in a thread once something is so."""
 
     def wait() -> None:
-        until(condition)
+        try:
+            until(condition)
+        except TimeoutError:  # whoever waits for it would do so for ever
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
         then()
 
     thread = threading.Thread(target=wait, daemon=True)
@@ -114,7 +120,7 @@ def test_a_run_that_completed_before_its_worker_could_say_so_is_not_run_again(tm
 
 @pytest.mark.slow
 def test_five_failures_leave_the_others_alone_each_with_a_line(tmp_path: Path):
-    ways = ["hang", "raise", "exit", "leave", "segfault", "memory", "killed", "well"]
+    ways = ["hang", "raise", "exit", "leave", "slip", "segfault", "memory", "killed", "well"]
     jobs = written_sweep(
         tmp_path / "s",
         [[f"strategy.how={way}"] for way in ways],
@@ -128,12 +134,13 @@ def test_five_failures_leave_the_others_alone_each_with_a_line(tmp_path: Path):
         job.values["strategy.how"]: read_outcome(tmp_path / "s", job.number) for job in jobs
     }
     reasons = {way: outcome.reason for way, outcome in outcomes.items() if outcome is not None}
-    assert end == Worked(completed=1, failed=7)
+    assert end == Worked(completed=1, failed=8)
     assert reasons == {
         "well": None,
         "raise": "ValueError: this was to be expected",
         "exit": "SystemExit: 3",
         "leave": "ended with exit code 4",
+        "slip": "left with exit code 0 before its run was completed",
         "segfault": "died of SIGSEGV, 2 times",
         "memory": reasons["memory"],
         "killed": "was killed by SIGKILL, perhaps by the system for want of memory, 2 times",
@@ -233,6 +240,109 @@ def test_what_is_killed_is_gone_on_with(
     assert jobs[0].folder in retried  # the other one may have been over by then
     assert len(set(retried)) == len(retried)
     assert not is_alive(killed[0])
+
+
+@pytest.mark.parametrize("victim", ["job", "holder"])
+def test_what_is_stopped_saves_its_state_and_what_is_deaf_is_killed(
+    victim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A job that was stopped goes on to hear the signal; where its holder is stopped as well, it
+    is killed with that."""
+    path = tmp_path / "s"
+    monkeypatch.setattr(running, "SAVE_SECONDS", 2.0 if victim == "job" else 0.2)
+    monkeypatch.setattr(running, "END_SECONDS", 0.2)
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    hows = ["stop", "deaf"] if victim == "job" else ["stop"]
+    jobs = written_sweep(
+        path, [[f"strategy.how={how}"] for how in hows], common=MINE, where=misbehaving(tmp_path)
+    )
+    folders = [path / job.folder for job in jobs]
+
+    def have_come_so_far() -> bool:
+        has_begun = (folders[0] / ".lock").exists()
+        return has_begun and is_stopped(holder_of(folders[0])) and all(map(hangs, folders[1:]))
+
+    def interrupt() -> None:
+        if victim == "holder":
+            os.kill(parent(holder_of(folders[0])), signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    interrupter = when(have_come_so_far, interrupt)
+    first, _ = worked(path)
+    interrupter.join()
+    second, _ = worked(path)
+
+    assert first == Worked(completed=0, failed=0, signal=signal.SIGTERM, killed=1)
+    assert second == Worked(completed=len(jobs), failed=0)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "status", "attempts"), [(10, "completed", 11), (11, "failed", 11)]
+)
+def test_a_job_that_kills_its_worker_is_not_run_for_ever(
+    deaths: int, status: str, attempts: int, tmp_path: Path
+):
+    """So many workers began it, and none lived to say what became of it."""
+    [job] = written_sweep(tmp_path, [["seed=1"]])
+    for number in range(deaths):
+        log = SweepFolder(tmp_path).inner("log", f"gone-{number}.jsonl")
+        log.write_text(json.dumps({"event": "started", "unit": job.folder, "attempt": 1}) + "\n")
+
+    worked(tmp_path)
+
+    outcome = read_outcome(tmp_path, job.number)
+    assert outcome is not None
+    assert (outcome.status, outcome.attempts) == (status, attempts)
+    assert len(starts(tmp_path)) == attempts
+    end, _ = worked(tmp_path, retry_failed=True)  # who says so begins to count anew
+    assert end.completed == (status == "failed")
+
+
+UNREADABLE = """
+from dataclasses import dataclass
+
+from clrun.streams.experience import StreamShape
+
+
+SHAPE = StreamShape(channels=1, height=8, width=8, num_classes=2, num_experiences=1)
+
+
+class Unreadable:
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        leaves: bool
+
+    def __init__(self, config): self.config = config
+    def check(self): pass
+    def shape(self): return SHAPE
+
+    def load(self, seed, on_progress):
+        if self.config.leaves:
+            raise SystemExit("it is the lab's fault")
+        raise LookupError("row 7 of the lab's table")
+"""
+
+
+def test_why_data_cannot_be_read_is_said_and_where(tmp_path: Path):
+    option = tmp_path / "conf" / "benchmark" / "unreadable.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("# Cannot be read.\ntarget: unreadable_code:Unreadable\nleaves: false\n")
+    (tmp_path / "unreadable_code.py").write_text(UNREADABLE)
+    jobs = written_sweep(
+        tmp_path / "s",
+        [["benchmark.leaves=false"], ["benchmark.leaves=true"]],
+        common=("strategy=naive", "benchmark=unreadable", "device=cpu"),
+        where={"config_dirs": [tmp_path / "conf"], "trust": True},
+    )
+
+    end, _ = worked(tmp_path / "s")
+
+    outcomes = [read_outcome(tmp_path / "s", job.number) for job in jobs]
+    assert end == Worked(completed=0, failed=2)
+    assert ["row 7 of the lab's table" in str(each) for each in outcomes] == [True, False]
+    assert ["it is the lab's fault" in str(each) for each in outcomes] == [False, True]
+    log = "".join(file.read_text() for file in (tmp_path / "s" / ".sweep" / "log").glob("*"))
+    assert log.count("Traceback") == 1  # what it raised says the other one's place
 
 
 def test_what_a_run_notes_is_said_once(tmp_path: Path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from clrun.config.compose import compose
 from clrun.config.trust import trusting, typed
 from clrun.errors import ClrunError, ConfigError
 from clrun.sweep.engines import starting
+from clrun.sweep.engines.slurm_keys import OF_SLURM, OF_TASKS, UNSAID, USUAL
 from clrun.sweep.folder import SweepFolder
-from clrun.sweep.manifest import Job, write_manifest
+from clrun.sweep.manifest import Job, read_manifest, write_manifest
 from clrun.sweep.outcomes import (
     COMPLETED,
     FAILED,
@@ -48,6 +50,9 @@ def slurm(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command(folder, "srun", "#!/bin/sh\n")
     command(folder, "squeue", "#!/bin/sh\ncat queue.txt\n")
     return folder
+
+
+OLD = {"code": {"clrun": "0123"}}
 
 
 def command(folder: Path, name: str, text: str) -> None:
@@ -275,9 +280,58 @@ def test_a_key_that_cannot_be_is_refused_with_its_reason(word, line):
     assert line in str(refused.value)
 
 
-def test_what_only_slurm_reads_is_refused_elsewhere():
-    with pytest.raises(ConfigError, match=r"partition: is read with cluster=slurm alone"):
-        compose(["launcher=slurm", "launcher.cluster=local", "launcher.partition=low"])
+@pytest.mark.parametrize(
+    ("word", "local", "debug"),
+    [
+        ("partition=low", "slurm", "slurm"),
+        ("array_parallelism=2", "slurm", "slurm"),
+        ("mem_gb=1", "slurm", "slurm"),
+        ("requeue=off", "slurm", "slurm"),
+        ("additional_parameters={qos: long}", "slurm", "slurm"),
+        ("srun_args=['-v']", "slurm", "slurm"),
+        ("timeout_min=30", None, "slurm or local"),
+        ("signal_delay_s=60", None, "slurm or local"),
+        ("max_num_timeout=2", None, "slurm or local"),
+        ("setup=['module load cuda']", None, "slurm or local"),
+        ("gpus_per_node=0", None, None),
+        ("mem_gb=null", None, None),
+    ],
+)
+def test_a_key_is_refused_where_nobody_reads_it(word: str, local: str | None, debug: str | None):
+    for cluster, readers in (("local", local), ("debug", debug), ("slurm", None)):
+        words = ["launcher=slurm", f"launcher.cluster={cluster}", f"launcher.{word}"]
+        if readers is None:
+            compose(words)
+            continue
+        with pytest.raises(ConfigError) as refused:
+            compose(words)
+        key = word.partition("=")[0]
+        assert f"{key}: is read with cluster={readers} alone" in str(refused.value)
+
+
+def test_what_nobody_said_is_what_the_option_says():
+    launcher = compose(["launcher=slurm"]).launcher
+    assert launcher is not None
+    unread = {key: launcher.values[key] for key in (*OF_SLURM, *OF_TASKS)}
+
+    assert {key: value for key, value in unread.items() if value not in UNSAID} == USUAL
+
+
+def test_force_reaches_the_workers(slurm, workplace, capsys):
+    given = options("launcher.workers=1")
+    path = sweep(workplace / "s", given)
+    jobs = read_manifest(path)
+    write_manifest(path, [replace(job, identity={**job.identity, **OLD}) for job in jobs])
+
+    assert main(["resume", "s"]) == 3
+    assert "code.clrun: 0123 before" in capsys.readouterr().err
+    assert not Path("given.sh").exists()
+    assert main(["resume", "s", "--force"]) == 0
+
+    from submitit.helpers import DelayedSubmission
+
+    [pickled] = (path / ".sweep" / "slurm").glob("*.pkl")
+    assert DelayedSubmission.load(pickled).function.force
 
 
 @pytest.mark.parametrize(
