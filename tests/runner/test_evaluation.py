@@ -11,7 +11,9 @@ from clrun.device.rows import DeviceRows
 from clrun.device.rows import hold as hold_rows
 from clrun.images.patterns import Patterns
 from clrun.images.transforms import Transform
-from clrun.runner.evaluation import Evaluation, guessed, together
+from clrun.runner.evaluation import Evaluation
+from clrun.runner.judged import guessed
+from clrun.runner.packs import Feed
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 
@@ -69,14 +71,16 @@ def evaluation(**changes) -> Evaluation:
 
 @pytest.mark.parametrize("minibatch", [1, 3, 100])
 def test_accuracies_are_shares_of_the_rows_of_each_experience_and_class(minibatch):
-    scores = evaluation().scores(Guesser(), THREE, seen=1, minibatch=minibatch)
+    scores = evaluation().scores(Guesser(), THREE, seen=1, feed=Feed(minibatch=minibatch))
 
     assert scores.experiences == [3 / 4, 1 / 2, 2 / 3]
     assert scores.classes == [1.0, 1 / 2, None, 1 / 2, 1.0, 1 / 2]
 
 
 def test_only_what_was_seen_is_scored_if_asked_for():
-    scores = evaluation(experiences="seen").scores(Guesser(), THREE, seen=2, minibatch=10)
+    scores = evaluation(experiences="seen").scores(
+        Guesser(), THREE, seen=2, feed=Feed(minibatch=10)
+    )
 
     assert scores.experiences == [3 / 4, 1 / 2]
     assert scores.classes == [1.0, 1 / 2, None, 1 / 2, None, None]
@@ -84,7 +88,7 @@ def test_only_what_was_seen_is_scored_if_asked_for():
 
 def test_an_experience_without_test_rows_has_no_accuracy():
     scores = evaluation().scores(
-        Guesser(), benchmark(experience(0, patterns([], []))), seen=1, minibatch=10
+        Guesser(), benchmark(experience(0, patterns([], []))), seen=1, feed=Feed(minibatch=10)
     )
 
     assert scores.experiences == [None]
@@ -95,7 +99,9 @@ def test_validation_rows_are_scored_if_asked_for():
     held_out = patterns([0, 0], [0, 1])
     stream = benchmark(experience(0, patterns([0], [0]), held_out))
 
-    scores = evaluation(stream="validation").scores(Guesser(), stream, seen=1, minibatch=10)
+    scores = evaluation(stream="validation").scores(
+        Guesser(), stream, seen=1, feed=Feed(minibatch=10)
+    )
 
     assert scores.experiences == [0.5]
 
@@ -146,11 +152,12 @@ def test_an_evaluation_may_be_ended_between_two_minibatches():
         if len(looks) == 3:
             raise KeyError("enough")
 
-    minibatches = patterns([0, 1, 5, 3, 2, 4], [0] * 6).x.split(1)
+    strategy = Noting()
     with pytest.raises(KeyError, match="enough"):
-        guessed(Guesser(), minibatches, look)
+        evaluation().scores(strategy, THREE, seen=1, feed=Feed(minibatch=1, look=look))
 
     assert looks == [0, 1, 2]
+    assert strategy.given == [1, 1]  # looked for before each
 
 
 @pytest.mark.parametrize(("side", "expected"), [(32, [5]), (512, [2, 2, 1])])
@@ -164,7 +171,9 @@ def test_large_images_are_scored_a_few_at_a_time(side, expected):
 
     images = Patterns(torch.zeros(5, 1, side, side, dtype=torch.uint8), torch.zeros(5).long())
 
-    evaluation().scores(Counting(), benchmark(experience(0, images)), seen=1, minibatch=512)
+    evaluation().scores(
+        Counting(), benchmark(experience(0, images)), seen=1, feed=Feed(minibatch=512)
+    )
 
     assert given == expected
 
@@ -180,7 +189,7 @@ def test_rows_are_brought_to_a_device_and_once_if_they_stay_there(place):
     where = torch.device(place)
     scored = evaluation()
     accuracies = [
-        scored.scores(Guesser(), EMPTY, seen=1, minibatch=2, hold=hold).experiences
+        scored.scores(Guesser(), EMPTY, seen=1, feed=Feed(minibatch=2, hold=hold)).experiences
         for _ in range(2)
     ]
 
@@ -214,7 +223,7 @@ def test_experiences_with_few_rows_share_minibatches(rows, minibatch, expected):
     strategy = Noting()
     stream = benchmark(*(experience(k, patterns([k] * n, [0] * n)) for k, n in enumerate(rows)))
 
-    scores = evaluation().scores(strategy, stream, seen=1, minibatch=minibatch)
+    scores = evaluation().scores(strategy, stream, seen=1, feed=Feed(minibatch=minibatch))
 
     assert strategy.given == expected
     whole = [(1.0 if k == 0 else 0.0) if n else None for k, n in enumerate(rows)]
@@ -233,7 +242,7 @@ def test_who_shares_a_minibatch_changes_no_accuracy(rows, minibatch, seen):
     stream = benchmark(*map(experience, range(len(parts)), parts))
 
     scores = evaluation(experiences="seen").scores(
-        Guesser(), stream, seen=seen, minibatch=minibatch
+        Guesser(), stream, seen=seen, feed=Feed(minibatch=minibatch)
     )
 
     right = [(p.x.flatten().long() == p.y).tolist() for p in parts[:seen]]
@@ -248,7 +257,7 @@ def test_who_shares_a_minibatch_does_not_depend_on_what_was_seen():
     scored = evaluation(experiences="seen")
 
     for strategy, seen in [(first, 1), (last, 2)]:
-        scored.scores(strategy, THREE, seen=seen, minibatch=6)
+        scored.scores(strategy, THREE, seen=seen, feed=Feed(minibatch=6))
 
     assert first.given == last.given == [6]
 
@@ -260,17 +269,38 @@ def test_one_experience_alone_is_not_copied():
         held.append(rows)
         return hold_rows(rows, torch.device("cpu"))
 
-    evaluation().scores(Guesser(), THREE, seen=1, minibatch=4, hold=hold)
+    evaluation().scores(Guesser(), THREE, seen=1, feed=Feed(minibatch=4, hold=hold))
 
     assert held[0] is THREE.experiences[0].test.x
 
 
+def test_one_pack_after_another_is_held():
+    """All of them at once would be a copy of the test set."""
+    steps = []
+
+    class Telling(Guesser):
+        def predict(self, x):
+            steps.append("predict")
+            return super().predict(x)
+
+    def hold(rows):
+        steps.append("hold")
+        return hold_rows(rows, torch.device("cpu"))
+
+    evaluation().scores(Telling(), THREE, seen=1, feed=Feed(minibatch=4, hold=hold))
+
+    assert steps == ["hold", "predict"] * 3
+
+
 def test_held_rows_are_scored_like_those_they_were_taken_from():
     held = evaluation().scores(
-        Guesser(), THREE, seen=1, minibatch=2, hold=partial(hold_rows, device=torch.device("cpu"))
+        Guesser(),
+        THREE,
+        seen=1,
+        feed=Feed(minibatch=2, hold=partial(hold_rows, device=torch.device("cpu"))),
     )
 
-    assert held == evaluation().scores(Guesser(), THREE, seen=1, minibatch=2)
+    assert held == evaluation().scores(Guesser(), THREE, seen=1, feed=Feed(minibatch=2))
 
 
 MANY = benchmark(
@@ -318,8 +348,8 @@ def test_the_rows_of_a_subset_follow_from_the_seed_and_stay():
 def test_a_full_evaluation_says_what_one_of_the_subset_would(subset, minibatch):
     scored = evaluation(every_steps=1, subset=subset)
 
-    alone = scored.subset_scores(Guesser(), MANY, seen=3, minibatch=minibatch)
-    whole = scored.scores(Guesser(), MANY, seen=3, minibatch=minibatch)
+    alone = scored.subset_scores(Guesser(), MANY, seen=3, feed=Feed(minibatch=minibatch))
+    whole = scored.scores(Guesser(), MANY, seen=3, feed=Feed(minibatch=minibatch))
 
     assert alone == (whole.experiences if subset is None else whole.subset)
 
@@ -327,7 +357,9 @@ def test_a_full_evaluation_says_what_one_of_the_subset_would(subset, minibatch):
 def test_the_curve_is_of_what_was_seen_alone():
     strategy = Noting()
 
-    found = evaluation(every_steps=1, subset=2).subset_scores(strategy, MANY, seen=1, minibatch=2)
+    found = evaluation(every_steps=1, subset=2).subset_scores(
+        strategy, MANY, seen=1, feed=Feed(minibatch=2)
+    )
 
     assert len(found) == 1
     assert strategy.given == [2]
@@ -336,8 +368,8 @@ def test_the_curve_is_of_what_was_seen_alone():
 def test_a_detailed_evaluation_has_the_same_accuracies_from_as_many_forward_passes():
     usual, detailed = Noting(), Noting()
 
-    scores = evaluation().scores(usual, THREE, seen=1, minibatch=3)
-    more = evaluation().scores(detailed, THREE, seen=1, minibatch=3, detailed=True)
+    scores = evaluation().scores(usual, THREE, seen=1, feed=Feed(minibatch=3))
+    more = evaluation().scores(detailed, THREE, seen=1, feed=Feed(minibatch=3), detailed=True)
 
     assert detailed.given == usual.given
     assert (more.experiences, more.classes) == (scores.experiences, scores.classes)
@@ -350,7 +382,7 @@ def test_a_detailed_evaluation_has_the_same_accuracies_from_as_many_forward_pass
 def test_only_the_seen_rows_of_a_shared_minibatch_are_in_the_detail():
     scored = evaluation(experiences="seen")
 
-    scores = scored.scores(Guesser(), THREE, seen=1, minibatch=100, detailed=True)
+    scores = scored.scores(Guesser(), THREE, seen=1, feed=Feed(minibatch=100), detailed=True)
 
     assert scores.detail.confusion.tolist() == [[0, 0, 2], [1, 0, 1], [1, 1, 1]]
 
@@ -530,13 +562,3 @@ def test_class_accuracies_agree_with_those_of_the_experiences(finished):
         for j, accuracy in enumerate(row):
             # both digits of an experience have 35 or 36 test images
             assert accuracy == pytest.approx(sum(of_classes[2 * j : 2 * j + 2]) / 2, abs=0.01)
-
-
-def test_guesses_of_a_device_are_joined_with_those_of_no_rows():
-    none = torch.zeros(0, dtype=torch.int64)  # on the CPU: nothing was computed
-    some = torch.zeros(3, dtype=torch.int64, device="meta")
-
-    joined = together([none, some, none, some])
-
-    assert (joined.device.type, len(joined)) == ("meta", 6)
-    assert len(together([none, none])) == 0

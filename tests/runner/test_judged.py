@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clrun.metrics import confusion_entries
-from clrun.runner.judged import detail_of, judged
+from clrun.runner.judged import detail_of, judged, logits_of
 
 
 class Certain:
@@ -29,8 +29,12 @@ PROBABILITIES = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]
 TRUE = torch.tensor([0, 1, 1])
 
 
+@pytest.mark.parametrize("at_once", [1, 4, 2**20])
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_probabilities_are_the_softmax_of_the_logits_in_one_forward_pass(size):
+def test_probabilities_are_the_softmax_of_the_logits_in_one_forward_pass(
+    size, at_once, monkeypatch
+):
+    monkeypatch.setattr("clrun.runner.judged.LOGITS_AT_ONCE", at_once)
     strategy = Certain(PROBABILITIES)
 
     said = judged(strategy, images(3).split(size), TRUE)
@@ -41,16 +45,34 @@ def test_probabilities_are_the_softmax_of_the_logits_in_one_forward_pass(size):
     assert said.truth.exp().tolist() == pytest.approx([0.9, 0.4, 0.8])
 
 
-def test_the_detail_is_of_all_parts_and_of_the_rows_that_count():
+def test_logits_of_many_rows_are_looked_at_together_and_not_all_at_once(monkeypatch):
+    monkeypatch.setattr("clrun.runner.judged.LOGITS_AT_ONCE", 4)  # of two rows
+    strategy, passes = Certain(PROBABILITIES * 3), []
+
+    for logits in logits_of(strategy, images(9).split(1)):
+        passes.append((strategy.passes, len(logits)))
+
+    assert passes == [(2, 2), (4, 2), (6, 2), (8, 2), (9, 1)]
+
+
+def test_a_strategy_that_records_gradients_as_it_predicts_is_judged_too():
+    weight = torch.ones(1, requires_grad=True)
+
+    class Recording(Certain):
+        def predict(self, x):
+            return super().predict(x) * weight
+
+    said = judged(Recording(PROBABILITIES), images(3).split(1), TRUE)
+
+    assert not any(part.requires_grad for part in said)
+    assert detail_of(said, TRUE, 2).ece is not None
+
+
+def test_the_detail_is_of_the_rows_that_count():
     strategy = Certain([*PROBABILITIES, [0.5, 0.5]])
     y = torch.cat([TRUE, torch.tensor([0])])
-    parts = [
-        judged(strategy, images(2).split(2), y[:2]),
-        judged(strategy, [], y[:0]),
-        judged(strategy, [images(4)[2:]], y[2:]),
-    ]
 
-    detail = detail_of(parts, TRUE, 2)
+    detail = detail_of(judged(strategy, images(4).split([2, 0, 2]), y), TRUE, 2)
 
     assert detail.confusion.tolist() == confusion_entries(TRUE, [0, 0, 1], 2).tolist()
     assert detail.nll == pytest.approx(-(math.log(0.9) + math.log(0.4) + math.log(0.8)) / 3)
@@ -58,15 +80,15 @@ def test_the_detail_is_of_all_parts_and_of_the_rows_that_count():
 
 
 def test_a_true_class_of_probability_0_leaves_no_likelihood_and_the_rest():
-    detail = detail_of(
-        [judged(Certain([[1.0, 0.0]]), [images(1)], torch.tensor([1]))], TRUE[1:2], 2
-    )
+    said = judged(Certain([[1.0, 0.0]]), [images(1)], TRUE[1:2])
+
+    detail = detail_of(said, TRUE[1:2], 2)
 
     assert detail.nll is None
     assert detail.ece == 1.0
 
 
 def test_no_rows_have_no_detail_and_no_confusion():
-    detail = detail_of([judged(Certain(PROBABILITIES), [], TRUE[:0])], TRUE[:0], 2)
+    detail = detail_of(judged(Certain(PROBABILITIES), [], TRUE[:0]), TRUE[:0], 2)
 
     assert (detail.ece, detail.nll, detail.confusion.tolist()) == (None, None, [])

@@ -20,6 +20,7 @@ from clrun.metrics import Undefined, acc_final, acc_pooled
 from clrun.runner.building import benchmark_source, build, stream_of
 from clrun.runner.evaluation import Evaluation, Scores
 from clrun.runner.loading import TrainedModel
+from clrun.runner.packs import Feed
 from clrun.sources.class_names import composed
 from clrun.streams.experience import Benchmark, Experience
 from clrun.streams.guard import sealed
@@ -113,8 +114,7 @@ def scores_on(trained: TrainedModel, benchmark: Benchmark, evaluation: Evaluatio
             trained.answers,
             benchmark,
             seen=len(benchmark),
-            minibatch=trained.facts.eval_mb_size,
-            hold=trained.device.hold,
+            feed=Feed(minibatch=trained.facts.eval_mb_size, hold=trained.device.hold),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,23 +12,11 @@ from torch import Tensor
 from clrun.config.bounds import Count
 from clrun.config.keys import Keys, Known
 from clrun.config.moment import FIRST_LEARNT, Moment
-from clrun.device.rows import hold
 from clrun.images.patterns import Patterns, occurrence
-from clrun.runner.judged import (
-    Detail,
-    Look,
-    Predicts,
-    detail_of,
-    guessed,
-    judged,
-    look_away,
-    together,
-)
-from clrun.runner.packs import Hold, Packs
+from clrun.runner.judged import Detail, Predicts, detail_of, guessed, judged
+from clrun.runner.packs import Feed, Packs
 from clrun.seeds import generator
 from clrun.streams.experience import Benchmark, Experience
-
-ON_CPU: Hold = partial(hold, device=torch.device("cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,58 +110,36 @@ class Evaluation:
         benchmark: Benchmark,
         *,
         seen: int,
-        minibatch: int,
-        hold: Hold = ON_CPU,
-        look: Look = look_away,
+        feed: Feed,
         detailed: bool = False,
     ) -> Scores:
         """Accuracy on each experience (all, or the first `seen`) and on each class.
 
-        `hold` brings the rows to where the strategy computes; of large images it may hand over
-        fewer than `minibatch` at once. `look` is called before each minibatch; by raising it ends
-        the evaluation. `detailed`: with the detail, for which nothing is predicted once more.
+        `detailed`: with the detail, for which nothing is predicted once more.
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
-        packs = self._packs.before(last, benchmark, minibatch)
-        minibatches = [self._packs.minibatches(pack, minibatch, hold) for pack in packs]
-        sizes = torch.cat([pack.sizes for pack in packs])[:last]
-        rows = int(sizes.sum())
-        y = torch.cat([pack.y for pack in packs])[:rows]
-        classes = benchmark.shape.num_classes
+        asked = self._packs.asked(last, benchmark, feed)
+        y, classes = asked.counted, benchmark.shape.num_classes
         if detailed:
-            pairs = zip(minibatches, packs, strict=True)
-            said = [judged(strategy, part, pack.y, look) for part, pack in pairs]
-            guesses, detail = [part.guess for part in said], detail_of(said, y, classes)
+            said = judged(strategy, asked.minibatches, asked.y)
+            guess, detail = said.guess, detail_of(said, y, classes)
         else:
-            guesses, detail = [guessed(strategy, part, look) for part in minibatches], None
-        hits = together(guesses).cpu()[:rows] == y
+            guess, detail = guessed(strategy, asked.minibatches), None
+        hits = guess[: len(y)].cpu() == y
         return Scores(
-            experiences=_by_experience(hits, sizes),
+            experiences=_by_experience(hits, asked.sizes),
             classes=_shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
-            subset=self._on_subset(hits, sizes),
+            subset=self._on_subset(hits, asked.sizes),
             detail=detail,
         )
 
     def subset_scores(
-        self,
-        strategy: Predicts,
-        benchmark: Benchmark,
-        *,
-        seen: int,
-        minibatch: int,
-        hold: Hold = ON_CPU,
-        look: Look = look_away,
+        self, strategy: Predicts, benchmark: Benchmark, *, seen: int, feed: Feed
     ) -> list[float | None]:
         """Accuracy on each of the first `seen` experiences, on the rows of the subset."""
-        packs = self._subset_packs.before(seen, benchmark, minibatch)
-        guesses = [
-            guessed(strategy, self._subset_packs.minibatches(pack, minibatch, hold), look)
-            for pack in packs
-        ]
-        sizes = torch.cat([pack.sizes for pack in packs])[:seen]
-        rows = int(sizes.sum())
-        y = torch.cat([pack.y for pack in packs])[:rows]
-        return _by_experience(together(guesses).cpu()[:rows] == y, sizes)
+        asked = self._subset_packs.asked(seen, benchmark, feed)
+        guess, y = guessed(strategy, asked.minibatches), asked.counted
+        return _by_experience(guess[: len(y)].cpu() == y, asked.sizes)
 
     def _on_subset(self, hits: Tensor, sizes: Tensor) -> list[float | None] | None:
         """The accuracies on the subset, of rows that were all predicted."""

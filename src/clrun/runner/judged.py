@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,8 +14,9 @@ from torch import Tensor
 from clrun.device.rows import Rows, sent
 from clrun.metrics import Undefined, confusion_entries, ece, nll
 
-Look = Callable[[], None]
-"""What may end an evaluation between two minibatches: nothing is half done there."""
+LOGITS_AT_ONCE = 2**20
+"""Logits that are looked at together, 4 MB: of small minibatches one by one that takes as long as
+what a small network computes."""
 
 
 class Predicts(Protocol):
@@ -47,43 +48,28 @@ class Detail:
     """None where it has no value: no rows, or a true class of probability 0"""
 
 
-def look_away() -> None:
-    """Look for nothing."""
-
-
-def guessed(strategy: Predicts, minibatches: Iterable[Rows], look: Look = look_away) -> Tensor:
+def guessed(strategy: Predicts, minibatches: Iterable[Rows]) -> Tensor:
     """The class of the highest logit for each row of the minibatches [b, C, H, W]. [N] int64"""
-    guesses = []
-    for x in minibatches:
-        look()
-        if len(x):
-            guesses.append(strategy.predict(x).argmax(1))
+    guesses = [logits.argmax(1) for logits in logits_of(strategy, minibatches)]
     return torch.cat(guesses) if guesses else torch.zeros(0, dtype=torch.int64)
 
 
-def judged(
-    strategy: Predicts, minibatches: Iterable[Rows], y: Tensor, look: Look = look_away
-) -> Judged:
+def judged(strategy: Predicts, minibatches: Iterable[Rows], y: Tensor) -> Judged:
     """What the strategy says of the rows of the minibatches, whose classes are `y` [N]."""
     found: list[Judged] = []
     done = 0
-    for x in minibatches:
-        look()
-        if len(x):
-            logits = strategy.predict(x)
-            y = sent(y, logits.device)
-            found.append(_judged(logits, y[done : done + len(x)]))
-            done += len(x)
+    for logits in logits_of(strategy, minibatches):
+        y = sent(y, logits.device)
+        found.append(_judged(logits, y[done : done + len(logits)]))
+        done += len(logits)
     if not found:
         return Judged(torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0))
     return Judged(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def detail_of(parts: Sequence[Judged], y: Tensor, classes: int) -> Detail:
-    """The rows of all parts together, of which the first len(y) count. Synchronises."""
-    guess, sureness, truth = (
-        together(part)[: len(y)].cpu().numpy() for part in zip(*parts, strict=True)
-    )
+def detail_of(said: Judged, y: Tensor, classes: int) -> Detail:
+    """The detail of the first rows, whose classes are `y`; others do not count. Synchronises."""
+    guess, sureness, truth = (part[: len(y)].cpu().numpy() for part in said)
     return Detail(
         confusion=confusion_entries(y.numpy(), guess, classes),
         ece=_known(lambda: ece(sureness, guess == y.numpy())),
@@ -91,9 +77,20 @@ def detail_of(parts: Sequence[Judged], y: Tensor, classes: int) -> Detail:
     )
 
 
-def together(parts: Sequence[Tensor]) -> Tensor:
-    """All parts in one tensor. Where there was nothing to predict, they lie on no device."""
-    return torch.cat([part for part in parts if len(part)] or list(parts))
+def logits_of(strategy: Predicts, minibatches: Iterable[Rows]) -> Iterator[Tensor]:
+    """The logits of all rows in order, those of a few minibatches together. [b, num_classes]"""
+    held: list[Tensor] = []
+    entries = 0
+    for x in minibatches:
+        if not len(x):
+            continue
+        held.append(strategy.predict(x).detach())  # a plugin's may have a graph, to be let go
+        entries += held[-1].numel()
+        if entries >= LOGITS_AT_ONCE:
+            yield torch.cat(held)
+            held, entries = [], 0
+    if held:
+        yield torch.cat(held)
 
 
 def _judged(logits: Tensor, y: Tensor) -> Judged:

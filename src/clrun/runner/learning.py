@@ -6,7 +6,8 @@ on from any state repeats nothing and leaves nothing out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from clrun.profiling.activity import doing
@@ -14,6 +15,7 @@ from clrun.profiling.spans import updates
 from clrun.records.results import Results
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import look
+from clrun.runner.packs import Feed
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import noted
 from clrun.runner.saving import Saver
@@ -136,15 +138,9 @@ def _evaluated(
     """Score the strategy as it is now, and record it; `experience` None is before training."""
     evaluation, is_end = prepared.evaluation, experience is not None and epoch is None
     seen = _seen(prepared, state, experience)
-    with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
+    with _evaluating(prepared, state) as feed:
         scores = evaluation.scores(
-            state.strategy,
-            prepared.data,
-            seen=seen,
-            minibatch=prepared.keys.eval_mb_size,
-            hold=prepared.device.hold,
-            look=look,
-            detailed=is_end,
+            state.strategy, prepared.data, seen=seen, feed=feed, detailed=is_end
         )
     if experience is not None:
         state.scored.add(seen - 1, scores, state.cost.train_steps)
@@ -166,18 +162,19 @@ def _evaluated_on_curve(prepared: Prepared, state: RunState, experience: int, ep
     """Score what was seen, on the rows that `eval.subset` leaves, and record that alone. Where it
     leaves all, the line is no less one of the curve: no matrix has it."""
     evaluation, seen = prepared.evaluation, _seen(prepared, state, experience)
-    with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
-        accuracies = evaluation.subset_scores(
-            state.strategy,
-            prepared.data,
-            seen=seen,
-            minibatch=prepared.keys.eval_mb_size,
-            hold=prepared.device.hold,
-            look=look,
-        )
+    with _evaluating(prepared, state) as feed:
+        accuracies = evaluation.subset_scores(state.strategy, prepared.data, seen=seen, feed=feed)
     state.scored.add_inside(seen - 1, accuracies, state.cost.train_steps)
     values = {"stream": evaluation.config.stream, "seen": seen, "curve": trimmed(accuracies)}
     state.recorder.write("eval", experience, epoch, **values)
+
+
+@contextmanager
+def _evaluating(prepared: Prepared, state: RunState) -> Iterator[Feed]:
+    """What runs inside is an evaluation: its cost is, and what is saved if it is ended is whole."""
+    keys, device = prepared.keys, prepared.device
+    with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
+        yield Feed(minibatch=keys.eval_mb_size, hold=device.hold, look=look)
 
 
 def _seen(prepared: Prepared, state: RunState, experience: int | None) -> int:
