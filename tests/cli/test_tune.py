@@ -177,42 +177,24 @@ def test_without_optuna(workplace, capsys, monkeypatch):
     assert 'Install it with: pip install "clrun[tune]"' in capsys.readouterr().err
 
 
-PEEKING = """
-import sys
-from clrun.strategies.naive import Naive
-from clrun.strategies.step import START
-
-class Peeking(Naive):
-    Config = Naive.Config
-
-    def learn(self, experience, start=START):
-        yield from super().learn(experience, start)
-        frame = sys._getframe()
-        while "prepared" not in frame.f_locals:
-            frame = frame.f_back
-        frame.f_locals["prepared"].data.experiences[3]
-
-class Testing(Peeking):
-    Config = Naive.Config
-
-    def learn(self, experience, start=START):
-        yield from Naive.learn(self, experience, start)
-        experience.test.x
-"""
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+"""where peeking.py is"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Peeking", "experiences[3]: a run with first_experiences=3 may open the first 3 of 5"),
-        ("Testing", "experiences[0].test: a run with eval.stream=validation may not open the test"),
+        (
+            "AtTheNextExperience",
+            "experiences[3]: a run with first_experiences=3 may open the first 3 of",
+        ),
+        ("AtTheTestStream", "experiences[0].test: a run with eval.stream=validation may not open"),
     ],
 )
 def test_a_strategy_that_peeks_ends_the_study(name, said, workplace, monkeypatch, capsys):
-    Path("peeking.py").write_text(PEEKING)
-    monkeypatch.syspath_prepend(workplace)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(workplace), *sys.path]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SCRIPTS), *sys.path]))
+    monkeypatch.syspath_prepend(SCRIPTS)
     words = [*SHORT, f"strategy.target=peeking:{name}", "strategy.lr=0.1,0.2", "--at-once", "1"]
 
     assert main(["tune", *words, "hydra.sweep.dir=study"]) == 1

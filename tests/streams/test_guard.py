@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,13 +16,13 @@ from clrun.records.run_folder import read_record
 from clrun.runner.building import build
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run
-from clrun.strategies.naive import Naive
-from clrun.strategies.step import START
 from clrun.streams.experience import Benchmark, merged
 from clrun.streams.fingerprint import fingerprint
 from clrun.streams.guard import nothing_else_opened, sealed
 
 WORDS = ("strategy=naive", "strategy.train_epochs=1", "benchmark.limit_per_class=20")
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+"""where peeking.py is"""
 SEALED = ("first_experiences=3", "eval.stream=validation", "benchmark.validation_fraction=0.1")
 
 
@@ -136,48 +136,17 @@ def test_what_is_sealed_is_not_in_the_fingerprint():
     assert fingerprint(sealed(whole, 3, test=True)) != fingerprint(sealed(whole, 3, test=False))
 
 
-class Peeking(Naive):
-    """Looks at what it is not given, once it has learnt something."""
-
-    Config = Naive.Config
-
-    def learn(self, experience, start=START):
-        yield from super().learn(experience, start)
-        self.peek(experience)
-
-    def peek(self, experience):
-        raise NotImplementedError
-
-
-class AtTheTestStream(Peeking):
-    def peek(self, experience):
-        _ = experience.test.y
-
-
-class AtTheNextExperience(Peeking):
-    def peek(self, experience):
-        frame = sys._getframe()
-        while "prepared" not in frame.f_locals:
-            frame = frame.f_back
-        _ = frame.f_locals["prepared"].data.experiences[3]
-
-
-class AtTheSource(Peeking):
-    def peek(self, experience):
-        opened()
-
-
 @pytest.mark.parametrize(
-    ("strategy", "said"),
+    ("name", "said"),
     [
-        (AtTheTestStream, r"experiences\[0\].test"),
-        (AtTheNextExperience, r"experiences\[3\]"),
-        (AtTheSource, "digits: is opened anew"),
+        ("AtTheTestStream", r"experiences\[0\].test"),
+        ("AtTheNextExperience", r"experiences\[3\]"),
+        ("AtTheSource", "digits: is opened anew"),
     ],
 )
-def test_a_strategy_that_peeks_fails(strategy, said, tmp_path):
-    target = f"strategy.target={strategy.__module__}:{strategy.__name__}"
-    config = compose([*WORDS, *SEALED, target], trust=True)
+def test_a_strategy_that_peeks_fails(name, said, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    config = compose([*WORDS, *SEALED, f"strategy.target=peeking:{name}"], trust=True)
 
     with pytest.raises(LeakError, match=said):
         run(prepare(config), tmp_path / "run")
@@ -203,6 +172,14 @@ def test_benchmarks_open_their_data_again_when_the_run_is_over():
     with nothing_else_opened(sealed=False):
         opened()
     opened()
+
+
+def test_a_run_within_a_sealed_one_opens_no_more_than_that():
+    with nothing_else_opened(sealed=True):
+        with nothing_else_opened(sealed=False), pytest.raises(LeakError):
+            opened()
+        with pytest.raises(LeakError):
+            opened()
 
 
 def test_the_name_of_a_run_of_the_whole_stream_has_not_changed():

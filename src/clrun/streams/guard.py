@@ -28,8 +28,8 @@ from clrun.streams.experience import Benchmark, Experience
 BUDGET = 256_000_000
 """Most bytes of images outside memory whose mean and deviation are computed for a run."""
 
-_running_sealed = [False]
-"""Whether a run is going on in this process, whichever of its threads asks, on a sealed stream."""
+_sealed_runs = [0]
+"""How many runs are going on in this process on a sealed stream, whichever of its threads asks."""
 
 
 class SealedExperience(Experience):
@@ -52,7 +52,7 @@ class SealedExperience(Experience):
 
     @property
     def test(self) -> NoReturn:
-        """Nobody's.
+        """Test rows, which are not there.
 
         Raises:
             LeakError: always.
@@ -127,12 +127,11 @@ def sealed(
 @contextmanager
 def nothing_else_opened(*, sealed: bool) -> Iterator[None]:
     """While a run on a sealed stream goes on, no benchmark of clrun reads its data once more."""
-    before = _running_sealed[0]
-    _running_sealed[0] = sealed
+    _sealed_runs[0] += sealed  # a run within one that is sealed opens no more than that
     try:
         yield
     finally:
-        _running_sealed[0] = before
+        _sealed_runs[0] -= sealed
 
 
 def require_unsealed(name: str) -> None:
@@ -141,7 +140,7 @@ def require_unsealed(name: str) -> None:
     Raises:
         LeakError: a run is going on whose stream is sealed.
     """
-    if _running_sealed[0]:
+    if _sealed_runs[0]:
         raise LeakError(
             f"{name}: is opened anew by a run that may see only a part of it "
             "(first_experiences, or eval.stream=validation)."
