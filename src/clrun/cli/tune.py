@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     arguments, words = parser.parse_known_args(list(argv))
     _refuse_options(words)
     from clrun.cli.request import parse  # with Hydra, which a help does without
-    from clrun.cli.tune_words import begun
+    from clrun.cli.tune_folder import begun
     from clrun.config.hydra_errors import explained_errors
     from clrun.config.trust import trusting, typed
     from clrun.sweep.tuning.sampling import require_optuna
