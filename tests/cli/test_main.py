@@ -42,6 +42,14 @@ def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
     assert json.loads((folder / "run.json").read_text())["status"] == "completed"
 
 
+def test_a_run_that_is_scored_on_validation_rows_says_so(workplace, capsys):
+    assert main([*QUICK, "eval.stream=validation", "benchmark.validation_fraction=0.2"]) == 0
+
+    output = capsys.readouterr().out
+    assert "Validation accuracy by experience" in output
+    assert "Test accuracy" not in output
+
+
 def test_the_log_has_a_line_for_each_experience(workplace: Path) -> None:
     assert main([*QUICK, "hydra.run.dir=run"]) == 0
 

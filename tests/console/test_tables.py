@@ -52,6 +52,18 @@ def test_the_matrix_counts_experiences_from_one():
     assert cells(text) == [["1", "0.500", "-"], ["2", "0.250", "1.000"]]
 
 
+@pytest.mark.parametrize(
+    ("stream", "title", "verb"),
+    [("test", "Test accuracy", "tested"), ("validation", "Validation accuracy", "scored")],
+)
+def test_the_matrix_says_which_rows_it_is_of(stream, title, verb):
+    text = text_of(matrix_table([[0.5, None], [0.25, 1.0]], 200, stream), width=200)
+    text = " ".join(text.split())  # the table is narrower than its title
+
+    assert f"{title} by experience" in text
+    assert f"row: after training on, column: {verb} on" in text
+
+
 def test_the_matrix_of_joint_training_has_one_row():
     assert cells(text_of(matrix_table([[0.5, 0.25, 1.0]], 200))) == [
         ["1", "0.500", "0.250", "1.000"]

@@ -89,7 +89,8 @@ def shown_run(
         results = run(prepared, folder, display, resumed=resumed, is_latest=is_latest)
     finally:
         display.close()
-    print_results(console, results, folder.path, time.monotonic() - start)
+    seconds, stream = time.monotonic() - start, prepared.evaluation.config.stream
+    print_results(console, results, folder.path, seconds, stream)
 
 
 def _place(resumed: dict[str, Any]) -> str:

@@ -20,9 +20,11 @@ FRAME = len("┃ after ┃")
 """What the matrix needs of a line besides its columns."""
 
 
-def print_results(console: Console, results: Results, folder: Path, seconds: float) -> None:
-    """The matrix, the metrics and where everything is written."""
-    console.print(matrix_table(results.accuracy_matrix, console.width))
+def print_results(
+    console: Console, results: Results, folder: Path, seconds: float, stream: str = "test"
+) -> None:
+    """The matrix, the metrics, of the rows of `stream`, and where everything is written."""
+    console.print(matrix_table(results.accuracy_matrix, console.width, stream))
     console.print(metrics_table(results.metrics, results.notes))
     memory = results.memory
     if memory["rows"]:
@@ -34,7 +36,7 @@ def print_results(console: Console, results: Results, folder: Path, seconds: flo
     console.print(Text(f"{seconds:.1f} s. Results: {folder}"), soft_wrap=True)  # [x] is no markup
 
 
-def matrix_table(matrix: Sequence[Row], width: int) -> Table:
+def matrix_table(matrix: Sequence[Row], width: int, stream: str = "test") -> Table:
     """Row i: after training on experience i; column j: accuracy on experience j.
 
     Where a line of `width` characters has no room for three digits, two are shown, of no more
@@ -46,8 +48,10 @@ def matrix_table(matrix: Sequence[Row], width: int) -> Table:
     if digits == 2:
         most = max((width - FRAME) // len(" 0.12 ┃"), 2)
         columns = evenly_spaced(count, min(most, WIDEST))
+    verb = "tested" if stream == "test" else "scored"
     table = Table(
-        title="Test accuracy by experience", caption="row: after training on, column: tested on"
+        title=f"{stream.capitalize()} accuracy by experience",
+        caption=f"row: after training on, column: {verb} on",
     )
     table.add_column("after", justify="right", style="bold")
     for column in columns:
