@@ -162,6 +162,9 @@ def test_a_folder_is_one_studys(grid, words, other, capsys):
         (["hydra/launcher=basic"], "trials are run by launcher=local, slurm or ray"),
         (["hydra/sweeper=optuna"], "To search the best values without one: clrun tune."),
         (["--trails", "3"], "Did you mean '--trials'?"),
+        (["-m", "strategy.lr=0.1,0.2"], "-m: the trials of a study are jobs of a sweep without it"),
+        (["--multirun"], "--multirun: the trials of a study are jobs"),
+        (["+eval.stream=validation", "strategy.lr=0.1,-1"], "strategy.lr=-1: must be above 0."),
     ],
 )
 def test_words_that_are_no_study(words, said, workplace, capsys):

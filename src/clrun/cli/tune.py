@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from clrun.cli.parser import OneLineParser
 from clrun.errors import ClrunError, ConfigError, did_you_mean
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clrun.sweep.tuning.record import Score, Study
 
 WHERE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
+MULTIRUN = ("-m", "--multirun")
 OURS = (
     *("--trials", "--experiences", "--metric", "--sampler", "--seed", "--at-once", "--run"),
     *("--seeds", "--force", "--help"),
@@ -74,7 +75,6 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
         ClrunError: as `main`.
         Interrupted: a signal ended it; all states are saved.
     """
-    from clrun.console.display import make_console
     from clrun.console.notes import show_note
     from clrun.console.trials_table import trial_text
     from clrun.runner.interrupt import Interrupted
@@ -84,7 +84,8 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     from clrun.sweep.tuning.study import Running
 
     require_optuna()
-    study, so_far = read_study(path), list[Any]()
+    study = read_study(path)
+    so_far: list[Score] = []
 
     def say(score: Score) -> None:
         so_far.append(score)
@@ -99,18 +100,20 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     except Interrupted as error:
         how = f"{' '.join(error.args[1:])} To go on: {resume_command(path)}"
         raise Interrupted(error.number, how) from None
-    return _ended(path, study, found, make_console)
+    return _ended(path, study, found)
 
 
-def _ended(path: Path, study: Study, found: Sequence[Score], console: Callable[[], Any]) -> int:
+def _ended(path: Path, study: Study, found: Sequence[Score]) -> int:
     """Show the trials, freeze the best and run it, if that was asked for; the exit code."""
+    from clrun.console.display import make_console
     from clrun.console.trials_table import print_trials
     from clrun.sweep.summary import finish
     from clrun.sweep.tuning.ending import choose, full_command, run_command
+    from clrun.sweep.tuning.record import as_good
 
     lines = [_line(study, score) for score in found]
     finish(path)
-    print_trials(console(), lines, study.metric, study.better)
+    print_trials(make_console(), lines, study.metric, study.better)
     chosen = choose(path, study, found)
     if chosen is None:
         raise ClrunError(f"{path}: every trial failed, the first because {found[0].reason}.")
@@ -119,6 +122,9 @@ def _ended(path: Path, study: Study, found: Sequence[Score], console: Callable[[
         f"best of {len(found)}: trial {chosen.trial.number + 1}, {values}: {study.metric} "
         f"{chosen.value:.4f} on the validation rows of the first {study.experiences} experiences."
     )
+    if others := as_good(found, chosen):
+        numbers = ", ".join(str(score.trial.number + 1) for score in others)
+        print(f"as good by these rows, and not taken since they came later: {numbers}.")
     if not study.runs_full:
         print(f"To run it on the full stream, tested: {full_command(path, study, chosen)}")
         return 0
@@ -169,6 +175,11 @@ def _parser() -> OneLineParser:
 def _refuse_options(words: Sequence[str]) -> None:
     for word in words:
         name = word.partition("=")[0]
+        if name in MULTIRUN:
+            raise ConfigError(
+                f"{word}: the trials of a study are jobs of a sweep without it, and keys with "
+                "several values are what is searched. Leave it out."
+            )
         if word.startswith("-") and name not in WHERE:
             guess = did_you_mean(name, (*OURS, *WHERE))
             raise ConfigError(f"{word}: tune has no such option.{guess} See clrun tune --help.")

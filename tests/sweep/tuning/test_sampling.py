@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from clrun.sweep.tuning.record import Score, Study, Trial, best
+from clrun.sweep.tuning.record import Score, Study, Trial, as_good, best
 from clrun.sweep.tuning.sampling import first_of_round, proposed
 from clrun.sweep.tuning.space import Dimension
 
@@ -98,6 +98,22 @@ def test_the_configuration_as_it_is_comes_first():
     study = replace(STUDY, usual={"lr": "0.1", "momentum": "0"})
 
     assert studied(study, until=1)[0].trial.values == study.usual
+
+
+def test_other_points_that_are_as_good_are_found_once():
+    points = [("a", 0.9), ("b", 0.9), ("c", 0.1), ("a", 0.9), ("b", 0.9), ("d", None), ("e", 0.9)]
+    found = [
+        Score(
+            trial=Trial(number=number, values={"lr": name}, jobs=(number,)),
+            is_over=True,
+            value=value,
+        )
+        for number, (name, value) in enumerate(points)
+    ]
+    chosen = best(STUDY, found)
+
+    assert chosen is found[0]
+    assert as_good(found, chosen) == [found[1], found[6]]
 
 
 @pytest.mark.parametrize(("better", "expected"), [("higher", 1), ("lower", 0)])

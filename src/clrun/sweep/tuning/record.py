@@ -148,6 +148,14 @@ def best(study: Study, found: Sequence[Score]) -> Score | None:
     return max(judged, key=lambda score: sign * (score.value or 0.0), default=None)
 
 
+def as_good(found: Sequence[Score], chosen: Score) -> list[Score]:
+    """Other points whose score is that of the chosen trial, each once."""
+    points = {tuple(score.trial.values.items()): score for score in reversed(found)}
+    del points[tuple(chosen.trial.values.items())]
+    equal = [score for score in points.values() if score.value == chosen.value]
+    return sorted(equal, key=lambda score: score.trial.number)
+
+
 def _score(path: Path, study: Study, trial: Trial, jobs: Sequence[Job]) -> Score:
     if trial.wrong is not None:
         return Score(trial=trial, is_over=True, reason=trial.wrong)
