@@ -118,6 +118,43 @@ def test_rows_held_out_are_those_of_trials_alone(workplace):
     assert recipe.nodes["benchmark"].values["validation_fraction"] == 0
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("first_experiences: 2", "first_experiences=2: so the full stream would not be full."),
+        (
+            "eval: {stream: validation}\nbenchmark: {validation_fraction: 0.2}",
+            "eval.stream=validation: so the full stream would be untested.",
+        ),
+    ],
+)
+def test_a_recipe_whose_runs_are_trials_already(lines, said, workplace, capsys):
+    Path("conf/experiment").mkdir(parents=True)
+    Path("conf/experiment/few.yaml").write_text(f"# @package _global_\n{lines}\n")
+
+    assert tuned(Path("study"), "--config-dir", "conf", "experiment=few") == 2
+    assert said in capsys.readouterr().err
+    assert not Path("study").exists()
+
+
+def test_the_seed_of_trials_is_that_of_the_configuration(workplace):
+    Path("conf/experiment").mkdir(parents=True)
+    Path("conf/experiment/third.yaml").write_text("# @package _global_\nseed: 3\n")
+    words = ("--config-dir", "conf", "experiment=third", "strategy.lr=0.1,0.2")
+
+    assert tuned(Path("study"), *words, "--trials", "1", "--seeds", "2") == 0
+
+    study = read_study(Path("study"))
+    assert (study.seeds, study.full_seeds) == ((3,), (4, 5))
+
+
+def test_a_fraction_of_nothing_is_none(workplace):
+    words = ("benchmark.validation_fraction=0.0", "strategy.lr=0.1,0.2", "--trials", "1")
+
+    assert tuned(Path("study"), *words) == 0
+    assert read_study(Path("study")).trial_words[-1] == "benchmark.validation_fraction=0.1"
+
+
 def test_what_is_not_said_is_said(grid):
     assert "validation_fraction=0 holds nothing out: trials take 0.1" in grid[1]
 

@@ -56,7 +56,7 @@ def begun(arguments: argparse.Namespace, request: Request, command: str) -> Path
         else:
             _require_room(folder)
             _look(study, options)
-        root = Path(configured(study, study.words).root.output_root)
+        root = Path(configured(study.where, study.words).root.output_root)
         if folder is None:
             folder = fresh_folder(root, "multirun").absolute()
         _write(folder, study, command, root, options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hydra._internal.hydra import Hydra
@@ -33,36 +32,43 @@ def study_of(arguments: argparse.Namespace, request: Request, words: Words, app:
     Raises:
         ConfigError: they are wrong, or nothing is left to search.
     """
-    where = _where(request)
-    empty = Study(
+    metric, where = _metric(arguments.metric), _where(request)
+    config = configured(where, words.fixed)
+    _require_full(config)
+    seeds = words.seeds or (config.seed,)
+    space = _space(words.searched or _own_space(config, app))
+    seen = _experiences(arguments.experiences, config)
+    return Study(
         words=words.fixed,
-        trial_words=(),
+        trial_words=(f"{FIRST}={seen}", f"{STREAM}=validation", *_held_out(words, config)),
         where=where,
-        space=(),
-        usual=None,
-        seeds=words.seeds,
-        metric=_metric(arguments.metric),
-        better=all_metrics()[arguments.metric].better,
-        experiences=0,
-        trials=0,
+        space=space,
+        usual=_usual(config, space),
+        seeds=seeds,
+        full_seeds=tuple(max(seeds) + 1 + k for k in range(arguments.seeds)),
+        metric=metric,
+        better=all_metrics()[metric].better,
+        experiences=seen,
+        trials=_trials(arguments, space),
         sampler=arguments.sampler,
         sampler_seed=arguments.seed,
         at_once=arguments.at_once,
         sweep_words=words.sweep,
-        full_seeds=tuple(max(words.seeds) + 1 + k for k in range(arguments.seeds)),
         runs_full=arguments.run,
     )
-    config = configured(empty, words.fixed)
-    space = _space(words.searched or _own_space(config, app))
-    seen = _experiences(arguments.experiences, config)
-    return replace(
-        empty,
-        space=space,
-        usual=_usual(config, space),
-        experiences=seen,
-        trials=_trials(arguments, space),
-        trial_words=(f"{FIRST}={seen}", f"{STREAM}=validation", *_held_out(words, config)),
-    )
+
+
+def _require_full(config: RunConfig) -> None:
+    """Refuse a configuration, of a recipe say, whose runs see no more than trials do.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    first, stream = config.root.first_experiences, config.nodes["eval"].values["stream"]
+    if first is not None:
+        raise ConfigError(f"{FIRST}={first}: so the full stream would not be full. Leave it out.")
+    if stream != "test":
+        raise ConfigError(f"{STREAM}={stream}: so the full stream would be untested. Leave it out.")
 
 
 def _metric(key: str) -> str:
@@ -113,9 +119,9 @@ def _experiences(given: int | None, config: RunConfig) -> int:
 
 def _held_out(words: Words, config: RunConfig) -> tuple[str, ...]:
     """What sees to it that there are validation rows."""
-    if words.held_out and words.held_out[0].partition("=")[2].strip("0."):
-        show_note(f"{words.held_out[0]}: of trials; the full stream trains on every row.")
-        return words.held_out
+    if words.held_out is not None:
+        show_note(f"{words.held_out}: of trials; the full stream trains on every row.")
+        return (words.held_out,)
     if config.nodes["benchmark"].config.validation_by_keys() is not False:
         return ()
     show_note(

@@ -32,8 +32,9 @@ class Words:
     hydra: tuple[str, ...]
     searched: tuple[Override, ...]
     seeds: tuple[int, ...]
-    held_out: tuple[str, ...]
-    """how many rows trials are scored on, which the full stream trains on"""
+    """none where no word says them"""
+    held_out: str | None
+    """how many rows trials are scored on, which the full stream trains on; None: no word says so"""
 
 
 def sorted_words(app: Hydra, overrides: Sequence[str]) -> Words:
@@ -44,8 +45,7 @@ def sorted_words(app: Hydra, overrides: Sequence[str]) -> Words:
     """
     parser = OverridesParser.create(config_loader=app.config_loader)
     fixed, sweep, own, searched = [], [], [], list[Override]()
-    seeds: tuple[int, ...] = (0,)
-    held_out: tuple[str, ...] = ()
+    seeds, held_out = tuple[int, ...](), None
     for word in parsed(overrides, parser):
         key, text = word.key_or_group, str(word.input_line)
         if key in (FIRST, STREAM):
@@ -56,8 +56,8 @@ def sorted_words(app: Hydra, overrides: Sequence[str]) -> Words:
             own.append(text)
         elif key.partition(".")[0] in (SWEEP, LAUNCHER):
             sweep.append(text)
-        elif key == HELD_OUT and not word.is_sweep_override():
-            held_out = (text,)
+        elif key == HELD_OUT and not word.is_sweep_override() and word.value():
+            held_out = text
         elif word.is_sweep_override():
             searched.append(word)
         else:

@@ -23,14 +23,14 @@ def choose(path: Path, study: Study, found: Sequence[Score]) -> Score | None:
     chosen = best(study, found)
     if chosen is None:
         return None
-    config = configured(study, full_words(study, chosen.trial.values))
+    config = configured(study.where, full_words(study, chosen.trial.values))
     options = [f"{group}={node.option}" for group, node in config.nodes.items()]
     comment = f"""\
 Chosen by clrun tune: {study.metric} {chosen.value:.4f} on the validation rows of the first
 {study.experiences} experiences, trial {chosen.trial.number + 1} of {len(found)}.
 
   {recipe_command(path, study)}"""
-    write_recipe(path, recipe_text(config, configured(study, options), comment))
+    write_recipe(path, recipe_text(config, configured(study.where, options), comment))
     return chosen
 
 

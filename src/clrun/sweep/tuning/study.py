@@ -207,7 +207,7 @@ def trial_point(study: Study, values: Mapping[str, str], seed: int) -> Point:
         ConfigError: it is wrong.
     """
     words = (*study.words, *study.trial_words, *_words(values), f"seed={seed}")
-    config = configured(study, words)
+    config = configured(study.where, words)
     swept = {**values, "seed": str(seed)}
     hashed = config.hash()
     folder = job_folder(config, swept, hashed)
@@ -219,17 +219,17 @@ def full_words(study: Study, values: Mapping[str, str]) -> tuple[str, ...]:
     return (*study.words, *_words(values))
 
 
-def configured(study: Study, words: Sequence[str]) -> RunConfig:
-    """The configuration of these words, which may stand in a file of somebody else's: what they
-    name is trusted as far as what was typed now says.
+def configured(where: Sequence[str], words: Sequence[str]) -> RunConfig:
+    """The configuration of words, from where the --config-* words lead. They may stand in a file of
+    somebody else's: what they name is trusted as far as what was typed now says.
 
     Raises:
         ConfigError: they are wrong.
     """
-    return compose_as_trusted(words, **keywords(study.where)).config
+    return compose_as_trusted(words, **_keywords(where)).config
 
 
-def keywords(where: Sequence[str]) -> dict[str, Any]:
+def _keywords(where: Sequence[str]) -> dict[str, Any]:
     """The --config-* words as keywords of `compose`."""
     found = dict(zip(where[::2], where[1::2], strict=True))
     path = found.get("--config-path")
