@@ -162,7 +162,7 @@ WRONG = {
     "no file": (["run", "nowhere.png"], "nowhere.png: there is no such file or folder."),
     "no run's folder": (["photos", "photos"], "photos: is no run's folder (no run.json)."),
     "option": (["run", "photos", "--jsn"], "unrecognized arguments: --jsn"),
-    "top": (["run", "photos", "--top", "0"], "0 is not a whole number of at least 1"),
+    "top": (["run", "photos", "--top", "0"], "0: must be a whole number of at least 1"),
     "both": (["run", "photos", "--csv", "--json"], "not allowed with argument"),
     "device": (["run", "photos", "--device", "tpu"], "invalid choice: 'tpu'"),
 }

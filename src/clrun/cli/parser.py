@@ -16,6 +16,20 @@ class OneLineParser(argparse.ArgumentParser):
         raise ConfigError(f"{message}. See {self.prog} --help.")
 
 
+def verb_parser(
+    verb: str, *, description: str, epilog: str, usage: str | None = None
+) -> OneLineParser:
+    """The parser of a verb whose epilog has lines of its own."""
+    return OneLineParser(
+        prog=f"clrun {verb}",
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
 def folder_parser(
     verb: str, *, description: str, epilog: str, metavar: str, meaning: str
 ) -> OneLineParser:
@@ -23,13 +37,7 @@ def folder_parser(
 
     `folder` is absolute, and no link: where `outputs/latest` leads to may change meanwhile.
     """
-    parser = OneLineParser(
-        prog=f"clrun {verb}",
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = verb_parser(verb, description=description, epilog=epilog)
     parser.add_argument("folder", metavar=metavar, type=_place, help=meaning)
     return parser
 
@@ -38,3 +46,19 @@ def _place(text: str) -> Path:
     if not text:  # such as a variable of the shell that is not set
         raise argparse.ArgumentTypeError("the folder has no name")
     return Path(text).expanduser().resolve()
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    return _at_least(1, text)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least {least}")
+    return int(text)

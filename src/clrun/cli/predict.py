@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import OneLineParser, count
 from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _parser() -> OneLineParser:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="the folder of a finished run, e.g. outputs/latest")
     add("paths", type=Path, nargs="+", metavar="PATH", help="images to look at")
-    add("--top", type=_count, metavar="K", help=f"classes of each image ({SHOWN}; csv, json: all)")
+    add("--top", type=count, metavar="K", help=f"classes of each image ({SHOWN}; csv, json: all)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print a comma-separated table")
     form.add_argument("--json", action="store_true", help="print JSON")
@@ -115,10 +115,3 @@ def _tell(found: Sequence[Named], arguments: argparse.Namespace) -> None:
         from clrun.console.display import make_console
 
         print_predictions(make_console(), found)
-
-
-def _count(text: str) -> int:
-    """A whole number from 1 on."""
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return int(text)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import count, natural, verb_parser
 from clrun.errors import ConfigError, did_you_mean
 from clrun.fast.garbage import no_search
 from clrun.profiling.clocks import Clocks
@@ -88,20 +88,18 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="clrun profile",
+    parser = verb_parser(
+        "profile",
         usage="clrun profile [OPTION ...] [GROUP=OPTION | KEY=VALUE ...]",
         description="Run one experiment and show where its time goes.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("overrides", nargs="*", metavar="KEY=VALUE", help="as for clrun itself")
-    add("--steps", type=_count, default=20, metavar="N", help="updates to trace (20)")
-    add("--warm-up", type=_natural, default=5, metavar="N", help="updates before them (5)")
-    add("--experience", type=_natural, metavar="K", help="trace in experience K, from 0 (the last)")
-    add("--top", type=_count, default=12, metavar="N", help="operators to show (12)")
+    add("--steps", type=count, default=20, metavar="N", help="updates to trace (20)")
+    add("--warm-up", type=natural, default=5, metavar="N", help="updates before them (5)")
+    add("--experience", type=natural, metavar="K", help="trace in experience K, from 0 (the last)")
+    add("--top", type=count, default=12, metavar="N", help="operators to show (12)")
     add("--shapes", action="store_true", help="one line for each operator and shape of its inputs")
     add("--memory", action="store_true", help="what each operator allocates")
     add("--stacks", action="store_true", help="which Python lines call them; slow, large files")
@@ -109,17 +107,3 @@ def _parser() -> argparse.ArgumentParser:
     add("--config-path", "-cp", metavar="DIR", help="instead of clrun's own, e.g. RUN/.hydra")
     add("--config-name", "-cn", metavar="NAME", help="the primary configuration's name")
     return parser
-
-
-def _count(text: str) -> int:
-    """A whole number from 1 on."""
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return int(text)
-
-
-def _natural(text: str) -> int:
-    """A whole number from 0 on."""
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 0")
-    return int(text)
