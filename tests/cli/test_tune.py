@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ import clrun
 from clrun.cli.main import main
 from clrun.sweep.manifest import read_manifest
 from clrun.sweep.outcomes import read_outcome
-from clrun.sweep.tuning.record import best, read_study, read_trials, scores
+from clrun.sweep.tuning.record import best, read_study, read_trials, scores, write_study
 
 SHORT = ("strategy=naive", "strategy.train_epochs=1", "benchmark.limit_per_class=20")
 GRID = ("strategy.optimizer=sgd,adam", "strategy.momentum=0,0.9", "--sampler", "grid", "seed=0,1")
@@ -68,7 +71,7 @@ def test_a_point_that_cannot_be_is_told_as_failed(grid):
     assert [dict(t.values) for t in wrong] == [
         {"strategy.optimizer": "adam", "strategy.momentum": "0.9"}
     ]
-    assert f"failed: trial {wrong[0].number + 1}, " in printed
+    assert f"failed: trial {wrong[0].number}, " in printed
     assert "adam has no such momentum" in printed
 
 
@@ -88,7 +91,7 @@ def test_the_configuration_as_it_is_comes_first(grid):
     study, printed = grid
 
     assert dict(read_trials(study)[0].values) == dict(read_study(study).usual)
-    assert "trial 1/4: strategy.optimizer=sgd strategy.momentum=0 (as configured)" in printed
+    assert "trial 0: strategy.optimizer=sgd strategy.momentum=0 (as configured)" in printed
 
 
 def test_the_best_values_are_a_recipe_for_the_full_stream(grid):
@@ -137,26 +140,81 @@ def test_a_recipe_whose_runs_are_trials_already(lines, said, workplace, capsys):
     assert not Path("study").exists()
 
 
-def test_the_seed_of_trials_is_that_of_the_configuration(workplace):
+def test_the_seed_of_trials_is_the_configurations_and_a_fraction_of_nothing_is_none(workplace):
     Path("conf/experiment").mkdir(parents=True)
     Path("conf/experiment/third.yaml").write_text("# @package _global_\nseed: 3\n")
-    words = ("--config-dir", "conf", "experiment=third", "strategy.lr=0.1,0.2")
+    words = ("--config-dir", "conf", "experiment=third", "benchmark.validation_fraction=0.0")
 
-    assert tuned(Path("study"), *words, "--trials", "1", "--seeds", "2") == 0
+    assert tuned(Path("study"), *words, "strategy.lr=0.1,0.2", "--trials", "1", "--seeds", "2") == 0
 
     study = read_study(Path("study"))
     assert (study.seeds, study.full_seeds) == ((3,), (4, 5))
-
-
-def test_a_fraction_of_nothing_is_none(workplace):
-    words = ("benchmark.validation_fraction=0.0", "strategy.lr=0.1,0.2", "--trials", "1")
-
-    assert tuned(Path("study"), *words) == 0
-    assert read_study(Path("study")).trial_words[-1] == "benchmark.validation_fraction=0.1"
+    assert study.trial_words[-1] == "benchmark.validation_fraction=0.1"
 
 
 def test_what_is_not_said_is_said(grid):
     assert "validation_fraction=0 holds nothing out: trials take 0.1" in grid[1]
+
+
+def test_a_trial_that_is_over_is_counted_and_called_by_its_number_in_the_files(grid):
+    study, printed = grid
+
+    lines = [line for line in printed.splitlines() if re.match(r"\d of 4  trial \d: ", line)]
+
+    assert sorted(line.split()[0] for line in lines) == ["1", "2", "3", "4"]
+    names = {
+        str(trial.number): " ".join(f"{k}={v}" for k, v in trial.values.items())
+        for trial in read_trials(study)
+    }
+    for line in lines:
+        number = line.split()[4].rstrip(":")
+        assert names.pop(number) in line
+
+
+def test_the_status_of_a_finished_study_says_which_rows_and_the_best_trial(grid, capsys):
+    study, printed = grid
+    found = scores(study, read_study(study), read_trials(study), read_manifest(study))
+    chosen = best(read_study(study), found)
+
+    assert main(["status", str(study)]) == 0
+    shown = capsys.readouterr().out
+
+    rows = "the validation rows of the first 3 experiences."
+    assert f"study: 4 of 4 trials are over; every accuracy is of {rows}" in shown
+    [line] = [line for line in shown.splitlines() if line.startswith("best of 4: ")]
+    assert line.startswith(f"best of 4: trial {chosen.trial.number}, ")
+    assert line.endswith(f"acc_final {chosen.value:.4f} on {rows}")
+    assert line in printed
+    assert f"Results: {study}" in shown
+    assert "To go on" not in shown
+
+    assert main(["status", str(study), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["study"]
+    assert (said["rows"], said["experiences"], said["trials"], said["over"]) == (
+        "validation",
+        3,
+        4,
+        4,
+    )
+    assert said["best"] == {
+        "trial": chosen.trial.number,
+        "values": dict(chosen.trial.values),
+        "value": chosen.value,
+    }
+
+
+def test_the_status_of_a_study_between_its_rounds_says_how_to_go_on(grid, tmp_path, capsys):
+    study = tmp_path / "study"
+    shutil.copytree(grid[0], study)
+    write_study(study, replace(read_study(study), trials=6))
+
+    assert main(["status", str(study)]) == 0
+
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].endswith("completed.")
+    assert any(line.startswith("study: 4 of 6 trials are over;") for line in shown)
+    assert any(line.startswith("best of 4 so far: trial ") for line in shown)
+    assert shown[-1] == f"To go on: clrun resume {study}"
 
 
 def test_a_finished_study_is_told_again_and_nothing_is_run(grid, capsys):
@@ -193,7 +251,8 @@ def test_a_folder_is_one_studys(grid, words, other, capsys):
         (["strategy.lr=0.1,0.2", "eval.stream=test"], "scored on validation rows. Leave it out."),
         (["--experiences", "6"], "--experiences 6: the stream has 5. Use fewer of them."),
         (["--metric", "acc"], "--metric acc: is none."),
-        (["--trials", "0"], "0: must be at least 1"),
+        (["--seed", "-1"], "--seed: -1: must be a whole number of at least 0"),
+        (["--trials", "0"], "0: must be a whole number of at least 1"),
         (["--sampler", "grid"], "has too many values to try all. List them: strategy.lr=VALUE"),
         (["seed=interval(0,1)"], "list different whole numbers, e.g. seed=0,1,2."),
         (["hydra/launcher=basic"], "trials are run by launcher=local, slurm or ray"),
@@ -239,7 +298,7 @@ def test_a_strategy_that_peeks_ends_the_study(name, said, workplace, monkeypatch
 
     assert main(["tune", *words, "hydra.sweep.dir=study"]) == 1
 
-    assert f"trial 1: {said}" in capsys.readouterr().err
+    assert f"trial 0: {said}" in capsys.readouterr().err
     assert len(read_trials(Path("study"))) == 1
     assert not Path("study", "experiment").exists()
 
@@ -254,7 +313,7 @@ def test_a_killed_study_goes_on_and_ends_the_same(workplace):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        assert any(line.startswith(("trial 3/6", "trial 4/6")) for line in lines)
+        assert any(line.startswith(("3 of 6", "4 of 6")) for line in lines)
         process.send_signal(signal.SIGKILL)
     over = [n for n, count in enumerate(attempts(Path("cut"))) if count]
     before = [Path("cut") / read_manifest(Path("cut"))[n].folder for n in over]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clrun.sweep.status import Status
+    from clrun.sweep.tuning.standing import Standing
 
 EPILOG = """\
 It reads the folder alone, from any host that sees it, and asks Slurm where its
@@ -87,7 +88,8 @@ def _show(status: Status, stuck_after: float) -> None:
         _line(console, text, "yellow")
     for text in failed_lines(status):
         _line(console, text, "bold red")
-    for text in (*status.engine, status.way_on()):
+    study = [] if status.study is None else status.study.lines()
+    for text in (*study, *status.engine, status.way_on()):
         if text:
             _line(console, text)
 
@@ -96,8 +98,20 @@ def _show_end(console: Console, status: Status) -> None:
     from clrun.console.sweep_table import print_sweep
     from clrun.sweep.summary import current
 
+    if status.study is not None:
+        _show_study(console, status, status.study)
+        return
     outcomes = [row.outcome for row in current(status.path, status.jobs)]
     print_sweep(console, outcomes, status.path, None, way_on=status.way_on())
+
+
+def _show_study(console: Console, status: Status, end: Standing) -> None:
+    from clrun.console.trials_table import print_trials
+
+    print_trials(console, end.trials(), end.study.metric, end.study.better)
+    for text in (*end.lines(), f"Results: {status.path}", status.way_on()):
+        if text:
+            _line(console, text)
 
 
 def _show_failed(status: Status) -> None:

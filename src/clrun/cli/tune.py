@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import OneLineParser, count, natural, verb_parser
 from clrun.errors import ClrunError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from clrun.cli.request import Request
-    from clrun.console.trials_table import TrialLine
-    from clrun.sweep.tuning.record import Score, Study
+    from clrun.sweep.tuning.record import Score
+    from clrun.sweep.tuning.standing import Standing
 
 WHERE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
 MULTIRUN = ("-m", "--multirun")
@@ -81,6 +80,7 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     from clrun.sweep.progress import resume_command
     from clrun.sweep.tuning.record import best, read_study
     from clrun.sweep.tuning.sampling import require_optuna
+    from clrun.sweep.tuning.standing import Standing, trial_line
     from clrun.sweep.tuning.study import Running
 
     require_optuna()
@@ -90,8 +90,8 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     def say(score: Score) -> None:
         so_far.append(score)
         is_best = best(study, so_far) is score
-        line = trial_text(_line(study, score), study.trials, study.metric, is_best=is_best)
-        print(line, flush=True)
+        trial, so_many = trial_line(study, score), f"{len(so_far)} of {study.trials}"
+        print(trial_text(trial, so_many, study.metric, is_best=is_best), flush=True)
 
     print(f"study: {path}", flush=True)
     running = Running(path, say, show_note, force=force, retry_failed=retry_failed)
@@ -100,31 +100,23 @@ def go_on(path: Path, *, force: bool = False, retry_failed: bool = False) -> int
     except Interrupted as error:
         how = f"{' '.join(error.args[1:])} To go on: {resume_command(path)}"
         raise Interrupted(error.number, how) from None
-    return _ended(path, study, found)
+    return _ended(path, Standing(study, found))
 
 
-def _ended(path: Path, study: Study, found: Sequence[Score]) -> int:
+def _ended(path: Path, end: Standing) -> int:
     """Show the trials, freeze the best and run it, if that was asked for; the exit code."""
     from clrun.console.display import make_console
     from clrun.console.trials_table import print_trials
     from clrun.sweep.summary import finish
     from clrun.sweep.tuning.ending import choose, full_command, run_command
-    from clrun.sweep.tuning.record import as_good
 
-    lines = [_line(study, score) for score in found]
+    study, found = end.study, end.found
     finish(path)
-    print_trials(make_console(), lines, study.metric, study.better)
+    print_trials(make_console(), end.trials(), study.metric, study.better)
     chosen = choose(path, study, found)
     if chosen is None:
         raise ClrunError(f"{path}: every trial failed, the first because {found[0].reason}.")
-    values = " ".join(f"{key}={value}" for key, value in chosen.trial.values.items())
-    print(
-        f"best of {len(found)}: trial {chosen.trial.number + 1}, {values}: {study.metric} "
-        f"{chosen.value:.4f} on the validation rows of the first {study.experiences} experiences."
-    )
-    if others := as_good(found, chosen):
-        numbers = ", ".join(str(score.trial.number + 1) for score in others)
-        print(f"as good by these rows, and not taken since they came later: {numbers}.")
+    print(*end.best_lines(), sep="\n")
     if not study.runs_full:
         print(f"To run it on the full stream, tested: {full_command(path, study, chosen)}")
         return 0
@@ -134,40 +126,30 @@ def _ended(path: Path, study: Study, found: Sequence[Score]) -> int:
     return hydra_app.main(run_command(path, study, chosen))
 
 
-def _line(study: Study, score: Score) -> TrialLine:
-    from clrun.console.trials_table import TrialLine
-
-    trial = score.trial
-    is_usual = study.usual is not None and dict(trial.values) == dict(study.usual)
-    return TrialLine(trial.number, trial.values, score.value, score.reason, is_usual)
-
-
 def _parser() -> OneLineParser:
     from clrun.sweep.tuning.record import Sampler
 
-    parser = OneLineParser(
-        prog="clrun tune",
+    parser = verb_parser(
+        "tune",
         usage="clrun tune [GROUP=OPTION | KEY=VALUE | KEY=VALUES ...] [--trials N] [--run] ...",
         description="Search the best values of keys on the first experiences and validation rows.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--trials", type=_count, metavar="N", help="points to try (20; of a grid all)")
-    add("--experiences", type=_count, metavar="K", help="how many are seen (3, or all but one)")
+    add("--trials", type=count, metavar="N", help="points to try (20; of a grid all)")
+    add("--experiences", type=count, metavar="K", help="how many are seen (3, or all but one)")
     add("--metric", default="acc_final", help="of results.json, to be the best in (acc_final)")
     add("--sampler", choices=get_args(Sampler), default="tpe", help="what draws points (tpe)")
-    add("--seed", type=_natural, default=0, metavar="S", help="of the sampler (0)")
+    add("--seed", type=natural, default=0, metavar="S", help="of the sampler (0)")
     add(
         "--at-once",
-        type=_count,
+        type=count,
         default=4,
         metavar="N",
         help="trials drawn together, each knowing all rounds before (4); more for a cluster",
     )
     add("--run", action="store_true", help="then run the full stream with the best values")
-    add("--seeds", type=_count, default=5, metavar="N", help="seeds of the full stream (5)")
+    add("--seeds", type=count, default=5, metavar="N", help="seeds of the full stream (5)")
     add("--force", action="store_true", help="go on although the numbers will differ")
     return parser
 
@@ -183,20 +165,3 @@ def _refuse_options(words: Sequence[str]) -> None:
         if word.startswith("-") and name not in WHERE:
             guess = did_you_mean(name, (*OURS, *WHERE))
             raise ConfigError(f"{word}: tune has no such option.{guess} See clrun tune --help.")
-
-
-def _count(text: str) -> int:
-    number = _natural(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return number
-
-
-def _natural(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number") from None
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 0")
-    return number

@@ -18,8 +18,9 @@ from clrun.console.notes import show_note
 from clrun.errors import ConfigError, did_you_mean
 from clrun.metrics.table import all_metrics
 from clrun.sweep.tuning.record import Study
-from clrun.sweep.tuning.space import Space, dimension_of, space_size
+from clrun.sweep.tuning.space import Space, space_size
 from clrun.sweep.tuning.study import configured
+from clrun.sweep.tuning.swept_words import dimension_of
 
 USUAL_TRIALS, USUAL_EXPERIENCES, USUAL_FRACTION = 20, 3, 0.1
 MOST_POINTS = 10_000

@@ -17,7 +17,7 @@ class TrialLine(NamedTuple):
     """A trial as it is shown."""
 
     number: int
-    """from 0; shown from 1"""
+    """from 0, as in trials.jsonl"""
     values: Mapping[str, str]
     """key -> value as typed"""
     score: float | None
@@ -33,11 +33,11 @@ class TrialLine(NamedTuple):
         return " ".join(f"{key}={value}" for key, value in self.values.items()) + usual
 
 
-def trial_text(trial: TrialLine, trials: int, metric: str, *, is_best: bool) -> str:
-    """What is said of a trial when it is over."""
+def trial_text(trial: TrialLine, count: str, metric: str, *, is_best: bool) -> str:
+    """What is said of a trial when it is over; `count`: how many are, such as "3 of 20"."""
     result = f"failed: {trial.reason}" if trial.score is None else f"{metric} {trial.score:.4f}"
     best = " (best so far)" if is_best else ""
-    return f"trial {trial.number + 1}/{trials}: {trial.name}: {result}{best}"
+    return f"{count}  trial {trial.number}: {trial.name}: {result}{best}"
 
 
 def print_trials(console: Console, trials: Sequence[TrialLine], metric: str, better: str) -> None:
@@ -50,7 +50,7 @@ def print_trials(console: Console, trials: Sequence[TrialLine], metric: str, bet
         console.print(f"and {len(judged) - MOST_SHOWN} more, none of them better")
     for trial in trials:
         if trial.score is None:
-            line = f"failed: trial {trial.number + 1}, {trial.name}: {trial.reason}"
+            line = f"failed: trial {trial.number}, {trial.name}: {trial.reason}"
             console.print(Text(line, style="bold red"), soft_wrap=True)
 
 
@@ -62,7 +62,7 @@ def _table(trials: Sequence[TrialLine], metric: str) -> Table:
     table.add_column(f"{metric} on validation", justify="right")
     for trial in trials:
         assert trial.score is not None, "failed ones are listed below"
-        number = f"{trial.number + 1}{'*' if trial.is_usual else ''}"
+        number = f"{trial.number}{'*' if trial.is_usual else ''}"
         table.add_row(number, *map(Text, trial.values.values()), f"{trial.score:.4f}")
     if any(trial.is_usual for trial in trials):
         table.caption = "*: as configured, without tuning"

@@ -22,6 +22,8 @@ from clrun.sweep.listed import each_listed
 from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED
 from clrun.sweep.progress import QUEUED, STATES, JobState, Looked, way_on
 from clrun.sweep.record import read_record
+from clrun.sweep.tuning.record import is_study
+from clrun.sweep.tuning.standing import Standing, standing
 
 MOST_LINES = 40
 """More jobs than this in one state are counted, not named."""
@@ -37,6 +39,8 @@ class Status:
     """parts of several jobs that are trained now"""
     engine: list[str]
     """what is known of workers that an engine started"""
+    study: Standing | None = None
+    """what the trials of a study have found"""
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state in which there are any."""
@@ -45,13 +49,17 @@ class Status:
 
     def are_over(self) -> bool:
         """Whether nothing is left to do that nobody has tried."""
-        return bool(self.jobs) and not set(self.counts()) - {COMPLETED, FAILED}
+        is_whole = self.study is None or self.study.is_over
+        return bool(self.jobs) and is_whole and not set(self.counts()) - {COMPLETED, FAILED}
 
     def way_on(self) -> str:
         """How to go on, where nobody does; empty where somebody does or nothing is left."""
         works = any(f" {state}" in line for line in self.engine for state in (QUEUED, RUNNING))
         is_alive = works or self.shared or RUNNING in self.counts()
-        return "" if is_alive else way_on(self.path, self.counts())
+        if is_alive:
+            return ""
+        has_more = self.study is not None and not self.study.is_over  # trials to ask for
+        return way_on(self.path, () if has_more else self.counts())
 
     def plain(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -61,6 +69,7 @@ class Status:
             "jobs": [self._plain(job) for job in self.jobs],
             "shared": [asdict(part) for part in self.shared],
             "engine": self.engine,
+            "study": None if self.study is None else self.study.plain(),
             "way_on": self.way_on() or None,
         }
 
@@ -84,7 +93,8 @@ def read_status(path: Path) -> Status:
         engine = engine_lines(path, read_record(path))
     except ConfigError as error:  # what the jobs are, the manifest says
         engine = error.problems
-    return Status(path, jobs, folder.shared(), engine)
+    study = standing(path) if is_study(path) else None
+    return Status(path, jobs, folder.shared(), engine, study)
 
 
 def running_lines(status: Status, stuck_after: float) -> Iterator[tuple[str, bool]]:

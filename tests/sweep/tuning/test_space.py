@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clrun.errors import ConfigError
-from clrun.sweep.tuning.space import Dimension, dimension_of, points, space_size
+from clrun.sweep.tuning.space import Dimension, points, space_size
+from clrun.sweep.tuning.swept_words import dimension_of
 
 
 def dimension(word: str) -> Dimension:

@@ -27,7 +27,7 @@ def choose(path: Path, study: Study, found: Sequence[Score]) -> Score | None:
     options = [f"{group}={node.option}" for group, node in config.nodes.items()]
     comment = f"""\
 Chosen by clrun tune: {study.metric} {chosen.value:.4f} on the validation rows of the first
-{study.experiences} experiences, trial {chosen.trial.number + 1} of {len(found)}.
+{study.experiences} experiences, by trial {chosen.trial.number}, the best of {len(found)}.
 
   {recipe_command(path, study)}"""
     write_recipe(path, recipe_text(config, configured(study.where, options), comment))

@@ -122,7 +122,7 @@ class Running:
             error = str(read_run(self.path / jobs[number].folder).get("error"))
             name, _, reason = error.partition(": ")
             if score.value is None and name == LeakError.__name__:
-                raise LeakError(f"trial {score.trial.number + 1}: {reason}")
+                raise LeakError(f"trial {score.trial.number}: {reason}")
 
 
 def grow(path: Path, *, force: bool = False) -> bool:
