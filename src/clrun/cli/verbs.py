@@ -71,8 +71,8 @@ VERBS = {
     ),
     "report": Verb(
         "clrun.cli.report",
-        "a page of what a run found: one file, with its matrix, curves, cost and source",
-        ("--against", "--naive", "--joint"),
+        "a page of what a run or a sweep found, in one file; or a table for a paper",
+        ("--against", "--naive", "--joint", "--format", "--output"),
     ),
     "resume": Verb(
         "clrun.cli.resume",

@@ -14,6 +14,8 @@ class Cost(NamedTuple):
 
     label: str
     """what it is, for an axis"""
+    short: str
+    """for the head of a column"""
     unit: str
     of: Callable[[Numbers], float | None]
     """None where it is not known"""
@@ -26,8 +28,10 @@ def seconds(cost: Numbers) -> float | None:
 
 
 COSTS = {
-    "bytes": Cost("memory of past data", "B", lambda cost: cost.get("memory_bytes")),
-    "macs": Cost("multiply-accumulates of training", "MAC", lambda cost: cost.get("train_macs")),
-    "seconds": Cost("seconds, all phases", "s", seconds),
+    "bytes": Cost("memory of past data", "memory", "B", lambda cost: cost.get("memory_bytes")),
+    "macs": Cost(
+        "multiply-accumulates of training", "MACs", "MAC", lambda cost: cost.get("train_macs")
+    ),
+    "seconds": Cost("seconds, all phases", "seconds", "s", seconds),
 }
 """By the word that asks for it."""

@@ -40,6 +40,7 @@ def environment() -> Environment:
         "count": numbers.count,
         "seconds": numbers.seconds,
         "bytes": numbers.size,
+        "short": numbers.short,
         "value": numbers.value,
     }
     return made

@@ -64,7 +64,7 @@ def render(page: Page) -> str:
         .get_template("page.html")
         .render(
             page=page,
-            style=own_markup("page.css") + ramp_style(),
+            style=own_markup("page.css") + own_markup("sweep.css") + ramp_style(),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             version=__version__,
