@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prove_slurm import below, clrun, compared, processes
+from prove_slurm import below, clrun, compared, concluded, processes
 
 WORDS = ("strategy=replay", "checkpoint.every_seconds=2", "device=cpu", "seed=range(6)")
 JOBS = 6
@@ -108,10 +107,7 @@ def main() -> int:
     print(f"{JOBS - len(wrong)} of {JOBS} jobs identical to those of the local sweep", *wrong)
     print(f"{workers} workers were started, for two nodes")
     is_right = not wrong and workers == 3
-    if is_right and arguments.keep is None:
-        shutil.rmtree(place)
-    print("proved" if is_right else f"not proved; see {place}")
-    return int(not is_right)
+    return concluded(place, is_right=is_right, keep=arguments.keep is not None)
 
 
 if __name__ == "__main__":

@@ -236,6 +236,14 @@ def compared(folder: Path, local: Path) -> list[str]:
     return lines
 
 
+def concluded(place: Path, *, is_right: bool, keep: bool) -> int:
+    """Say whether it is proved; the exit code. What proves nothing is kept to be looked at."""
+    if is_right and not keep:
+        shutil.rmtree(place)
+    print("proved" if is_right else f"not proved; see {place}")
+    return int(not is_right)
+
+
 def main() -> int:
     """Prove it."""
     parser = argparse.ArgumentParser(
@@ -263,10 +271,7 @@ def main() -> int:
     if missing:
         print(f"never happened: {', '.join(missing)}")
     is_right = not wrong and not missing and len(list(local.glob("*/results.json"))) == JOBS
-    if is_right and arguments.keep is None:
-        shutil.rmtree(place)
-    print("proved" if is_right else f"not proved; see {place}")
-    return int(not is_right)
+    return concluded(place, is_right=is_right, keep=arguments.keep is not None)
 
 
 if __name__ == "__main__":

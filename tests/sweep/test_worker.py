@@ -242,38 +242,47 @@ def test_what_is_killed_is_gone_on_with(
     assert not is_alive(killed[0])
 
 
-@pytest.mark.parametrize("victim", ["job", "holder"])
-def test_what_is_stopped_saves_its_state_and_what_is_deaf_is_killed(
-    victim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("how", "victim", "seconds", "killed"),
+    [("stop", "job", running.SAVE_SECONDS, 0), ("deaf", "job", 0.2, 1), ("stop", "holder", 0.2, 1)],
+)
+def test_what_is_stopped_saves_its_state_and_what_does_not_hear_is_killed(
+    how: str,
+    victim: str,
+    seconds: float,
+    killed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    """A job that was stopped goes on to hear the signal; where its holder is stopped as well, it
-    is killed with that."""
-    path = tmp_path / "s"
-    monkeypatch.setattr(running, "SAVE_SECONDS", 2.0 if victim == "job" else 0.2)
+    """A job that was stopped goes on to hear the signal; where its holder is stopped as well, both
+    are killed."""
+    monkeypatch.setattr(running, "SAVE_SECONDS", seconds)
     monkeypatch.setattr(running, "END_SECONDS", 0.2)
     monkeypatch.setenv("MARK", str(tmp_path / "mark"))
-    hows = ["stop", "deaf"] if victim == "job" else ["stop"]
-    jobs = written_sweep(
-        path, [[f"strategy.how={how}"] for how in hows], common=MINE, where=misbehaving(tmp_path)
-    )
-    folders = [path / job.folder for job in jobs]
+    path = tmp_path / "s"
+    [job] = written_sweep(path, [[f"strategy.how={how}"]], common=MINE, where=misbehaving(tmp_path))
+    folder = path / job.folder
 
-    def have_come_so_far() -> bool:
-        has_begun = (folders[0] / ".lock").exists()
-        return has_begun and is_stopped(holder_of(folders[0])) and all(map(hangs, folders[1:]))
+    def has_come_so_far() -> bool:
+        if how == "deaf":
+            return hangs(folder)
+        return (folder / ".lock").exists() and is_stopped(holder_of(folder))
 
     def interrupt() -> None:
         if victim == "holder":
-            os.kill(parent(holder_of(folders[0])), signal.SIGSTOP)
+            os.kill(parent(holder_of(folder)), signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    interrupter = when(have_come_so_far, interrupt)
+    interrupter = when(has_come_so_far, interrupt)
     first, _ = worked(path)
     interrupter.join()
+    outcome = read_outcome(path, job.number)
     second, _ = worked(path)
 
-    assert first == Worked(completed=0, failed=0, signal=signal.SIGTERM, killed=1)
-    assert second == Worked(completed=len(jobs), failed=0)
+    assert first == Worked(completed=0, failed=0, signal=signal.SIGTERM, killed=killed)
+    assert outcome is not None
+    assert ("was killed" in str(outcome.reason)) == bool(killed)
+    assert second == Worked(completed=1, failed=0)
 
 
 @pytest.mark.parametrize(
