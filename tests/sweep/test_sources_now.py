@@ -85,6 +85,30 @@ def test_nothing_is_handed_to_an_engine_whose_workers_would_refuse_it(
     assert "code.clrun: 0123 before" in capsys.readouterr().err
 
 
+def test_other_data_fail_each_job_and_what_is_forced_is_run(tmp_path: Path):
+    """Data are not read before a job is; whoever forces it may have other sources, too."""
+    jobs = written_here(tmp_path, data={"fingerprint": "of old"})
+
+    assert work(tmp_path, SweepOptions(), lambda event: None) == 1
+
+    outcomes = [read_outcome(tmp_path, job.number) for job in jobs]
+    assert [(each.status, each.exit_code) for each in outcomes if each] == [(FAILED, 3)] * 2
+    assert all("data.fingerprint: of old before" in str(each) for each in outcomes)
+    write_manifest(
+        tmp_path, [replace(j, identity={**j.identity, "code": {"clrun": "0123"}}) for j in jobs]
+    )
+    assert main(["worker", str(tmp_path), "--retry-failed", "--force"]) == 0
+
+
+def test_jobs_of_a_gpu_that_is_not_here_are_refused_before_one_is_begun(tmp_path: Path):
+    written_here(tmp_path, device="cuda:63 (a card)")
+
+    with pytest.raises(FolderError, match=r"run on cuda:63, and this machine has \d+ GPUs"):
+        work(tmp_path, SweepOptions(), lambda event: None)
+
+    assert read_outcome(tmp_path, 0) is None
+
+
 @pytest.mark.parametrize("name", [".sweep", "sweep.csv", "job"])
 def test_nothing_is_written_where_a_link_leads(tmp_path: Path, name: str):
     jobs = written_here(tmp_path / "sweep")
