@@ -69,7 +69,10 @@ CASES: dict[str, tuple[str, ...]] = {
         *("strategy.rm_sz=10", "strategy.train_epochs=1", "strategy.train_mb_size=8"),
     ),
 }
-UNEQUAL = ("seconds", "wall_seconds", "rss_peak_bytes", "device_peak_bytes", "peak_rss_bytes")
+UNEQUAL = (
+    *("seconds", "wall_seconds", "cpu_seconds", "energy_joules_estimate"),
+    *("rss_peak_bytes", "device_peak_bytes", "peak_rss_bytes"),
+)
 """What may differ in the lines and results of two runs."""
 
 

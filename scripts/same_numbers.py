@@ -46,7 +46,9 @@ COMMON = "device=cpu device.threads=1 log_every=1"
 FILES = ("results.json", "metrics.jsonl")
 VARY = {
     "config_hash",
+    "cpu_seconds",
     "device_peak_bytes",
+    "energy_joules_estimate",
     "peak_device_bytes",
     "peak_rss_bytes",
     "rss_peak_bytes",

@@ -22,7 +22,8 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def results(folder: Path) -> dict[str, Any]:
     """results.json, without times and memory peaks."""
     found = json.loads((folder / "results.json").read_text())
-    del found["cost"]["wall_seconds"], found["cost"]["peak_rss_bytes"]
+    for name in ("wall_seconds", "cpu_seconds", "peak_rss_bytes"):
+        del found["cost"][name]
     return found
 
 

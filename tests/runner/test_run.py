@@ -8,6 +8,7 @@ from copy import deepcopy
 from datetime import datetime
 
 import numpy as np
+import pytest
 import torch
 
 import clrun
@@ -21,7 +22,8 @@ NOT_REPEATED = ("seconds", "wall_seconds", "rss_peak_bytes")
 def repeatable(results: dict) -> str:
     """results.json without what depends on the clock and on what else the process did."""
     kept = deepcopy(results)
-    del kept["cost"]["wall_seconds"], kept["cost"]["peak_rss_bytes"]
+    for name in ("wall_seconds", "cpu_seconds", "peak_rss_bytes"):
+        del kept["cost"][name]
     return json.dumps(kept)
 
 
@@ -60,18 +62,20 @@ def test_results_have_the_metrics_costs_and_memory_of_the_contract(finished):
 
     assert list(results["metrics"]) == [metric.key for metric in METRICS]
     unknown = [key for key, value in results["metrics"].items() if value is None]
-    assert list(results["notes"]) == unknown
+    assert list(results["notes"]) == [*unknown, "energy_joules_estimate"]
     assert unknown == [
         *("intransigence", "relative_forgetting", "min_acc", "wc_acc"),
         *("wf10", "wf100", "wp10", "wp100", "stability_gap", "gap_recovery"),
     ]
     assert set(results["cost"]) == {
-        *("wall_seconds", "train_steps", "patterns_seen", "replayed_patterns", "train_macs"),
-        *("peak_rss_bytes", "peak_device_bytes", "memory_bytes"),
+        *("wall_seconds", "cpu_seconds", "train_steps", "patterns_seen", "replayed_patterns"),
+        *("evaluated_patterns", "train_macs", "eval_macs", "peak_rss_bytes", "peak_device_bytes"),
+        *("memory_bytes", "state_bytes", "energy_joules_estimate"),
     }
-    assert list(results["cost"]["wall_seconds"]) == [
-        *("setup", "train", "memory", "eval", "checkpoint")
-    ]
+    phases = ["setup", "train", "memory", "eval", "checkpoint"]
+    assert list(results["cost"]["wall_seconds"]) == phases
+    assert list(results["cost"]["cpu_seconds"]) == phases
+    assert results["cost"]["cpu_seconds"]["train"] > 0
     assert results["memory"]["rows"] == 200
     assert results["memory"]["per_experience"] == {str(k): 40 for k in range(5)}
     assert sum(results["memory"]["per_class"].values()) == 200
@@ -198,6 +202,67 @@ def test_costs_count_new_and_replayed_rows(finished):
     assert replay["replayed_patterns"] > 1442
     macs = naive["train_macs"] // naive["patterns_seen"]
     assert replay["train_macs"] == macs * replay["patterns_seen"]
+
+
+def test_evaluations_cost_a_forward_pass_of_each_row(finished):
+    cost = finished("strategy=naive").results["cost"]
+
+    # 355 test rows of 64 pixels, before training and after each of 5 experiences; 32 hidden units
+    assert cost["evaluated_patterns"] == 6 * 355
+    assert cost["eval_macs"] == 6 * 355 * (64 * 32 + 32 * 10)
+
+
+def test_what_a_method_keeps_is_told_apart(finished):
+    naive, replay = (
+        finished(f"strategy={name}").results["cost"]["state_bytes"] for name in ("naive", "replay")
+    )
+
+    parameters = 4 * (64 * 32 + 32 + 32 * 10 + 10)
+    assert naive == {"rows": 0, "parameters": parameters, "statistics": 0}
+    assert replay == {**naive, "rows": 200 * (64 + 24)}
+
+
+def test_the_energy_is_estimated_where_the_watts_are_known(finished):
+    with_watts, without = finished("strategy=naive", "watts=40"), finished("strategy=naive")
+
+    cost = with_watts.results["cost"]
+    assert cost["energy_joules_estimate"] == pytest.approx(
+        40 * sum(cost["wall_seconds"].values()), abs=0.2
+    )
+    assert without.results["notes"]["energy_joules_estimate"] == (
+        "watts=null does not say what the machine draws"
+    )
+    assert with_watts.record["config_hash"] == without.record["config_hash"]
+
+
+def test_each_evaluation_says_what_learning_had_cost(finished):
+    run = finished("strategy=naive")
+
+    lines = run.of_kind("eval")
+    first, last = lines[0], lines[-1]
+    assert (first["patterns_seen"], first["train_macs"]) == (0, 0)
+    assert [last[key] for key in ("patterns_seen", "train_macs")] == [
+        run.results["cost"][key] for key in ("patterns_seen", "train_macs")
+    ]
+
+
+def test_a_run_of_ar1_costs_what_its_layers_and_rows_add_up_to(run):
+    """Two experiences of 40 rows each, 10 latents stored after the first."""
+    cost = run(
+        *("strategy=ar1", "model=mlp", "model.hidden=[64,32]", "benchmark.n_experiences=2"),
+        *("benchmark.limit_per_class=8", "strategy.latent_layer=features.relu0"),
+        *("strategy.train_mb_size=20", "strategy.rm_sz=10"),
+    ).results["cost"]
+
+    lower, upper = 64 * 64, 64 * 32 + 32 * 10
+    # all learns: forward and weights, and back through all layers but the first
+    first = 2 * 40 * (2 * lower + 3 * upper)
+    # the lower part is frozen: each row's latents are computed once, and nothing goes back to them
+    second = 40 * lower + (2 * 40 + 24) * (2 * 64 * 32 + 3 * 32 * 10)
+    stored = 10 * lower  # of the first; of the second they are there already
+    # in each of 2 x 3 minibatches 4 stored rows are beside 16 new ones, or 8 in the last
+    assert (cost["patterns_seen"], cost["replayed_patterns"]) == (2 * 80 + 24, 2 * 3 * 4)
+    assert cost["train_macs"] == first + stored + second
 
 
 def test_the_record_has_the_file_of_initial_weights_and_its_checksum(config_of, run, tmp_path):

@@ -328,9 +328,11 @@ def test_latents_that_are_looked_up_cost_one_pass_of_the_lower_part(on_digits):
         spent[use] = strategy.train_macs - before
 
     rows = len(benchmark.experiences[1].train.y)
-    one_pass = rows * forward_macs(strategy.split.cut.lower, (1, 8, 8))
-    assert one_pass > 0
-    assert spent["off"] - spent["auto"] == 2 * one_pass
+    one_row = forward_macs(strategy.split.cut.lower, (1, 8, 8))
+    stored = int((strategy.memory.rows.experience == 1).sum())
+    assert one_row == 64 * 64
+    assert stored > 0
+    assert spent["off"] - spent["auto"] == (2 * rows + stored) * one_row
 
 
 def test_the_head_may_learn_faster_than_the_rest(on_digits):

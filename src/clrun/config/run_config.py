@@ -14,7 +14,7 @@ from clrun.config.bounds import Count, Natural, OutputPath, Positive, Switch
 from clrun.config.typed_words import MOST_JOBS
 from clrun.disk.secrets import hidden
 
-UNNAMED = ("run_name", "output_root", "checkpoint")
+UNNAMED = ("run_name", "output_root", "watts", "checkpoint")
 """Keys at the root that change nothing of what is computed."""
 
 
@@ -29,6 +29,8 @@ class Root:
     first_experiences: Count | None = None
     """learnt and scored alone, the others sealed (`streams.guard`); with a default, which records
     of before it need"""
+    watts: Positive | None = None
+    """what the machine draws while it computes, for an estimate of the energy"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from clrun.metrics.continual import (
     windowed_forgetting,
     windowed_plasticity,
 )
+from clrun.metrics.equal_cost import Reached, at_equal_cost, best_within, common_budget
 from clrun.metrics.matrix import matrix_of_rows
 from clrun.metrics.metric import Measurements, Metric
 from clrun.metrics.reference import intransigence, relative_forgetting
@@ -32,6 +33,7 @@ __all__ = [
     "Gap",
     "Measurements",
     "Metric",
+    "Reached",
     "Undefined",
     "aaa",
     "acc_classes",
@@ -39,8 +41,11 @@ __all__ = [
     "acc_pooled",
     "aia",
     "all_metrics",
+    "at_equal_cost",
+    "best_within",
     "bwt",
     "class_accuracy_final",
+    "common_budget",
     "computed",
     "confusion_entries",
     "confusion_matrix",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +18,37 @@ from clrun.models.shapes import is_quick
 aten = torch.ops.aten
 
 
+class Macs(NamedTuple):
+    """Multiply-accumulates of a model for one input."""
+
+    forward: int
+    training: int
+    """forward and backward; what is frozen needs no gradient"""
+
+
+def pattern_macs(model: nn.Module, input_shape: Sequence[int]) -> Macs:
+    """Both counts for one input of `input_shape`, without the batch, by one pass."""
+    return _counted(model, input_shape, backward=True)
+
+
 def forward_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     """Multiply-accumulates of a forward pass for one input of `input_shape`, without the batch."""
-    return _counted(model, input_shape, backward=False)
+    return _counted(model, input_shape, backward=False).forward
 
 
 def training_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     """Multiply-accumulates of both passes for one input; what is frozen needs no gradient."""
-    return _counted(model, input_shape, backward=True)
+    return pattern_macs(model, input_shape).training
 
 
-def _counted(model: nn.Module, input_shape: Sequence[int], *, backward: bool) -> int:
+def _counted(model: nn.Module, input_shape: Sequence[int], *, backward: bool) -> Macs:
     if is_quick(model, input_shape):
         with suppress(_Opaque):  # on "meta" it comes apart
             return _run(model, input_shape, "cpu", backward=backward)
     return _run(model, input_shape, "meta", backward=backward)
 
 
-def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward: bool) -> int:
+def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward: bool) -> Macs:
     twin = (
         empty_copy_of(model) if device == "meta" else copy_of(model)
     ).eval()  # counts the same, and draws no dropout masks
@@ -44,9 +57,10 @@ def _run(model: nn.Module, input_shape: Sequence[int], device: str, *, backward:
     x = torch.zeros(2, *input_shape, device=device)
     with _Counter() as counter, unwatched(twin), torch.set_grad_enabled(backward):
         output = twin(x)
+        forward = counter.macs
         if output.requires_grad:  # not of a model that is frozen as a whole
             output.sum().backward()
-    return counter.macs // 2  # of two inputs
+    return Macs(forward // 2, counter.macs // 2)  # of two inputs
 
 
 class _Opaque(Exception):

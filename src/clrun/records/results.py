@@ -18,7 +18,7 @@ Row = Sequence[float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The content of results.json. The same command gives the same, apart from `wall_seconds`."""
+    """The content of results.json. The same command gives the same, apart from times."""
 
     schema: int = 1
     partial: bool = False

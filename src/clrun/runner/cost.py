@@ -1,33 +1,54 @@
-"""What a run costs: seconds by phase, updates, patterns, multiply-accumulates, memory."""
+"""What a run costs: seconds by phase, updates, patterns, multiply-accumulates, memory, energy."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
+from clrun.device.rows import Rows
 from clrun.profiling import spans
 from clrun.profiling.peaks import peak_bytes
+from clrun.profiling.seconds import Seconds
+from clrun.runner.judged import Predicts
 from clrun.strategies.step import Step
 
 PHASES = ("setup", "train", "memory", "eval", "checkpoint")
 
-COUNTS = ("train_steps", "patterns_seen", "replayed_patterns")
+COUNTS = ("train_steps", "patterns_seen", "replayed_patterns", "evaluated_patterns")
 
 PEAK_STEP = 128 * 2**20
 """results.json rounds the process's peak up to this, so that equal runs give equal files; the
 `resource` lines of metrics.jsonl have it exactly."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What others know of a run's cost at its end; None: nobody does."""
+
+    train_macs: int | None
+    forward_macs: int | None
+    """multiply-accumulates of the model's forward pass for one image"""
+    memory_bytes: int
+    state_bytes: Mapping[str, int] | None
+    peak_device_bytes: int
+    watts: float | None
+    """that the machine draws while it computes, as its user says"""
+
+
 class Cost:
     """Counts while a run goes on."""
 
-    def __init__(self, setup_seconds: float = 0.0) -> None:
-        self.wall_seconds = dict.fromkeys(PHASES, 0.0) | {"setup": setup_seconds}
+    def __init__(self, setup: Seconds = Seconds()) -> None:  # noqa: B008 - it cannot be changed
+        self.wall_seconds = dict.fromkeys(PHASES, 0.0) | {"setup": setup.wall}
+        self.cpu_seconds = dict.fromkeys(PHASES, 0.0) | {"setup": setup.cpu}
         self.train_steps = 0
         self.patterns_seen = 0
         self.replayed_patterns = 0
+        self.evaluated_patterns = 0
         self._before_experience = dict(self.wall_seconds)
         self._peaks = (0, 0)  # of memory, here and in processes before: its own, on the device
 
@@ -43,26 +64,40 @@ class Cost:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Seconds inside belong to this phase."""
-        start = time.perf_counter()
+        start = Seconds.now()
         try:
             with spans.phase(name):
                 yield
         finally:
-            self.wall_seconds[name] += time.perf_counter() - start
+            self._spend(name, start)
+
+    @contextmanager
+    def evaluation(self, strategy: Predicts) -> Iterator[Predicts]:
+        """Count what is predicted with this strategy inside; of an evaluation that ends too early,
+        and is to be made again, the seconds alone."""
+        predicting = _Predicting(strategy)
+        with self.phase("eval"):
+            yield predicting
+        self.evaluated_patterns += predicting.patterns
 
     def steps(self, learning: Iterator[Step]) -> Iterator[Step]:
         """Time and count the steps of an experience; what follows the last is the memory's work."""
         while True:
-            start = time.perf_counter()
+            start = Seconds.now()
             step = next(learning, None)
-            phase = "memory" if step is None else "train"
-            self.wall_seconds[phase] += time.perf_counter() - start
+            self._spend("memory" if step is None else "train", start)
             if step is None:
                 return
             self.train_steps += 1
             self.patterns_seen += step.patterns
             self.replayed_patterns += step.replayed
             yield step
+
+    def _spend(self, phase: str, start: Seconds) -> None:
+        """The time since `start` belongs to this phase."""
+        wall, cpu = Seconds.now().since(start)
+        self.wall_seconds[phase] += wall
+        self.cpu_seconds[phase] += cpu
 
     def peaks(self, device_bytes: int) -> tuple[int, int]:
         """The most bytes held so far, by the process and on its device, which says `device_bytes`.
@@ -77,6 +112,7 @@ class Cost:
         """All counts so far, as numbers."""
         return {
             "wall_seconds": dict(self.wall_seconds),
+            "cpu_seconds": dict(self.cpu_seconds),
             "before_experience": dict(self._before_experience),
             "peaks": list(self._peaks),
             **{name: getattr(self, name) for name in COUNTS},
@@ -84,26 +120,56 @@ class Cost:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from such counts; what this process spent so far comes on top."""
-        for name, seconds in state["wall_seconds"].items():
-            self.wall_seconds[name] += seconds
+        for name in PHASES:
+            self.wall_seconds[name] += state["wall_seconds"][name]
+            self.cpu_seconds[name] += state["cpu_seconds"][name]
         self._before_experience = dict(state["before_experience"])
         process, device = state["peaks"]
         self._peaks = max(process, self._peaks[0]), max(device, self._peaks[1])
         for name in COUNTS:
             setattr(self, name, state[name])
 
-    def summary(
-        self, train_macs: int | None, memory_bytes: int, peak_device_bytes: int
-    ) -> dict[str, Any]:
+    def summary(self, known: Known) -> dict[str, Any]:
         """The `cost` of results.json."""
-        peak, peak_device = self.peaks(peak_device_bytes)
+        peak, peak_device = self.peaks(known.peak_device_bytes)
         return {
-            "wall_seconds": {name: round(value, 3) for name, value in self.wall_seconds.items()},
+            "wall_seconds": _rounded(self.wall_seconds),
+            "cpu_seconds": _rounded(self.cpu_seconds),
             "train_steps": self.train_steps,
             "patterns_seen": self.patterns_seen,
             "replayed_patterns": self.replayed_patterns,
-            "train_macs": train_macs,
+            "evaluated_patterns": self.evaluated_patterns,
+            "train_macs": known.train_macs,
+            "eval_macs": self._eval_macs(known),
             "peak_rss_bytes": -(-peak // PEAK_STEP) * PEAK_STEP,
             "peak_device_bytes": peak_device,
-            "memory_bytes": memory_bytes,
+            "memory_bytes": known.memory_bytes,
+            "state_bytes": None if known.state_bytes is None else dict(known.state_bytes),
+            "energy_joules_estimate": self._joules(known.watts),
         }
+
+    def _eval_macs(self, known: Known) -> int | None:
+        """Each row that was predicted as one forward pass, also where a cache had a part of it."""
+        if known.train_macs is None or known.forward_macs is None:
+            return None
+        return self.evaluated_patterns * known.forward_macs
+
+    def _joules(self, watts: float | None) -> float | None:
+        return None if watts is None else round(watts * sum(self.wall_seconds.values()), 3)
+
+
+class _Predicting:
+    """A strategy whose predictions are counted."""
+
+    def __init__(self, strategy: Predicts) -> None:
+        self._strategy = strategy
+        self.patterns = 0
+
+    def predict(self, x: Rows) -> Tensor:
+        """Logits of uint8 rows. [B, C, H, W] -> [B, num_classes]"""
+        self.patterns += len(x)
+        return self._strategy.predict(x)
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}

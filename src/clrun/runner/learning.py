@@ -15,6 +15,7 @@ from clrun.profiling.spans import updates
 from clrun.records.results import Results
 from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import look
+from clrun.runner.judged import Predicts
 from clrun.runner.packs import Feed
 from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import noted
@@ -138,10 +139,8 @@ def _evaluated(
     """Score the strategy as it is now, and record it; `experience` None is before training."""
     evaluation, is_end = prepared.evaluation, experience is not None and epoch is None
     seen = _seen(prepared, state, experience)
-    with _evaluating(prepared, state) as feed:
-        scores = evaluation.scores(
-            state.strategy, prepared.data, seen=seen, feed=feed, detailed=is_end
-        )
+    with _evaluating(prepared, state) as (strategy, feed):
+        scores = evaluation.scores(strategy, prepared.data, seen=seen, feed=feed, detailed=is_end)
     if experience is not None:
         state.scored.add(seen - 1, scores, state.cost.train_steps)
     state.recorder.write(
@@ -150,6 +149,7 @@ def _evaluated(
         epoch,
         stream=evaluation.config.stream,
         **({} if experience is None else {"seen": seen}),
+        **_spent(state),
         accuracy=trimmed(scores.experiences),
         class_accuracy=scores.classes,
         **({} if scores.subset is None else {"curve": trimmed(scores.subset)}),
@@ -162,19 +162,29 @@ def _evaluated_on_curve(prepared: Prepared, state: RunState, experience: int, ep
     """Score what was seen, on the rows that `eval.subset` leaves, and record that alone. Where it
     leaves all, the line is no less one of the curve: no matrix has it."""
     evaluation, seen = prepared.evaluation, _seen(prepared, state, experience)
-    with _evaluating(prepared, state) as feed:
-        accuracies = evaluation.subset_scores(state.strategy, prepared.data, seen=seen, feed=feed)
+    with _evaluating(prepared, state) as (strategy, feed):
+        accuracies = evaluation.subset_scores(strategy, prepared.data, seen=seen, feed=feed)
     state.scored.add_inside(seen - 1, accuracies, state.cost.train_steps)
     values = {"stream": evaluation.config.stream, "seen": seen, "curve": trimmed(accuracies)}
-    state.recorder.write("eval", experience, epoch, **values)
+    state.recorder.write("eval", experience, epoch, **values, **_spent(state))
+
+
+def _spent(state: RunState) -> dict[str, int | None]:
+    """What learning has cost until an evaluation, beside its updates and seconds."""
+    macs = state.strategy.train_macs
+    return {"patterns_seen": state.cost.patterns_seen, "train_macs": macs}
 
 
 @contextmanager
-def _evaluating(prepared: Prepared, state: RunState) -> Iterator[Feed]:
+def _evaluating(prepared: Prepared, state: RunState) -> Iterator[tuple[Predicts, Feed]]:
     """What runs inside is an evaluation: its cost is, and what is saved if it is ended is whole."""
     keys, device = prepared.keys, prepared.device
-    with state.whole(), state.cost.phase("eval"), doing("evaluating", stoppable=False):
-        yield Feed(minibatch=keys.eval_mb_size, hold=device.hold, look=look)
+    with (
+        state.whole(),
+        state.cost.evaluation(state.strategy) as strategy,
+        doing("evaluating", stoppable=False),
+    ):
+        yield strategy, Feed(minibatch=keys.eval_mb_size, hold=device.hold, look=look)
 
 
 def _seen(prepared: Prepared, state: RunState, experience: int | None) -> int:

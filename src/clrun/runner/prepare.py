@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -23,7 +22,8 @@ from clrun.images.download import Progress
 from clrun.images.transforms import PixelStatistics
 from clrun.metrics import all_metrics
 from clrun.models.features import Chooser
-from clrun.models.macs import training_macs
+from clrun.models.macs import Macs, pattern_macs
+from clrun.profiling.seconds import Seconds
 from clrun.profiling.spans import phase
 from clrun.records.run_folder import require_writable
 from clrun.runner.building import (
@@ -53,7 +53,7 @@ class LoadedStream:
 
     source: BenchmarkSource
     benchmark: Benchmark
-    seconds: float
+    seconds: Seconds
     """how long reading it took, which is in the cost of each run that has it"""
     fingerprint: str
 
@@ -85,10 +85,15 @@ class Prepared:
         return RunKeys.of(self.config.nodes["strategy"].config)
 
     @cached_property
+    def macs(self) -> Macs:
+        """Multiply-accumulates of the model for one pattern."""
+        shape = self.benchmark.shape()
+        return pattern_macs(self.model, (shape.channels, shape.height, shape.width))
+
+    @property
     def pattern_macs(self) -> int:
         """Multiply-accumulates of training on one pattern, forward and backward."""
-        shape = self.benchmark.shape()
-        return training_macs(self.model, (shape.channels, shape.height, shape.width))
+        return self.macs.training
 
     @cached_property
     def update_macs(self) -> int:
@@ -127,7 +132,7 @@ class Prepared:
         return self._loaded[0]
 
     @property
-    def load_seconds(self) -> float:
+    def load_seconds(self) -> Seconds:
         """How long reading the data took."""
         return self._loaded[1]
 
@@ -137,13 +142,13 @@ class Prepared:
         return fingerprint(self.data) if self.stream is None else self.stream.fingerprint
 
     @cached_property
-    def _loaded(self) -> tuple[Benchmark, float]:
-        start = time.perf_counter()
+    def _loaded(self) -> tuple[Benchmark, Seconds]:
+        start, before = Seconds.now(), Seconds()
         if self.stream is None:
             with phase("data"):
                 benchmark = _read(self.config, self.benchmark, self.on_progress)
         else:
-            benchmark, start = self.stream.benchmark, start - self.stream.seconds
+            benchmark, before = self.stream.benchmark, self.stream.seconds
         if self.normalized_for is not None:
             mean, std = self.normalized_for
             transform = replace(benchmark.transform, mean=mean, std=std)
@@ -157,7 +162,7 @@ class Prepared:
                 plugins=self.config.plugins,
             )
         )
-        return benchmark, time.perf_counter() - start
+        return benchmark, before.plus(Seconds.now().since(start))
 
 
 def ready(
@@ -200,10 +205,10 @@ def load_stream(config: RunConfig, source: BenchmarkSource | None = None) -> Loa
         ConfigError, DownloadError: as for one run.
     """
     with memory_errors(config, has_started=False):
-        start = time.perf_counter()
+        start = Seconds.now()
         source = source or benchmark_source(config.nodes["benchmark"])
         benchmark = _read(config, source, None)
-        seconds = time.perf_counter() - start
+        seconds = Seconds.now().since(start)
         return LoadedStream(
             source=source,
             benchmark=benchmark,
@@ -288,7 +293,7 @@ def prepare(
         stream=stream,
     )
     with allocated(nodes["model"], shape):
-        _ = prepared.pattern_macs  # now, while nothing has started
+        _ = prepared.macs  # now, while nothing has started
     image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
     fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)

@@ -231,7 +231,7 @@ def content_record(prepared: Prepared) -> dict[str, Any]:
 def _begun(prepared: Prepared, raw_log: RawLog, how: _How) -> tuple[list[Experience], RunState]:
     """The experiences to learn, and the state of a run that has learnt none of them."""
     display = how.display or SilentDisplay()
-    cost = Cost(setup_seconds=prepared.load_seconds)
+    cost = Cost(prepared.load_seconds)
     with cost.phase("setup"):
         strategy, benchmark = made_strategy(prepared, how.latents), prepared.data
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark.experiences)

@@ -10,10 +10,11 @@ import numpy as np
 
 from clrun.metrics import Evaluation, Measurements, computed, matrix_of_rows
 from clrun.records.results import Results
+from clrun.runner.cost import Known
 from clrun.runner.prepare import Prepared
 from clrun.runner.scored import Floats, Point, floats, optional, padded, trimmed
 from clrun.runner.state import RunState
-from clrun.strategies.strategy import Strategy
+from clrun.runner.state_bytes import state_bytes
 from clrun.streams.experience import Benchmark
 
 MOST_ENTRIES = 2**26
@@ -22,7 +23,7 @@ MOST_ENTRIES = 2**26
 
 def summary(prepared: Prepared, state: RunState) -> Results:
     """The results of a run that has learnt its stream."""
-    cost, strategy, scored = state.cost, state.strategy, state.scored
+    strategy, scored = state.strategy, state.scored
     benchmark, evaluation = prepared.data, prepared.evaluation
     sizes = [evaluation.size(experience) for experience in benchmark.experiences]
     at_ends, width, detail = scored.at_ends(), len(benchmark), scored.detail
@@ -44,6 +45,7 @@ def summary(prepared: Prepared, state: RunState) -> Results:
     )
     memory, recorder = json_keys(strategy.memory_rows()), state.recorder
     skipped = {"skipped_updates": recorder.meter.left_out} if recorder.skips else {}
+    cost = _cost(prepared, state, memory["bytes"])
     return Results(
         config_hash=prepared.config.hash(),
         class_names=list(benchmark.class_names),
@@ -55,10 +57,9 @@ def summary(prepared: Prepared, state: RunState) -> Results:
         class_accuracy=table([p and p.classes for p in at_ends]),
         initial_accuracy=initial,
         metrics=metrics,
-        notes=notes | _unknown_costs(strategy) | _on_updates(skipped) | _on_data(benchmark),
+        notes=notes | _unknown_costs(cost) | _on_updates(skipped) | _on_data(benchmark),
         damaged_files=benchmark.damaged_files,
-        cost=cost.summary(strategy.train_macs, memory["bytes"], prepared.device.peak_bytes())
-        | skipped,
+        cost=cost | skipped,
         memory=memory,
     )
 
@@ -75,11 +76,33 @@ def partial_summary(prepared: Prepared, state: RunState, reason: str) -> Results
     )
 
 
-def _unknown_costs(strategy: Strategy) -> dict[str, str]:
+def _cost(prepared: Prepared, state: RunState, memory_bytes: int) -> dict[str, Any]:
+    """The `cost` of results.json."""
+    strategy, keys = state.strategy, prepared.keys
+    known = Known(
+        train_macs=strategy.train_macs,
+        forward_macs=prepared.macs.forward,
+        memory_bytes=memory_bytes,
+        state_bytes=state_bytes(
+            strategy, prepared.model, memory_bytes, keeps_moments=keys.optimizer_state == "keep"
+        ),
+        peak_device_bytes=prepared.device.peak_bytes(),
+        watts=prepared.config.root.watts,
+    )
+    return state.cost.summary(known)
+
+
+UNKNOWN = {
+    "train_macs": "this strategy does not count its multiply-accumulates",
+    "eval_macs": "this strategy does not count its multiply-accumulates",
+    "state_bytes": "this strategy has no state_dict that says what it keeps",
+    "energy_joules_estimate": "watts=null does not say what the machine draws",
+}
+
+
+def _unknown_costs(cost: Mapping[str, Any]) -> dict[str, str]:
     """Why a cost is None."""
-    if strategy.train_macs is not None:
-        return {}
-    return {"train_macs": "this strategy does not count its multiply-accumulates"}
+    return {name: reason for name, reason in UNKNOWN.items() if cost[name] is None}
 
 
 def _on_updates(skipped: Mapping[str, int]) -> dict[str, str]:

@@ -50,6 +50,8 @@ log = logging.getLogger("clrun.note")
 class PatternMacs(NamedTuple):
     """Multiply-accumulates for one pattern."""
 
+    latent: int
+    """of the lower part, forward alone"""
     lower: int
     """of the lower part: forward, and backward while it learns"""
     upper: int
@@ -61,9 +63,10 @@ class PatternMacs(NamedTuple):
     ) -> PatternMacs:
         """The counts as the parts are now: what is frozen needs no gradient."""
         upper = training_macs(split.cut.upper, split.cut.latent_shape(image_shape))
+        latent = forward_macs(split.cut.lower, image_shape)
         if learns_below:
-            return cls(training_macs(split.model, image_shape) - upper, upper)
-        return cls(forward_macs(split.cut.lower, image_shape), upper)
+            return cls(latent, training_macs(split.model, image_shape) - upper, upper)
+        return cls(latent, latent, upper)
 
 
 class AR1(Strategy):
@@ -253,7 +256,13 @@ class AR1(Strategy):
         shape = self.split.cut.latent_shape(x.shape[1:])
         self.learner.seed_draws("store", index)
         with span("store"), doing("storing latents"):
-            self.memory.offer(y, index, partial(self.latents.unaugmented, x), shape)
+            self.memory.offer(y, index, partial(self._stored, x), shape)
+
+    def _stored(self, x: Rows, rows: Tensor) -> Tensor:
+        """Latents of rows of `x` as they are stored."""
+        if not self.latents.uses_cache:
+            self.train_macs += len(rows) * self._macs.latent
+        return self.latents.unaugmented(x, rows)
 
     @torch.no_grad()
     def predict(self, x: Rows) -> Tensor:

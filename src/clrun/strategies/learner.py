@@ -72,8 +72,9 @@ class Learner:
         self.optimizer: torch.optim.Optimizer | None = None
         whole = self.part is parts.model
         self.train_macs = 0 if whole and parts.pattern_macs is not None else None
-        """Multiply-accumulates of all passes of the whole model; None where nobody counts them."""
-        self._forward_macs: int | None = None  # of one pattern, once there was such a pass
+        """Multiply-accumulates of all passes of the whole model in training, and of those that
+        choose exemplars; None where nobody counts them."""
+        self._forward_macs: dict[int, int] = {}  # of one pattern by a model's id, once it passed
         self.scaler = parts.device.scaler()
         self._scales = self.scaler.is_enabled()
         self._unscaled = 0  # gradients that the scaler has unscaled since its last update
@@ -293,7 +294,7 @@ class Learner:
 
     def snapshot(self) -> None:
         """Keep a frozen copy of the model as it is: `previous`, which is part of the state."""
-        self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
+        self.previous = Snapshot(self.part, self.parts.device, self._count_part)
 
     def seed_draws(
         self, purpose: str, experience: int = 0, epoch: int = 0, iteration: int = 0
@@ -334,6 +335,7 @@ class Learner:
         """
         device = self.parts.device.torch
         chooser = self.parts.chooser or Chooser(self.model)
+        self._count_forward(chooser.model, x)
         self.seed_draws("features")
         with span("features"):
             return extract_features(
@@ -370,7 +372,7 @@ class Learner:
             plugin.load_state_dict(saved)
         self.previous = None
         if state["previous"] is not None:
-            self.previous = Snapshot(self.part, self.parts.device, self._count_forward)
+            self.previous = Snapshot(self.part, self.parts.device, self._count_part)
             self.previous.model.load_state_dict(state["previous"])
         self.train_macs, self._begun = state["train_macs"], state["begun"]
         self._penalties.load_state_dict(state["penalties"], self.parts.device.torch)
@@ -394,12 +396,15 @@ class Learner:
         if self.train_macs is not None and macs is not None:
             self.train_macs += patterns * macs
 
-    def _count_forward(self, inputs: Tensor) -> None:
-        """Count a forward pass without a backward one."""
-        if self.train_macs is not None:
-            if self._forward_macs is None:
-                self._forward_macs = forward_macs(self.part, inputs.shape[1:])
-            self._count(len(inputs), self._forward_macs)
+    def _count_part(self, inputs: Tensor) -> None:
+        """Count a forward pass of the part without a backward one."""
+        self._count_forward(self.part, inputs)
+
+    def _count_forward(self, model: nn.Module, inputs: Tensor) -> None:
+        if self.train_macs is not None and len(inputs):
+            if id(model) not in self._forward_macs:
+                self._forward_macs[id(model)] = forward_macs(model, inputs.shape[1:])
+            self._count(len(inputs), self._forward_macs[id(model)])
 
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:

@@ -18,6 +18,8 @@ class RunKeys:
     """most rows that `predict` is given at once"""
     eval_every: int = 0
     """0 after each experience; n also every n epochs; -1 only at the very end"""
+    optimizer_state: str = "keep"
+    """fresh: an experience begins without an optimizer's moments of before"""
     on_nan: str = "stop"
     """skip: a loss that is not finite is one of an update that was left out"""
 

@@ -106,6 +106,7 @@ class _Look:
         """A configuration that was prepared with its data."""
         from clrun.console.display import make_console
         from clrun.console.downloads import Downloads
+        from clrun.profiling.seconds import Seconds
         from clrun.runner.prepare import LoadedStream, all_notes, read_once, ready
 
         config = RunConfig.of_plain({**plain, "root": {**plain["root"], "seed": seed}})
@@ -121,7 +122,7 @@ class _Look:
             loaded = LoadedStream(
                 source=prepared.benchmark,
                 benchmark=prepared.data,
-                seconds=0.0,
+                seconds=Seconds(),
                 fingerprint=prepared.fingerprint,
             )
             self._last = {} if is_own else {stream: loaded}
