@@ -15,7 +15,7 @@ from clrun.cli.list_options import LISTED, METRICS
 from clrun.cli.request import SWEEP_FLAGS
 from clrun.cli.verbs import VERBS
 from clrun.config.compose import compose_tree, initialized
-from clrun.config.sources import GROUPS, PLUGINS, SWEEP, options
+from clrun.config.sources import GROUPS, LOGGERS, PLUGINS, SWEEP, options
 
 SHOWN = {
     "--cfg": ("job", "hydra", "all"),
@@ -116,11 +116,13 @@ def _values(given: _Given, word: str) -> Iterator[str]:
         from clrun.config.words import choices
 
         yield from (f"{key}={value}" for value in choices(field_types(SweepKeys).get(name)))
-    if equals and group in GROUPS:
+    of_logger = group.removeprefix(f"{LOGGERS}.")
+    if equals and (group in GROUPS or of_logger != group):
         from clrun.config.nodes import hints_of
         from clrun.config.words import choices  # with pydantic, which a key's name does without
 
-        node = compose_tree(given.overrides, config_dirs=given.folders)[group]
+        tree = compose_tree(given.overrides, config_dirs=given.folders)
+        node = tree[group] if group in GROUPS else tree[LOGGERS][of_logger]
         hints = hints_of(str(node.target), node)
         yield from (f"{key}={value}" for value in choices(hints.get(name)))
 

@@ -12,7 +12,7 @@ from clrun.cli.parser import OneLineParser
 from clrun.cli.text import columns, line_width, paragraphs, shown, wrapped
 from clrun.cli.verbs import VERBS
 from clrun.config.option_file import OptionFile, read_option, read_primary
-from clrun.config.sources import PLUGINS, RECIPES, make_importable
+from clrun.config.sources import LOGGERS, PLUGINS, RECIPES, make_importable
 from clrun.config.trust import is_trusted
 from clrun.errors import ConfigError, did_you_mean
 
@@ -124,10 +124,13 @@ def _option(group: str, name: str, folders: Sequence[Path]) -> Iterator[str]:
         yield from wrapped(f"Chooses {chosen}; the command line still wins.", 2)
     if group == PLUGINS:
         yield from wrapped(f"Add it with 'strategy.plugins=[{{name: {name}, KEY: VALUE}}]'.", 2)
+    if group == LOGGERS:
+        yield from wrapped(f"Several at once: 'logger=[{name},...]'.", 2)
     if group == RECIPES:
         keys = list(_keys_of_a_recipe(option, folders))
     else:
-        keys = _keys_of_an_option(option, "" if group == PLUGINS else f"{group}.")
+        before = {PLUGINS: "", LOGGERS: f"{group}.{name}."}.get(group, f"{group}.")
+        keys = _keys_of_an_option(option, before)
     for section in sorted({key.section for key in keys}, key=lambda section: section != ""):
         yield ""
         yield from wrapped(section, 0)

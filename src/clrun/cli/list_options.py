@@ -8,11 +8,11 @@ from pathlib import Path
 
 from clrun.cli.parser import OneLineParser
 from clrun.cli.text import hanging, line_width
-from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
+from clrun.config.sources import GROUPS, LOGGERS, PLUGINS, RECIPES, options
 from clrun.errors import ConfigError, did_you_mean
 
 METRICS = "metric"
-LISTED = (*GROUPS, PLUGINS, RECIPES, METRICS)
+LISTED = (*GROUPS, LOGGERS, PLUGINS, RECIPES, METRICS)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from clrun.cli.verbs import VERBS
 from clrun.config.meant import plugin_of
 from clrun.config.option_file import read_option, read_primary
-from clrun.config.sources import GROUPS, RECIPES, options
+from clrun.config.sources import GROUPS, LOGGERS, RECIPES, options
 from clrun.config.usual_names import usual_key, usual_option
 from clrun.errors import ConfigError, did_you_mean
 
@@ -69,7 +69,7 @@ def _meant(word: str, following: Sequence[str]) -> str:
     line = f"{word}: is neither a verb nor KEY=VALUE."
     if name in VERBS:
         return f"{word}: a verb comes first: clrun {name} ..."
-    if name in (*GROUPS, RECIPES):
+    if name in (*GROUPS, LOGGERS, RECIPES):
         known = [option.name for option in options(name)]
         return f"{line} To choose, write {name}=OPTION. Options: {', '.join(known)}."
     choice = _choice(name)
@@ -85,13 +85,13 @@ def _meant(word: str, following: Sequence[str]) -> str:
     key = _key(name)
     if key is not None:
         return f"{line} Write {key}=VALUE."
-    guess = did_you_mean(name, [*VERBS, *GROUPS])
+    guess = did_you_mean(name, [*VERBS, *GROUPS, LOGGERS])
     return f"{line}{guess} Verbs: {', '.join(VERBS)}."
 
 
 def _choice(name: str) -> str | None:
     """The words that choose what a bare name means: an option of a group, a plugin, a recipe."""
-    for group in (*GROUPS, RECIPES):
+    for group in (*GROUPS, LOGGERS, RECIPES):
         if name in [option.name for option in options(group)]:
             return f"{group}={name}"
     found = (usual_option(group, name) for group in GROUPS)

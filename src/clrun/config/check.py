@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from clrun.config.composed_tree import Origin, plain_tree
 from clrun.config.composing import composing
 from clrun.config.keys import Known
+from clrun.config.loggers import read_loggers
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import MOST_NAMED, read, shown, unknown_keys
@@ -17,6 +18,7 @@ from clrun.config.run_config import Cadence, Node, Root, RunConfig, SweepKeys
 from clrun.config.sources import (
     GROUPS,
     LAUNCHER,
+    LOGGERS,
     OF_A_RUN,
     RECIPES,
     SWEEP,
@@ -69,6 +71,8 @@ def checked(
     problems += more
     listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
     plugins, more = known.plugins(listed, origin)
+    problems += more
+    loggers, more = known.loggers(tree.get(LOGGERS), origin)
     problems += more + Known.by_keys(nodes, plugins).conflicts()
     if problems:
         raise ConfigError(problems)
@@ -78,6 +82,7 @@ def checked(
         nodes=nodes,
         plugins=tuple(plugins),
         overrides=tuple(overrides),
+        loggers=tuple(loggers),
         where=origin.where,
         sweep=sweep,
         launcher=launcher,
@@ -105,6 +110,14 @@ class Nodes:
             self._seen[key] = read_plugins(listed, origin.folders)
         plugins, problems = self._seen[key]
         return plugins, list(problems)
+
+    def loggers(self, given: Any, origin: Origin) -> tuple[list[Node], list[str]]:
+        """A checked node for each logger that is chosen, and the problems with these."""
+        key = (LOGGERS, repr(given))
+        if key not in self._seen:
+            self._seen[key] = read_loggers(given, origin.folders)
+        loggers, problems = self._seen[key]
+        return loggers, list(problems)
 
 
 def read_cadence(given: object) -> tuple[Any, list[str]]:
@@ -148,7 +161,7 @@ def _read_sweep(
 def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
     """Keys at the root that are none, with the group meant where a group has that key."""
     lines = []
-    known = (*ROOT_KEYS, CADENCE, SWEEP, *GROUPS)
+    known = (*ROOT_KEYS, CADENCE, SWEEP, *GROUPS, LOGGERS)
     wrong = [key for key in tree if key not in known and not _is_of_before(key, tree)]
     if len(wrong) > MOST_NAMED:
         lines.append(f"{len(wrong):,} keys at the root are none; the first are these.")

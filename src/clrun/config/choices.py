@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override, QuotedString
 
 from clrun.config.meant import plugin_of
-from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
+from clrun.config.sources import GROUPS, LOGGERS, PLUGINS, RECIPES, options
 from clrun.config.usual_names import usual_option
 from clrun.errors import ConfigError, cut
 
@@ -32,6 +32,8 @@ def require_choices(overrides: Sequence[Override]) -> None:
             raise ConfigError(f"{typed}: a plugin is part of a strategy. Write {words}.")
         if not group:
             raise ConfigError(f"{cut(typed)}: names no key.")
+        if group == LOGGERS:
+            _require_loggers(override)
         if override.is_sweep_override() or not _is_group(group):
             continue
         if not (isinstance(value, str | QuotedString) or _may_be_none(override)):
@@ -41,6 +43,25 @@ def require_choices(overrides: Sequence[Override]) -> None:
         name = getattr(value, "text", value)
         if isinstance(name, str) and not _can_be_an_option(name):
             raise ConfigError(f"{cut(typed)}: there is no such option.{_known(group)}")
+
+
+def _require_loggers(override: Override) -> None:
+    """Refuse what is neither a logger nor a list of them. Not one each for the jobs of a sweep:
+    jobs that differ in nothing else are the same.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    value, typed = override.value(), cut(override.input_line)
+    if override.is_sweep_override():
+        names = ",".join(override.sweep_string_iterator())
+        raise ConfigError(f"{typed}: one run has all of them: '{LOGGERS}=[{names}]'.")
+    if value is None and not override.is_delete():
+        raise ConfigError(f"{typed}: write {LOGGERS}=none.")
+    chosen = [] if value is None else value if isinstance(value, list) else [value]
+    for name in (getattr(each, "text", each) for each in chosen):
+        if not (isinstance(name, str) and _can_be_an_option(name)):
+            raise ConfigError(f"{typed}: there is no such option.{_known(LOGGERS)}")
 
 
 def _is_group(group: str) -> bool:
@@ -65,7 +86,7 @@ def _can_be_an_option(name: str) -> bool:
 
 def _known(group: str) -> str:
     """The options of a group of ours."""
-    is_ours = group in (*GROUPS, RECIPES)
+    is_ours = group in (*GROUPS, LOGGERS, RECIPES)
     known = ", ".join(option.name for option in options(group)) if is_ours else ""
     return f" Options: {known}." if known else ""
 

@@ -24,7 +24,7 @@ from clrun.config.hydra_errors import explained_errors
 from clrun.config.hydra_node import require_harmless
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import extra_folders, register
-from clrun.config.sources import GROUPS, RECIPES, conf_root
+from clrun.config.sources import GROUPS, LOGGERS, RECIPES, conf_root
 from clrun.config.trust import trusting, typed
 from clrun.errors import ConfigError
 
@@ -153,7 +153,7 @@ def forced(overrides: Sequence[str]) -> list[str]:
     words = []
     for override in parsed(overrides):
         key = override.key_or_group
-        is_group = key in (*GROUPS, RECIPES) or "/" in key or key.startswith("hydra")
+        is_group = key in (*GROUPS, LOGGERS, RECIPES) or "/" in key or key.startswith("hydra")
         is_key = override.type == OverrideType.CHANGE and not is_group
         forced = is_key and not override.is_sweep_override()
         words.append(f"++{override.input_line}" if forced else str(override.input_line))

@@ -10,6 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from clrun.config.meant import plugin_of
+from clrun.config.sources import LOGGERS, options
 from clrun.config.usual_names import usual_option
 from clrun.errors import ConfigError, cut, did_you_mean
 
@@ -41,6 +42,12 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
     unfit = re.match(r"Error merging override (.*)", text)
     if unfit:
         return _unfit(cut(unfit[1]), error.__cause__)
+    absent = re.match(r"In '[^']*': Could not load 'logger/([^']*)'", text)
+    if absent:  # one of a list
+        names = [option.name for option in options(LOGGERS)]
+        guess = did_you_mean(absent[1], names)
+        line = f"{LOGGERS}={cut(absent[1])}: there is no such option.{guess}"
+        return f"{line} Options: {', '.join(names)}."
     ambiguous = re.match(r"Ambiguous value for argument '(.*?)' 1", text)
     if ambiguous:
         word = ambiguous[1]

@@ -14,7 +14,7 @@ from clrun.config.bounds import Count, Natural, OutputPath, Positive, Switch
 from clrun.config.typed_words import MOST_JOBS
 from clrun.disk.secrets import hidden
 
-UNNAMED = ("run_name", "output_root", "watts", "checkpoint")
+UNNAMED = ("run_name", "output_root", "watts", "checkpoint", "logger")
 """Keys at the root that change nothing of what is computed."""
 
 
@@ -82,6 +82,8 @@ class RunConfig:
     plugins: tuple[Node, ...]
     """What `strategy.plugins` lists, each with all its keys."""
     overrides: tuple[str, ...]
+    loggers: tuple[Node, ...] = ()
+    """what takes the run's numbers besides metrics.jsonl; changes none of them"""
     where: tuple[str, ...] = ()
     """the --config-* words that say where the configuration comes from, their folders absolute"""
     sweep: SweepKeys = field(default_factory=SweepKeys, compare=False)
@@ -100,7 +102,13 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """The resolved configuration as it is saved: root keys, then one mapping for each group."""
         groups = {name: {"target": node.target, **node.values} for name, node in self.nodes.items()}
-        return {**vars(self.root), "checkpoint": dict(vars(self.checkpoint)), **groups}
+        loggers = {node.option: {"target": node.target, **node.values} for node in self.loggers}
+        return {
+            **vars(self.root),
+            "checkpoint": dict(vars(self.checkpoint)),
+            **groups,
+            "logger": loggers,
+        }
 
     def plain(self) -> dict[str, Any]:
         """The whole configuration in values of JSON, the names of its options included."""
@@ -109,6 +117,7 @@ class RunConfig:
             "checkpoint": dict(vars(self.checkpoint)),
             "nodes": {group: _plain(node) for group, node in self.nodes.items()},
             "plugins": [_plain(node) for node in self.plugins],
+            "loggers": [_plain(node) for node in self.loggers],
             "overrides": list(self.overrides),
             "where": list(self.where),
         }

@@ -14,6 +14,7 @@ from typing import Any
 from clrun.config.bases import keys_class
 from clrun.config.check import ROOT_KEYS, read_cadence
 from clrun.config.keys import Keys, Known
+from clrun.config.loggers import read_logger
 from clrun.config.nodes import read_node
 from clrun.config.problems import as_read, read, shown
 from clrun.config.run_config import Node, Root, RunConfig
@@ -44,6 +45,8 @@ def read_plain(plain: object) -> RunConfig:
         if node is not None:
             nodes[group] = node
     plugins, more = _plugins(saved.get("plugins"))
+    problems += more
+    loggers, more = _loggers(saved.get("loggers", []))
     problems += more + Known.by_keys(nodes, plugins).conflicts()
     if problems:
         raise ConfigError([f"config: {problem}" for problem in problems])
@@ -53,6 +56,7 @@ def read_plain(plain: object) -> RunConfig:
         nodes=nodes,
         plugins=tuple(plugins),
         overrides=overrides,
+        loggers=tuple(loggers),
         where=where,
     )
 
@@ -79,6 +83,21 @@ def _plugins(saved: object) -> tuple[list[Node], list[str]]:
         problems += more
         if config is not None:
             nodes.append(Node("plugin", option, target, as_read(values, config), config))
+    return nodes, problems
+
+
+def _loggers(saved: object) -> tuple[list[Node], list[str]]:
+    """Those of the run; one that was saved before there were any has none."""
+    if not isinstance(saved, list):
+        raise _damaged("loggers", saved)
+    nodes, problems = [], []
+    for position, entry in enumerate(saved):
+        name = f"loggers[{position}]"
+        given = _mapping(name, entry)
+        option, target = _text(f"{name}.option", given), _text(f"{name}.target", given)
+        node, more = read_logger(option, target, _mapping(f"{name}.values", given.get("values")))
+        problems += more
+        nodes += [] if node is None else [node]
     return nodes, problems
 
 

@@ -19,7 +19,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from clrun.config.counting import count_what_is_composed
-from clrun.config.sources import package_folders
+from clrun.config.sources import LOGGERS, package_folders
 from clrun.config.trust import ADVICE, trust_now, trusted_packages
 from clrun.config.yaml_file import yaml_errors, yaml_text
 from clrun.errors import ConfigError, cut
@@ -58,7 +58,11 @@ class OptionFiles(FileConfigSource):
         if os.path.exists(file):  # else Hydra says where it looked
             yaml_text(file)
         with yaml_errors(file):
-            return super().load_config(config_path)
+            loaded = super().load_config(config_path)
+        group, _, option = config_path.removesuffix(".yaml").rpartition("/")
+        if group == LOGGERS and loaded.header.get("package") is None:
+            loaded.header["package"] = f"{LOGGERS}.{option}"  # so that several can be chosen
+        return loaded
 
 
 class OptionPackages(ImportlibResourcesConfigSource):

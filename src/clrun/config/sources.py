@@ -31,6 +31,9 @@ SWEEP = "sweep"
 OF_A_RUN = tuple(group for group in GROUPS if group != LAUNCHER)
 """The groups that a run has a component of."""
 
+LOGGERS = "logger"
+"""The group of loggers, of which a run may have several: each has its keys below its own name."""
+
 PLUGINS = "plugin"
 """The folder of parts that `strategy.plugins` lists by name."""
 

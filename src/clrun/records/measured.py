@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clrun.disk.opening import open_regular, read_text
 from clrun.errors import ConfigError
 from clrun.metrics import Evaluation, Measurements, matrix_of_rows
-from clrun.records.run_folder import read_record, run_status
+from clrun.records.run_folder import RUNNING, read_record, run_status
 
 Line = Mapping[str, Any]
 Floats = NDArray[np.float64]
@@ -99,6 +99,12 @@ def read_measured(folder: Path) -> Measured:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: is damaged: {type(error).__name__}: {reason}.") from None
+
+
+def measured_so_far(lines: Sequence[Line]) -> Measurements:
+    """What a run has measured by now, by the lines of its log but steps and epochs: that of the
+    experiences that it has finished."""
+    return _measured(Path(), RUNNING, {}, {}, lines).measurements
 
 
 def _measured(

@@ -15,7 +15,8 @@ from clrun.errors import FolderError
 
 WRITTEN = frozenset(
     {
-        *(".hydra", ".lock", "checkpoints", "clrun.log", "metrics.jsonl", "plots", "profile"),
+        *(".hydra", ".lock", "checkpoints", "clrun.log", "metrics.csv", "metrics.jsonl"),
+        *("plots", "profile", "tensorboard"),
         *("accuracy_matrix.csv", "report.html", "results.json", "run.json"),
         *("multirun.yaml", "sweep.csv", "sweep.json", "sweep.jsonl", "index.sqlite", ".sweep"),
     }

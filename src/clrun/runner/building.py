@@ -12,6 +12,7 @@ from clrun.config.foreign import called, explained, in_a_line, require_members
 from clrun.config.run_config import Node
 from clrun.errors import ClrunError, ConfigError
 from clrun.images.download import Progress
+from clrun.loggers.logger import Logger
 from clrun.models.probe import IMAGES, outputs, require_logits, require_module
 from clrun.profiling.spans import span
 from clrun.runner.sizes import allocated, weights_fit
@@ -23,6 +24,7 @@ from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
 from clrun.streams.sound import require_shape, require_sound
 
 PROTOCOLS: Mapping[str, type] = {
+    "logger": Logger,
     "benchmark": BenchmarkSource,
     "benchmark.source": Source,
     "plugin": Plugin,

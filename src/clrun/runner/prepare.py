@@ -277,6 +277,8 @@ def prepare(
         )
     )
     require_writable("output_root", config.root.output_root)
+    for node in config.loggers:
+        build(node)  # one whose package is not installed is found now
     all_metrics()  # one of another package that cannot be loaded is found now, not at the end
     prepared = Prepared(
         config=config,

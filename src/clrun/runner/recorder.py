@@ -20,7 +20,7 @@ log = logging.getLogger("clrun")
 
 
 class Sink(Protocol):
-    """A logger: takes each line as metrics.jsonl has it."""
+    """Takes each line as metrics.jsonl has it."""
 
     def write(self, line: Mapping[str, Any]) -> None: ...
 

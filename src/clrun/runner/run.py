@@ -33,6 +33,7 @@ from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 from clrun.runner.saving import Saver
 from clrun.runner.shared import Beginning, Reached, keep_reached, no_such, shared_state, stop_at
+from clrun.runner.sinks import logged
 from clrun.runner.state import RunState
 from clrun.runner.summary import partial_summary
 from clrun.runner.trained import save_trained
@@ -149,13 +150,18 @@ def _run(
             _load(state, resumed, stream)
         log.info("%s on %s", prepared.config.label(), prepared.device.name)
         pause = _pause(how, prepared, saver, signals)
-        with _kept_if_interrupted(prepared, len(stream), state, saver, run_folder.path):
-            found = _learnt(how.until, prepared, stream, state, pause, saver)
-        if found is None:
-            return None
-        results = replace(found, folder=run_folder.path)
-        results.save(run_folder.path)
-        save_trained(prepared, state.strategy, run_folder.path)
+        is_part = how.until is not None  # which each of the runs that share it logs
+        with logged(
+            prepared, run_folder, state.recorder, raw_log.path, is_part=is_part
+        ) as log_results:
+            with _kept_if_interrupted(prepared, len(stream), state, saver, run_folder.path):
+                found = _learnt(how.until, prepared, stream, state, pause, saver)
+            if found is None:
+                return None
+            results = replace(found, folder=run_folder.path)
+            results.save(run_folder.path)
+            save_trained(prepared, state.strategy, run_folder.path)
+            log_results(results)  # last: no logger can cost what is on the disk then
     log.info("completed: %s", results.metrics)
     return results
 
@@ -316,7 +322,8 @@ def _kept_if_interrupted(
         done = f"{finished} of {experiences} {noun} finished"
         said = f"{'Their results' if finished else FOLDER}: {folder}"
         if saver.has_saved:
-            nodes = (*prepared.config.nodes.values(), *prepared.config.plugins)
+            config = prepared.config
+            nodes = (*config.nodes.values(), *config.plugins, *config.loggers)
             needs = needed(node.target for node in nodes)
             said += f". To go on: clrun resume {shlex.quote(str(folder))}"
             said += " --trust" if needs else ""
