@@ -97,10 +97,11 @@ def test_one_whose_time_is_over_is_asked_then_killed_then_its_holder(clock: Simp
     kill = 10 + SAVE_SECONDS
     assert acts(one, clock, 10.0) == [(10.0, Act.ASK)]
     assert (one.is_late, one.is_killed) == (True, False)
+    clock.now += 1
     one.asked_to_end()  # a signal of the worker's changes nothing any more
     assert acts(one, clock, 1000.0) == [
-        (kill - 10, Act.KILL),
-        (kill - 10 + END_SECONDS, Act.KILL_HOLDER),
+        (kill - 11, Act.KILL),
+        (kill - 11 + END_SECONDS, Act.KILL_HOLDER),
     ]
     assert one.is_killed
 
