@@ -26,7 +26,7 @@ const wide = document.documentElement.scrollWidth > document.documentElement.cli
 const out = [...document.body.querySelectorAll("*")].filter(e => {
   const box = e.getBoundingClientRect();
   const isScrolled = e.closest(".scroll, nav, .columns, .skip, .tip");
-  return box.right > innerWidth + 1 && box.width > 0 && !isScrolled;
+  return box.right > document.documentElement.clientWidth + 1 && box.width > 0 && !isScrolled;
 }).slice(0, 5).map(e => `${e.tagName} ${e.className}: ${e.textContent.trim().slice(0, 40)}`);
 return wide ? ["the page", ...out] : [];
 """

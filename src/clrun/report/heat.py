@@ -41,11 +41,13 @@ class HeatMap:
     digits: int = 3
     is_lower_better: bool = False
     """of a change: then a fall is good; of a range: then the lowest is the strongest"""
+    is_signed: bool = True
+    """of a change: written with its sign"""
     corner: str = ""
 
     def text(self, cell: Cell) -> str:
         """What stands in a field."""
-        write = numbers.signed if self.shade == "change" else numbers.decimal
+        write = numbers.signed if self.shade == "change" and self.is_signed else numbers.decimal
         return write(cell.value, self.digits) if cell.value is not None else ""
 
     def colour(self, cell: Cell) -> str:

@@ -14,6 +14,8 @@ from clrun.report.ticks import ticks, whole
 
 MOST_MARKS = 600
 """Points of a drawing that are marked; of more, the lines alone are drawn."""
+MOST_MARKED = 24
+"""Moments on a line that are all marked; of more, those of the table alone are."""
 MOST_ENDS = 16
 """Lines that have their names at their ends."""
 APART = 48
@@ -77,7 +79,8 @@ class LineChart:
         whole_numbers = axis.kind == "experience"
         found = whole(round(low), math.ceil(high)) if whole_numbers else ticks(low, high)
         write = numbers.seconds if axis.kind == "seconds" else numbers.short
-        return [Tick(percent(number, low, high), write(number)) for number in found]
+        inside = [number for number in found if low <= number <= high]
+        return [Tick(percent(number, low, high), write(number)) for number in inside]
 
     def y_ticks(self) -> list[Tick]:
         """Those from the bottom to the top."""
@@ -91,7 +94,7 @@ class LineChart:
     def span(self, axis: Axis) -> tuple[float, float]:
         """The first and the last moment on an axis; experiences are counted from 1."""
         known = [moment for clock in self.clocks for moment in clock.get(axis.key, ())]
-        low = min(known, default=0.0) if axis.kind == "experience" else 0.0
+        low = float(math.floor(min(known, default=0.0))) if axis.kind == "experience" else 0.0
         high = max(known, default=1.0)
         return (low, high) if high > low else (low - 0.5, low + 0.5)
 
@@ -99,15 +102,20 @@ class LineChart:
         """A line through its values, broken where there are none."""
         return path(self._points(series, series.y))
 
-    def marks(self, series: Series) -> list[tuple[str, str]]:
-        """(a path of no length, which is drawn as a dot; its text) of each value."""
-        if sum(len(each.y) for each in self.series) > MOST_MARKS:
+    def marks(self, series: Series) -> list[tuple[int, str, str]]:
+        """(which moment, a path of no length, which is drawn as a dot, its text) of the values.
+
+        Of very many moments only those of the table are marked.
+        """
+        is_dense = series.clock == 0 and len(series.y) > MOST_MARKED
+        places = set(self.places) if is_dense and self.places else range(len(series.y))
+        if len(self.series) * len(places) > MOST_MARKS:
             return []
         points = self._points(series, series.y)
         return [
-            (f"M{point[0]} {point[1]}h0", f"{series.name}: {numbers.decimal(value)}")
-            for point, value in zip(points, series.y, strict=True)
-            if point is not None
+            (at, f"M{point[0]} {point[1]}h0", f"{series.name}: {numbers.decimal(series.y[at])}")
+            for at, point in enumerate(points)
+            if point is not None and at in places
         ]
 
     def band(self, series: Series) -> str:
@@ -129,6 +137,10 @@ class LineChart:
         )
         places = spread_out([place for _, place in known], APART, SIDE)
         return [(s, place / SIDE * 100) for (s, _), place in zip(known, places, strict=True)]
+
+    def longest_end(self) -> int:
+        """Letters of the longest name at a line's end: the room that they need."""
+        return max((len(series.end) for series, _ in self.ends()), default=0)
 
     def table_rows(self) -> list[tuple[str, int]]:
         """(its name, which moment of the first clock it is) of each row of the table of numbers."""

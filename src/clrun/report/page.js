@@ -41,11 +41,12 @@ function chart(figure) {
       const group = groups[number], known = times(series) !== undefined;
       group.style.display = known ? "" : "none";
       if (!known) return;
-      const places = points(series, series.y), dots = all(".mark", group);
+      const places = points(series, series.y);
       group.querySelector(".line").setAttribute("d", path(places));
-      places.filter(point => point).forEach((point, i) => {
-        if (dots[i]) dots[i].setAttribute("d", `M${point[0]} ${point[1]}h0`);
-      });
+      for (const dot of all(".mark", group)) {
+        const [x, y] = places[Number(dot.dataset.at)];
+        dot.setAttribute("d", `M${x} ${y}h0`);
+      }
       const band = group.querySelector(".band");
       if (band) {
         const there = list => list.filter(point => point);
@@ -110,11 +111,11 @@ function chart(figure) {
     event.preventDefault();
     said.textContent = show(next);
   });
-  const bar = figure.querySelector(".bar-of-controls");
+  const head = figure.querySelector(".head");
   if (data.axes.length > 1) {
     const buttons = data.axes.map((each, i) => make("button", {type: "button", "data-axis": each.key, "aria-pressed": String(i === 0)}, each.key));
     buttons.forEach(each => each.addEventListener("click", () => choose(each.dataset.axis, buttons)));
-    bar.append(make("div", {class: "choices", role: "group", "aria-label": "Count from left to right"}, make("span", {}, "by"), ...buttons));
+    head.append(make("div", {class: "choices", role: "group", "aria-label": "Count from left to right"}, make("span", {}, "by"), ...buttons));
   }
   legend(figure, groups);
 }

@@ -20,7 +20,7 @@ Colour = tuple[float, float, float]
 """Lightness in [0, 1], chroma, hue in degrees."""
 
 LIGHT: tuple[Colour, Colour] = (0.975, 0.008, 220.0), (0.40, 0.13, 262.0)
-DARK: tuple[Colour, Colour] = (0.255, 0.02, 255.0), (0.88, 0.11, 200.0)
+DARK: tuple[Colour, Colour] = (0.255, 0.02, 255.0), (0.83, 0.10, 228.0)
 LOSS, GAIN = 42.0, 255.0
 """Hues of a change for the worse and for the better; story apart without red and green."""
 

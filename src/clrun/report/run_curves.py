@@ -45,8 +45,9 @@ def curves_section(run: PastRun, story: Story, others: Beside) -> Section:
     missing = [] if _is_reference(run) else _missing(run, others)
     html = fragment(
         "run_curves.html",
-        by_experience=_by_experience(run, story, others) if story.ends else None,
-        by_class=_by_class(run, story) if story.ends else None,
+        by_experience=_by_experience(run, story, others) if len(story.moments) > 1 else None,
+        by_class=_by_class(run, story) if len(story.ends) > 1 else None,
+        is_evaluated=bool(story.moments),
         rows=class_rows(run),
         missing=missing,
     )
@@ -102,14 +103,16 @@ def _by_experience(run: PastRun, story: Story, others: Beside) -> LineChart:
 
 def _mean(run: PastRun, moments: Sequence[Moment], is_at_once: bool) -> Series:
     """The mean so far, with its interval where the rows are known."""
-    rows = test_rows(run.measured.measurements)
+    rows, subset = test_rows(run.measured.measurements), run.values.get("eval.subset")
+    if rows is not None and isinstance(subset, int):
+        rows = [min(count, subset) for count in rows]
     values: list[float | None] = []
     ends: list[tuple[float, float] | None] = []
     for moment in moments:
         so_far = moment.accuracies if is_at_once else moment.accuracies[: moment.experience + 1]
         known = [value for value in so_far if value is not None]
         values.append(sum(known) / len(known) if known else None)
-        is_whole = rows is not None and len(known) == len(so_far) and moment.is_end
+        is_whole = rows is not None and len(known) == len(so_far)
         ends.append(mean_so_far(known, rows[: len(known)]) if is_whole and rows else None)
     has_interval = all(each is not None for each in ends)
     return Series(
@@ -221,7 +224,7 @@ def _taken_for(c: int, confusion: np.ndarray | None, names: Sequence[str]) -> st
     if not len(wrong):
         return ""
     _, predicted, rows = wrong[wrong[:, 2].argmax()]
-    return f"{names[predicted] if predicted < len(names) else predicted}: {rows:,} rows"
+    return f"{names[predicted] if predicted < len(names) else predicted}: {rows:,} row{'' if rows == 1 else 's'}"
 
 
 def _names(run: PastRun, count: int) -> list[str]:

@@ -50,7 +50,8 @@ def _heat_map(found: list[Gap]) -> HeatMap:
         cells=[[_cell(gap, j) for j in columns] for gap in rows],
         shade="change",
         is_lower_better=True,
-        digits=3 if len(columns) <= 10 else 2,
+        is_signed=False,
+        digits=3 if len(columns) <= 6 else 2,
     )
 
 

@@ -60,7 +60,7 @@ def _heat_map(matrix: Floats, tested: Sequence[int] | None, run: PastRun) -> Hea
             [Cell(_known(matrix[i, j]), _title(matrix[i, j], i, j, matrix, tested)) for j in across]
             for i in down
         ],
-        digits=3 if len(across) <= 10 else 2,
+        digits=3 if len(across) <= 6 else 2,
     )
 
 
@@ -85,7 +85,7 @@ def _difference(matrix: Floats, theirs: Floats, name: str, run: PastRun) -> Heat
             for i in down
         ],
         shade="change",
-        digits=3 if len(across) <= 10 else 2,
+        digits=3 if len(across) <= 6 else 2,
     )
 
 

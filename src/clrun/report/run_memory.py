@@ -24,7 +24,7 @@ def memory_section(run: PastRun, story: Story) -> Section | None:
         return None
     drawn = [story.memory[place] for place in shown(len(story.memory))]
     names = run.measured.class_names
-    pictures, reason = thumbnails(run.folder, names)
+    shown_rows = thumbnails(run.folder, names)
     last = lines[-1]
     html = fragment(
         "run_memory.html",
@@ -38,8 +38,8 @@ def memory_section(run: PastRun, story: Story) -> Section | None:
         ],
         rows=last["rows"],
         size=last.get("bytes"),
-        pictures=pictures,
-        reason=reason,
+        shown=shown_rows,
+        is_end=shown_rows.after == last["experience"] + 1,
     )
     return Section("memory", "Memory", html)
 

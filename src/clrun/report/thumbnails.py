@@ -38,32 +38,47 @@ class Thumbnails(NamedTuple):
     """as how many pixels of a screen each of its pixels is shown"""
 
 
-def thumbnails(folder: Path, class_names: Sequence[str]) -> tuple[list[Thumbnails], str]:
-    """The pictures by class, and in a line why there are none, or not all."""
+class Shown(NamedTuple):
+    """The pictures of a memory."""
+
+    pictures: list[Thumbnails]
+    after: int
+    """experiences that the memory has rows of: a saved state may be older than the run's end"""
+    reason: str
+    """why there are none, in a line; empty where there are"""
+
+
+def thumbnails(folder: Path, class_names: Sequence[str]) -> Shown:
+    """What the memory held when the run's newest state was saved, by class."""
     states = sorted((folder / "checkpoints").glob("state-*.safetensors"))
     if not states:
-        return [], "There are no pictures of it: no saved state of the run is there any more."
+        return _none("no saved state of the run is there any more.")
     try:
         file = TensorFile(states[-1])
-        images, reason = file.shape(f"{MEMORY}/x"), ""
+        images = file.shape(f"{MEMORY}/x")
         if images is None or images[0] != "U8" or len(images[1]) != 4:
-            return [], "It holds no images, but what the model makes of them."
+            return _none("its rows are no images, but what the model makes of them.")
+        if not images[1][0]:
+            return _none("it held nothing yet when the newest state was saved.")
         if images[1][1] not in (1, 3):
-            return [], f"There are no pictures of it: its images have {images[1][1]} channels."
-        return _by_class(file, images[1], class_names), reason
+            return _none(f"its images have {images[1][1]} channels.")
+        return _by_class(file, images[1], class_names)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        return [], f"There are no pictures of it: {states[-1].name} cannot be read ({error})."
+        return _none(f"{states[-1].name} cannot be read ({error}).")
 
 
-def _by_class(
-    file: TensorFile, shape: tuple[int, ...], class_names: Sequence[str]
-) -> list[Thumbnails]:
+def _none(reason: str) -> Shown:
+    return Shown([], 0, f"There are no pictures of what it holds: {reason}")
+
+
+def _by_class(file: TensorFile, shape: tuple[int, ...], class_names: Sequence[str]) -> Shown:
     labels = file.rows(f"{MEMORY}/y")
     classes = sorted({int(label) for label in labels})[:MOST_CLASSES]
     side = min(SIDE, max(shape[2:]))
-    room = MOST_BYTES / max(len(classes), 1) / (side * side * shape[1] * 4 / 3)
+    room = MOST_BYTES / len(classes) / (side * side * shape[1] * 4 / 3)
     each = max(1, min(EACH, int(room)))
-    return [_of_class(file, labels, c, each, class_names) for c in classes]
+    pictures = [_of_class(file, labels, c, each, class_names) for c in classes]
+    return Shown(pictures, int(file.rows(f"{MEMORY}/experience").max()) + 1, "")
 
 
 def _of_class(
