@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from rich.text import Text
 
 from clrun.cli.hydra_job import call_as_job
 from clrun.cli.named_folder import RUN, named_folder
+from clrun.cli.run_report import report_line
 from clrun.config.run_config import RunConfig
 from clrun.console.display import make_console, make_display
 from clrun.console.downloads import Downloads
@@ -21,7 +23,7 @@ from clrun.console.tables import print_results
 from clrun.console.waiting import waiting
 from clrun.disk.files import NO_STORAGE
 from clrun.errors import ClrunError
-from clrun.records.run_folder import RunFolder, fresh_folder
+from clrun.records.run_folder import RunFolder, fresh_folder, is_job
 from clrun.runner.interrupt import noted_signals
 from clrun.runner.prepare import Prepared, all_notes, ready
 from clrun.runner.run import run
@@ -91,6 +93,8 @@ def shown_run(
         display.close()
     seconds, stream = time.monotonic() - start, prepared.evaluation.config.stream
     print_results(console, results, folder.path, seconds, stream)
+    if config.root.report and not is_job(folder.path):
+        console.print(Text(report_line(folder.path)), soft_wrap=True)
 
 
 def _place(resumed: dict[str, Any]) -> str:

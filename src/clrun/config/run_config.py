@@ -14,7 +14,7 @@ from clrun.config.bounds import Count, Natural, OutputPath, Positive, Switch
 from clrun.config.typed_words import MOST_JOBS
 from clrun.disk.secrets import hidden
 
-UNNAMED = ("run_name", "output_root", "watts", "checkpoint", "logger")
+UNNAMED = ("run_name", "output_root", "report", "watts", "checkpoint", "logger")
 """Keys at the root that change nothing of what is computed."""
 
 
@@ -26,6 +26,8 @@ class Root:
     run_name: str | None
     output_root: OutputPath
     log_every: Count
+    report: Switch = True
+    """a page is written at a run's end; with a default for records of before it"""
     first_experiences: Count | None = None
     """learnt and scored alone, the others sealed (`streams.guard`); with a default, which records
     of before it need"""

@@ -11,6 +11,7 @@ from clrun.config.option_file import read_option
 from clrun.errors import ConfigError
 from clrun.records.past_run import PastRun, read_run
 from clrun.records.run_folder import is_job
+from clrun.report.defaults import NOT_OF_A_RUN
 
 OF_A_STRATEGY = ("strategy", "storage_policy", "selection")
 """Groups that another strategy chooses for itself."""
@@ -51,6 +52,8 @@ def reference_command(run: PastRun, strategy: str) -> str:
     for override in run.overrides:
         key = override.partition("=")[0].lstrip("+~")
         group, _, name = key.partition(".")
+        if key in NOT_OF_A_RUN or group == "hydra":
+            continue
         if group not in OF_A_STRATEGY or (group == "strategy" and name in keys):
             words.append(override)
     return shlex.join(words)

@@ -224,7 +224,8 @@ def _taken_for(c: int, confusion: np.ndarray | None, names: Sequence[str]) -> st
     if not len(wrong):
         return ""
     _, predicted, rows = wrong[wrong[:, 2].argmax()]
-    return f"{names[predicted] if predicted < len(names) else predicted}: {rows:,} row{'' if rows == 1 else 's'}"
+    name = names[predicted] if predicted < len(names) else predicted
+    return f"{name}: {rows:,} row{'' if rows == 1 else 's'}"
 
 
 def _names(run: PastRun, count: int) -> list[str]:

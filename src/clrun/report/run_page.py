@@ -93,8 +93,8 @@ def _between(value: float, key: str, others: Beside) -> str:
     if floor is not None and ceiling is not None and ceiling > floor:
         share = (value - floor) / (ceiling - floor)
         return (
-            f"; that is {share * 100:.0f} % of the way from a naive run ({decimal(floor)}) to a joint one "
-            f"({decimal(ceiling)})"
+            f"; that is {share * 100:.0f} % of the way from a naive run ({decimal(floor)}) to a "
+            f"joint one ({decimal(ceiling)})"
         )
     if floor is not None:
         return f"; a naive run has {decimal(floor)}"
