@@ -29,6 +29,7 @@ def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
     for phrase in ("after experience 5/5", "Test accuracy", "final accuracy", "forgetting"):
         assert phrase in output
     assert f"Results: {folder}" in output
+    assert f"Report: {folder / 'report.html'}\n" in output
     assert sorted(path.name for path in folder.iterdir()) == [
         ".hydra",
         ".lock",
@@ -36,6 +37,7 @@ def test_a_run_ends_with_the_matrix_the_metrics_and_the_folder(
         "checkpoints",
         "clrun.log",
         "metrics.jsonl",
+        "report.html",
         "results.json",
         "run.json",
     ]
