@@ -6,7 +6,7 @@ import pytest
 
 import clrun
 from clrun.cli.main import main
-from clrun.cli.report import report_line
+from clrun.cli.run_report import report_line
 from clrun.records.run_folder import run_status
 
 QUICK = (

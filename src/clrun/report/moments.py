@@ -39,6 +39,10 @@ class Moment(NamedTuple):
     """on each experience"""
     classes: Sequence[float | None]
     """on each class; empty inside an experience"""
+    rows: int | None
+    """trained on until then"""
+    macs: int | None
+    """multiply-accumulates until then; older runs say neither"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +68,26 @@ class Story:
         return [axis for axis in AXES if axis.key in self.clock(self.moments)]
 
     def clock(self, moments: Sequence[Moment]) -> dict[str, list[float]]:
-        """Axis -> when each was. Rows and MACs follow the updates, each of which counts alike."""
+        """Axis -> when each was. Rows and MACs that are known in all alone follow the updates."""
         updates = [float(moment.iteration) for moment in moments]
         found = {
             EXPERIENCE: [moment.place for moment in moments],
             UPDATE: updates,
             SECONDS: [moment.seconds for moment in moments],
         }
-        for key, total in ((ROWS, self.total_rows), (MACS, self.total_macs)):
-            if total and self.total_updates:
+        totals = {ROWS: self.total_rows, MACS: self.total_macs}
+        for key, spent in ((ROWS, [m.rows for m in moments]), (MACS, [m.macs for m in moments])):
+            known, total = [float(number) for number in spent if number is not None], totals[key]
+            if len(known) == len(moments):
+                found[key] = known
+            elif total and self.total_updates:
                 found[key] = [update / self.total_updates * total for update in updates]
         return found
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether rows and MACs follow the updates, because their log does not say them."""
+        return self.total_rows is not None and any(moment.rows is None for moment in self.moments)
 
 
 def read_story(run: PastRun) -> Story:
@@ -132,6 +145,8 @@ def _moment(line: Line, learnt_at: Mapping[int, int]) -> Moment:
         seconds=float(line.get("seconds", 0.0)),
         accuracies=line.get("curve") or line.get("accuracy") or (),
         classes=line.get("class_accuracy", ()) if is_end else (),
+        rows=line.get("patterns_seen"),
+        macs=line.get("train_macs"),
     )
 
 

@@ -29,6 +29,11 @@ class Item(NamedTuple):
     note: str
 
 
+def _joules(number: float | None) -> str:
+    text = numbers.short(number)
+    return f"{text}J" if text[-1].isalpha() else f"{text} J"
+
+
 LABELS: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "train_steps": ("updates", numbers.count),
     "patterns_seen": ("rows trained on, replayed ones too", numbers.count),
@@ -36,11 +41,13 @@ LABELS: Mapping[str, tuple[str, Callable[[float | None], str]]] = {
     "evaluated_patterns": ("rows evaluated", numbers.count),
     "train_macs": ("multiply-accumulates of training", numbers.short),
     "eval_macs": ("multiply-accumulates of evaluation", numbers.short),
-    "forward_macs": ("multiply-accumulates of one forward pass", numbers.count),
     "peak_rss_bytes": ("peak memory of the process", numbers.size),
     "peak_device_bytes": ("peak memory on the device", numbers.size),
     "memory_bytes": ("replay memory", numbers.size),
-    "energy_joules_estimate": ("energy, an estimate", numbers.short),
+    "state_bytes.rows": ("what the method keeps: rows", numbers.size),
+    "state_bytes.parameters": ("what the method keeps: parameters", numbers.size),
+    "state_bytes.statistics": ("what the method keeps: statistics", numbers.size),
+    "energy_joules_estimate": ("energy, an estimate from watts", _joules),
 }
 
 

@@ -275,6 +275,6 @@ def _left_out_note(story: Story | None, count: int, what: str) -> str:
     if count > MOST_LINES:
         many = "classes" if what == "class" else "experiences"
         texts.append(f"{MOST_LINES} of {count:,} {many} are drawn, evenly apart.")
-    if story is not None and story.total_rows and len(story.axes()) > 3:
+    if story is not None and story.is_shared_out:
         texts.append("Rows and MACs are shared out over the updates, each of which counts alike.")
     return " ".join(texts)
