@@ -50,8 +50,8 @@ def test_a_table_is_printed_or_written_and_what_is_left_out_is_said(
     ("words", "reason"),
     [
         (("--format", "pdf"), "argument --format: invalid choice: 'pdf'"),
-        (("--output", "a"), "--output=a: belongs to --format."),
-        (("--naive", "a", "--format", "md"), "--naive=a: belongs to a page."),
+        (("--output", "a"), "--output: belongs to --format, or to several folders."),
+        (("--naive", "a", "--format", "md"), "--naive=a: belongs to the page of a run."),
         (("--format", "md", "--output", "no/a"), "--output=no/a: is no file in a folder"),
     ],
 )

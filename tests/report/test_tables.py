@@ -17,7 +17,7 @@ from clrun.records.past_run import PastRun, read_run
 from clrun.records.spread import spread
 from clrun.report.protocol import protocol
 from clrun.report.table_text import table_text
-from clrun.report.tables import headline_table, in_latex, in_markdown, latex, markdown
+from clrun.report.tables import headline_table, latex, markdown
 
 HOSTILE = "a|b `c` <i>d</i> \\x_{1} 50% & #1 ~^\x1b\n*e*"
 
@@ -97,13 +97,6 @@ def test_latex_is_a_table_with_rules_in_which_names_are_text(run: PastRun) -> No
     )
     assert "& 2 & 0.5500 $\\pm$ 0.6353 &" in row
     assert text.count("{") == text.count("}")
-
-
-def test_text_is_one_line_of_text_in_each_format() -> None:
-    for escaped in (in_latex(HOSTILE), in_markdown(HOSTILE)):
-        assert "\n" not in escaped
-        assert "\x1b" not in escaped
-    assert in_markdown("a|b *c* <i>") == "a\\|b \\*c\\* &lt;i&gt;"
 
 
 def test_csv_has_every_metric_and_no_formula(run: PastRun, methods: list[Method]) -> None:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clrun.cli.parser import OneLineParser
+from clrun.errors import ConfigError
+
+if TYPE_CHECKING:
+    from clrun.compare.compared import Compared
 
 FORMS = ("md", "latex", "csv")
 
@@ -33,6 +39,8 @@ def main(argv: Sequence[str]) -> int:
         ConfigError: there is nothing to compare, or it is not alike.
     """
     arguments = _parser().parse_args(argv)
+    if arguments.html is not None:
+        require_file("html", arguments.html)
     from clrun.compare.compared import compared_groups  # with numpy, which a help does without
     from clrun.compare.shown import as_text, print_comparison
     from clrun.console.display import make_console
@@ -44,7 +52,9 @@ def main(argv: Sequence[str]) -> int:
         baseline=arguments.baseline,
         anyway=arguments.anyway,
     )
-    if arguments.json:
+    if arguments.html is not None:
+        print(write_comparison(Path(arguments.html), found))
+    elif arguments.json:
         print(json.dumps(found.plain(), indent=2, allow_nan=False))
     elif arguments.format is not None:
         print(as_text(found, arguments.format), end="")
@@ -71,4 +81,30 @@ def _parser() -> argparse.ArgumentParser:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--format", choices=FORMS, help="print tables of Markdown, LaTeX or CSV")
+    form.add_argument("--html", metavar="FILE", help="write a page, as clrun report DIR DIR does")
     return parser
+
+
+def write_comparison(path: Path, found: Compared) -> Path:
+    """Write the page of a comparison; the file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    from clrun.disk.files import write_text
+    from clrun.report.compare_page import compare_page
+    from clrun.report.page import render
+
+    write_text(path, render(compare_page(found)))
+    return path
+
+
+def require_file(option: str, name: str) -> None:
+    """Refuse a file that cannot be written, before anything is read.
+
+    Raises:
+        ConfigError: it is a folder, or in none.
+    """
+    path = Path(name)
+    if not name or path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(f"--{option}={name}: is no file in a folder that is there.")

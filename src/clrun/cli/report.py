@@ -7,6 +7,7 @@ from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
+from clrun.cli.compare import require_file, write_comparison
 from clrun.cli.parser import OneLineParser
 from clrun.errors import ConfigError
 
@@ -18,6 +19,8 @@ what is written:
   clrun report RUN              report.html in the run's folder
   clrun report SWEEP            report.html in the sweep's folder, also while it goes on
   clrun report outputs          one for each run and sweep below, jobs of sweeps left out
+  clrun report DIR DIR          one that compares them: comparison.html here, or --output FILE;
+                                clrun compare DIR DIR --html FILE has more options for it
   clrun report DIR --format md  a table on the screen, one row for each method with its mean
                                 and 95 % interval, then what was done, in words for a paper
 
@@ -29,8 +32,11 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.format is not None:
         return _print_table(arguments)
-    if arguments.output is not None:
-        raise ConfigError(f"--output={arguments.output}: belongs to --format.")
+    if len(arguments.folders) > 1:
+        return _compare(arguments)
+    for option in ("output", "anyway"):
+        if getattr(arguments, option):
+            raise ConfigError(f"--{option}: belongs to --format, or to several folders.")
     from clrun.sweep.methods import places_in
 
     others = {name: _named(name, getattr(arguments, name)) for name in OTHERS}
@@ -43,6 +49,7 @@ def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog="clrun report",
         usage="clrun report DIR... [--against RUN] [--naive RUN] [--joint RUN]\n"
+        "       clrun report DIR DIR... [--anyway] [--output FILE]\n"
         "       clrun report DIR... --format md|latex|csv [--output FILE]",
         description="Pages of what runs and sweeps found, each in one file, or a table.",
         epilog=EPILOG,
@@ -56,15 +63,33 @@ def _parser() -> OneLineParser:
         "--joint", metavar="RUN", help="a joint run of the same stream: the ceiling"
     )
     parser.add_argument("--format", choices=FORMATS, help="print a table and no page")
-    parser.add_argument("--output", metavar="FILE", help="write the table there")
+    parser.add_argument("--output", metavar="FILE", help="write the table or comparison there")
+    parser.add_argument("--anyway", action="store_true", help="compare also what is not alike")
     return parser
+
+
+def _compare(arguments: Namespace) -> int:
+    """Write the page that compares what lies in several folders."""
+    _refuse_others(arguments)
+    path = Path("comparison.html" if arguments.output is None else arguments.output)
+    require_file("output", str(path))
+    from clrun.compare.compared import compared_groups
+
+    print(write_comparison(path, compared_groups(arguments.folders, anyway=arguments.anyway)))
+    return 0
+
+
+def _refuse_others(arguments: Namespace) -> None:
+    for name in OTHERS:
+        if getattr(arguments, name) is not None:
+            raise ConfigError(f"--{name}={getattr(arguments, name)}: belongs to the page of a run.")
 
 
 def _print_table(arguments: Namespace) -> int:
     """Print the table of all methods in the folders, and what was done."""
-    for name in OTHERS:
-        if getattr(arguments, name) is not None:
-            raise ConfigError(f"--{name}={getattr(arguments, name)}: belongs to a page.")
+    _refuse_others(arguments)
+    if arguments.output is not None:
+        require_file("output", arguments.output)
     from clrun.report.table_text import table_text
     from clrun.sweep.methods import methods_in
 
@@ -77,13 +102,10 @@ def _print_table(arguments: Namespace) -> int:
     if arguments.output is None:
         print(text, end="")
         return 0
-    path = Path(arguments.output)
-    if not path.parent.is_dir() or path.is_dir():
-        raise ConfigError(f"--output={path}: is no file in a folder that is there.")
     from clrun.disk.files import write_text
 
-    write_text(path, text)
-    print(path)
+    write_text(Path(arguments.output), text)
+    print(arguments.output)
     return 0
 
 

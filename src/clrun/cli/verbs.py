@@ -21,7 +21,7 @@ VERBS = {
     "compare": Verb(
         "clrun.cli.compare",
         "which of several methods is better, by how much, and how sure that is",
-        ("--by", "--metric", "--baseline", "--anyway", "--json", "--format"),
+        ("--by", "--metric", "--baseline", "--anyway", "--json", "--format", "--html"),
     ),
     "doctor": Verb(
         "clrun.cli.doctor",
@@ -72,7 +72,7 @@ VERBS = {
     "report": Verb(
         "clrun.cli.report",
         "a page of what a run or a sweep found, in one file; or a table for a paper",
-        ("--against", "--naive", "--joint", "--format", "--output"),
+        ("--against", "--naive", "--joint", "--format", "--output", "--anyway"),
     ),
     "resume": Verb(
         "clrun.cli.resume",

@@ -41,11 +41,13 @@ class Method:
     values: Mapping[str, str]
     """key -> its value as typed, of those that tell it from the other methods"""
     runs: tuple[PastRun, ...]
+    title: str = ""
+    """what it is called by who found it; empty where its values say it"""
 
     @property
     def name(self) -> str:
         """What tells it from the others, in a few words."""
-        return named(self.values) or _plain_name(self.runs[0])
+        return self.title or named(self.values) or _plain_name(self.runs[0])
 
     @property
     def done(self) -> tuple[PastRun, ...]:

@@ -32,6 +32,8 @@ class Strip:
     names: Sequence[str]
     columns: Sequence[Sequence[Dot]]
     """the dots of each name"""
+    is_ordered: bool = True
+    """a line goes from mean to mean; else each has a dash of its own"""
 
     def x_ticks(self) -> list[Tick]:
         """The name of each column, below its middle."""
@@ -55,7 +57,14 @@ class Strip:
         return [fmean(d.value for d in column) if column else None for column in self.columns]
 
     def line(self) -> str:
-        """A line through the means, broken where there is none."""
+        """A line through the means, broken where there is none; or a dash at each."""
+        if not self.is_ordered:
+            half = round(SIDE / len(self.names) / 6)
+            return "".join(
+                f"M{self._right(at) - half} {self._down(mean)}h{2 * half}"
+                for at, mean in enumerate(self.means())
+                if mean is not None
+            )
         return path(
             [
                 None if mean is None else (self._right(at), self._down(mean))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from clrun.metrics.table import all_metrics
 from clrun.records.costs import COSTS
 from clrun.report import numbers
 from clrun.report.environment import fragment
@@ -30,7 +29,7 @@ def keys_section(view: SweepView) -> Section | None:
     keys = [key for key in view.keys if len(view.values(key)) > 1]
     if not keys:
         return None
-    label = all_metrics()[view.metric].label if view.metric else "accuracy"
+    label = view.label
     html = fragment(
         "sweep_keys.html",
         strips=[_strip(view, key, label) for key in keys],
@@ -45,7 +44,7 @@ def keys_section(view: SweepView) -> Section | None:
 def _strip(view: SweepView, key: str, label: str) -> Strip:
     names = [view.values(key)[place] for place in shown(len(view.values(key)), MOST_VALUES)]
     columns = [
-        [Dot(p.name, _mean(p), p.is_best) for p in view.ranked if p.values.get(key) == name]
+        [Dot(p.name, p.mean, p.is_best) for p in view.ranked if p.values.get(key) == name]
         for name in names
     ]
     means = [fmean(dot.value for dot in column) for column in columns]
@@ -67,7 +66,7 @@ def _pairs(view: SweepView, keys: Sequence[str]) -> list[tuple[str, str]]:
 
     def change(key: str) -> float:
         means = [
-            fmean(_mean(p) for p in view.ranked if p.values.get(key) == value)
+            fmean(p.mean for p in view.ranked if p.values.get(key) == value)
             for value in view.values(key)
         ]
         return max(means) - min(means)
@@ -88,7 +87,7 @@ def _map(view: SweepView, down: str, across: str, label: str) -> HeatMap:
         ]
         if not found:
             return Cell(None, "no point has a number")
-        means = [_mean(point) for point in found]
+        means = [point.mean for point in found]
         which = found[0].name if len(found) == 1 else f"{len(found)} points, best {max(means):.4f}"
         return Cell(fmean(means), which, any(point.is_best for point in found))
 
@@ -111,11 +110,11 @@ def _parallel(view: SweepView, keys: Sequence[str], label: str) -> Parallel:
     axes = [
         *(Upright(view.keys[key], _value_ticks(view, key)) for key in keys),
         *(Upright(COSTS[key].short, _ends([p.cost(key) for p in points], key)) for key in costs),
-        Upright(label, _ends([_mean(point) for point in points])),
+        Upright(label, _ends([point.mean for point in points])),
     ]
     threads = [
         Thread(
-            name=f"{point.name}: {numbers.decimal(_mean(point), 4)}",
+            name=f"{point.name}: {numbers.decimal(point.mean, 4)}",
             places=list(_places(view, point, points, keys, costs)),
             shade=SHADES - 1 - rank * SHADES // len(points),
         )
@@ -145,7 +144,7 @@ def _places(
         yield None if value is None else values.index(value) / (len(values) - 1) * 100
     for key in costs:
         yield _share(point.cost(key), [each.cost(key) for each in points])
-    yield _share(_mean(point), [_mean(each) for each in points])
+    yield _share(point.mean, [each.mean for each in points])
 
 
 def _share(value: float | None, values: Sequence[float | None]) -> float | None:
@@ -174,8 +173,3 @@ def _ends(values: Sequence[float | None], cost: str = "") -> list[Tick]:
     if low == high:
         return [Tick(50.0, write(low))]
     return [Tick(0.0, write(low)), Tick(100.0, write(high))]
-
-
-def _mean(point: SweepPoint) -> float:
-    assert point.spread is not None, point.name
-    return point.spread.mean

@@ -38,7 +38,7 @@ def sweep_page(path: Path) -> Page:
     sections = (
         points_section(view),
         keys_section(view),
-        fronts_section(view),
+        fronts_section(view.ranked, view.keys, view.label),
         so_far_section([method for method in best if method is not None], note),
         jobs_section(view),
         methods_section(methods),
@@ -60,7 +60,7 @@ def methods_section(methods: tuple[Method, ...]) -> Section | None:
     if not methods:
         return None
     sentences = protocol(methods, shown_metrics(methods))
-    return Section("methods", "Methods", fragment("methods.html", sentences=sentences))
+    return Section("words", "In words", fragment("methods.html", sentences=sentences))
 
 
 def _verdict(view: SweepView) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from clrun.console.sweep_display import short_keys, short_name
+from clrun.metrics.table import all_metrics
 from clrun.records.costs import COSTS
 from clrun.records.outcome import COMPLETED, unseeded
 from clrun.records.points import Best, Point, best, headline, points
@@ -47,6 +48,22 @@ class SweepPoint:
         """The jobs that completed."""
         return [row for row in self.rows if row.status == COMPLETED]
 
+    @property
+    def mean(self) -> float:
+        """Of one that has a number."""
+        assert self.spread is not None, self.name
+        return self.spread.mean
+
+    @property
+    def half(self) -> float | None:
+        """Half of the interval of the mean; None of one run."""
+        return None if self.spread is None else self.spread.half_width
+
+    @property
+    def count(self) -> int:
+        """Runs that the mean is over."""
+        return 0 if self.spread is None else self.spread.n
+
     def cost(self, key: str) -> float | None:
         """The mean of a cost over the completed jobs; None where one of them does not know it."""
         found = [COSTS[key].of(row.cost) for row in self.done]
@@ -65,6 +82,11 @@ class SweepView:
     def metric(self) -> str | None:
         """What points are ranked by."""
         return headline(self._points)
+
+    @property
+    def label(self) -> str:
+        """The name of that metric for a person."""
+        return all_metrics()[self.metric].label if self.metric else "accuracy"
 
     @cached_property
     def best(self) -> Best | None:

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from clrun.console.text_tables import in_latex, in_markdown
 from clrun.records.alike import Method
 from clrun.report.protocol import protocol
-from clrun.report.tables import (
-    csv_of,
-    headline_table,
-    in_latex,
-    in_markdown,
-    latex,
-    markdown,
-    shown_metrics,
-)
+from clrun.report.tables import csv_of, headline_table, latex, markdown, shown_metrics
 
 Format = Literal["md", "latex", "csv"]
 

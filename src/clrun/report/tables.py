@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clrun.console.visible import one_line
+from clrun.console.text_tables import in_latex, in_markdown
 from clrun.metrics.table import all_metrics
 from clrun.records.alike import Method
 from clrun.records.costs import COSTS
@@ -196,30 +195,3 @@ def _line(cells: Sequence[str]) -> str:
 
 def _alignment(cell: Cell) -> str:
     return "---:" if _is_number(cell) else "---"
-
-
-MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
-MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-def in_markdown(text: str) -> str:
-    """A text that is only text there, in one line."""
-    plain = "".join(MARKUP.get(letter, letter) for letter in one_line(text))
-    return MARKDOWN.sub(r"\\\1", plain)
-
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
-
-
-def in_latex(text: str) -> str:
-    """A text that is only text there, in one line."""
-    return "".join(LATEX.get(letter, letter) for letter in one_line(text))
