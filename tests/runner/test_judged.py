@@ -35,14 +35,24 @@ def test_probabilities_are_the_softmax_of_the_logits_in_one_forward_pass(
     size, at_once, monkeypatch
 ):
     monkeypatch.setattr("clrun.runner.judged.LOGITS_AT_ONCE", at_once)
-    strategy = Certain(PROBABILITIES)
+    strategy = Certain([*PROBABILITIES, [0.3, 0.7]])
+    true = torch.tensor([0, 1, 1, 0])  # the labels of no two minibatches are the same
 
-    said = judged(strategy, images(3).split(size), TRUE)
+    said = judged(strategy, images(4).split(size), true)
 
-    assert strategy.passes == math.ceil(3 / size)
-    assert said.guess.tolist() == [0, 0, 1]
-    assert said.sureness.tolist() == pytest.approx([0.9, 0.6, 0.8])
-    assert said.truth.exp().tolist() == pytest.approx([0.9, 0.4, 0.8])
+    assert strategy.passes == math.ceil(4 / size)
+    assert said.guess.tolist() == [0, 0, 1, 1]
+    assert said.sureness.tolist() == pytest.approx([0.9, 0.6, 0.8, 0.7])
+    assert said.truth.exp().tolist() == pytest.approx([0.9, 0.4, 0.8, 0.3])
+
+
+def test_probabilities_of_logits_in_16_bits_are_computed_in_32():
+    strategy = Certain([[0.5, 0.5]])
+    strategy.logits = torch.zeros(1, 1000, dtype=torch.bfloat16)
+
+    said = judged(strategy, [images(1)], TRUE[:1])
+
+    assert said.truth.tolist() == pytest.approx([-math.log(1000)])  # -6.9375 in bfloat16
 
 
 def test_logits_of_many_rows_are_looked_at_together_and_not_all_at_once(monkeypatch):
