@@ -134,7 +134,7 @@ def test_what_a_run_alone_or_its_ends_alone_do_not_say_has_a_reason():
                 "stability_gap",
                 "gap_recovery",
             ),
-            "needs evaluations inside experiences: use eval.every_steps",
+            "needs evaluations inside experiences: use an eval.every_steps below their updates",
         ),
     }
 

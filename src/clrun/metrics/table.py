@@ -53,7 +53,9 @@ def _inside(measured: Measurements) -> Sequence[Evaluation]:
     is seen of what happens in between, and a worst case would be none."""
     square_matrix(measured.accuracy)
     if measured.ends is None or all(measured.ends):
-        raise Undefined("needs evaluations inside experiences: use eval.every_steps")
+        raise Undefined(
+            "needs evaluations inside experiences: use an eval.every_steps below their updates"
+        )
     return measured.evaluations
 
 
