@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
@@ -373,6 +374,8 @@ def test_a_detailed_evaluation_has_the_same_accuracies_from_as_many_forward_pass
 
     assert detailed.given == usual.given
     assert (more.experiences, more.classes) == (scores.experiences, scores.classes)
+    # e to the logit of a class that is guessed, 1 for the five others; 6 of 9 rows are right
+    assert more.detail.nll == pytest.approx(math.log(math.e + 5) - 6 / 9)
     assert (scores.detail, more.detail.confusion.tolist()) == (
         None,
         [[0, 0, 2], [1, 0, 1], [1, 1, 1], [3, 2, 1], [3, 3, 1], [4, 4, 1], [5, 0, 1], [5, 5, 1]],
