@@ -73,8 +73,8 @@ def test_who_is_refused_is_shown_the_holder_before_anything_is_loaded(workplace)
     assert after == before
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(8, marks=pytest.mark.slow)])
-def test_of_many_that_start_at_once_on_a_folder_one_runs(count, workplace):
+def test_of_many_that_start_at_once_on_a_folder_one_runs(workplace):
+    count = 4
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = [
         clrun(

@@ -323,9 +323,9 @@ def test_a_refused_run_leaves_every_byte(
 
 
 def test_the_peak_memory_of_a_job_is_its_own(workplace: Path) -> None:
-    words = ["-m", *QUICK, "model.hidden=[5000,5000],[10]", "hydra.sweep.dir=sweep"]
+    words = ["-m", *QUICK, "model.hidden=[5000,5000],[10]", "benchmark.limit_per_class=20"]
 
-    assert main(words) == 0
+    assert main([*words, "hydra.sweep.dir=sweep"]) == 0
 
     large, small = (
         json.loads(path.read_text())["cost"]["peak_rss_bytes"]
@@ -351,8 +351,8 @@ def started(command: list[str], folder: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
-    ids=["INT", "TERM", "HUP"],
+    [(signal.SIGINT, 130), (signal.SIGHUP, 129)],
+    ids=["INT", "HUP"],
 )
 def test_a_signal_ends_the_whole_sweep_and_says_what_is_done(
     number: int, code: int, workplace: Path
