@@ -64,6 +64,8 @@ def run(
     if not isinstance(config, Checked):
         kind = type(config).__name__
         raise ConfigError(f"config: is a {kind}. It must be what clrun.compose gives.")
+    if config.repeats.seeds is not None or config.repeats.references:
+        raise ConfigError("seeds, references: are for the command line. clrun.run makes one run.")
 
     with no_search(tricks=config.tricks):  # torch takes seconds to import
         from clrun.records.run_folder import fresh_folder

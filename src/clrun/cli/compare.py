@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import OneLineParser, verb_parser
 from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,14 +62,12 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = OneLineParser(
-        prog="clrun compare",
+def _parser() -> OneLineParser:
+    parser = verb_parser(
+        "compare",
         usage="clrun compare DIR... [--by KEY] [--metric KEY] [--baseline NAME] [--anyway] ...",
         description="Which method is better, by how much, and how sure that is.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("folders", nargs="+", metavar="DIR", help="of a run, a sweep or several runs")

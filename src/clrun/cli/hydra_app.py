@@ -33,9 +33,10 @@ from clrun.config.compose import (
 from clrun.config.composing import composing, parsed
 from clrun.config.hydra_errors import explained_errors
 from clrun.config.hydra_node import require_harmless
+from clrun.config.repeats import check_repeats, is_several, require_read, seeded
 from clrun.config.resolvers import register_resolvers
 from clrun.config.search_path import register
-from clrun.config.sources import conf_root
+from clrun.config.sources import REPEATS, conf_root
 from clrun.config.sweep import MAX_JOBS
 from clrun.config.sweep_words import PARAMS, as_parameters, is_a_sweep, is_whole, read_sweep
 from clrun.config.trust import trusting, typed
@@ -69,10 +70,12 @@ def main(argv: Sequence[str]) -> int:
         if _is_a_sweep(request):
             return _sweep(request)
         composed = compose_checked(request.overrides, **request.where())
-        if composed.tree.hydra.mode == RunMode.MULTIRUN:
+        repeats = composed.config.repeats
+        if composed.tree.hydra.mode == RunMode.MULTIRUN or is_several(repeats):
             return _sweep(request)
+        require_read(request.overrides, repeats)
         _require_no_flags(request, "only a sweep has it. Add -m")
-        _require_none_of_a_sweep(request.overrides, "only a sweep reads this. Add -m.")
+        _require_none_of_a_sweep(request.overrides, "only a sweep reads this. Add -m.", REPEATS)
         _single_run(request, composed)
         return 0
 
@@ -128,6 +131,9 @@ def _sweep(request: Request) -> int:
     name = where.pop("config_name")
     with initialized(**where) as app, stopped_by_signals() as signals:
         sweep = read_sweep(app, name, request.overrides)
+        repeats = check_repeats(sweep.tree)
+        require_read(request.overrides, repeats)
+        sweep = seeded(sweep, repeats)
         if sweep.is_listed:
             count = len(sweep.jobs())
             jobs = "1 job" if count == 1 else f"{count} jobs"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
@@ -14,15 +16,19 @@ from omegaconf import OmegaConf
 from clrun.cli.named_folder import named_folder
 from clrun.cli.request import Request
 from clrun.config.check import check_sweep
-from clrun.config.run_config import Node, SweepKeys
+from clrun.config.repeats import AUTO, check_repeats, is_several
+from clrun.config.run_config import Node, RepeatKeys, SweepKeys
 from clrun.config.sweep import LOCAL, Sweep
 from clrun.console.notes import show_note
+from clrun.console.visible import visible
 from clrun.console.waiting import waiting
 from clrun.records.run_folder import fresh_folder, point_latest
 from clrun.sweep.engines.starting import is_engine, require
-from clrun.sweep.expand import points_of
+from clrun.sweep.expand import Point, points_of
 from clrun.sweep.planning import planned
 from clrun.sweep.record import SweepOptions
+from clrun.sweep.references import with_references
+from clrun.sweep.rounds import composing, grow, require_own_folders
 from clrun.sweep.server import warm_up
 from clrun.sweep.start import run_sweep, write_sweep
 
@@ -36,14 +42,14 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
         ConfigError: a point is wrong; nothing was written.
         FolderError: the folder that is named holds something else; nothing was written.
     """
-    arguments = request.arguments
+    arguments, repeats = request.arguments, check_repeats(sweep.tree)
     options = options_of(engine, *check_sweep(sweep.tree))
     if is_engine(engine):
         require(options)
     named = named_folder(sweep.tree, FOLDER)
     if named is None and engine == LOCAL:
         warm_up()  # of the jobs of a folder that is there, none may be left to do
-    points = points_of(sweep)
+    points, swept = _points(sweep, repeats)
     root = Path(points[0].config.root.output_root)
     folder = None if named is None else named.absolute()
     with waiting("looking at the models and the data"):
@@ -64,15 +70,44 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
         folder,
         plan,
         command=shlex.join(("clrun", *request.words)),
-        swept=sweep.swept,
+        swept=swept,
         output_root=root,
         options=options,
         composed=OmegaConf.to_yaml(sweep.tree),
+        repeats=asdict(repeats) if is_several(repeats) else None,
     )
     point_latest(folder, root)
     with _called_back(sweep):
-        retry_failed, force = arguments.retry_failed, arguments.force
-        return run_sweep(folder, options, retry_failed=retry_failed, force=force)
+        return run_sweep(
+            folder,
+            options,
+            retry_failed=arguments.retry_failed,
+            force=arguments.force,
+            more=partial(grow, folder, _say, force=arguments.force),
+        )
+
+
+def _points(sweep: Sweep, repeats: RepeatKeys) -> tuple[list[Point], tuple[str, ...]]:
+    """The jobs of a sweep with their references, and the keys that tell them apart.
+
+    Raises:
+        ConfigError: a job is wrong, or a name of the folders of those that are added.
+    """
+    if repeats.references or repeats.seeds == AUTO:
+        require_own_folders(sweep)
+    points = points_of(sweep)
+    if not repeats.references:
+        return points, sweep.swept
+    swept = tuple(dict.fromkeys(("strategy", *sweep.swept)))
+    every = with_references(points, composing(sweep), swept)
+    added = len(every) - len(points)
+    if added:
+        _say(f"{added} more as references (naive, joint)")
+    return every, swept
+
+
+def _say(line: str) -> None:
+    print(visible(line), flush=True)
 
 
 @contextmanager

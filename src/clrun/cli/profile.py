@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clrun.cli.parser import count, natural, verb_parser
+from clrun.config.sources import REPEATS
 from clrun.errors import ConfigError, did_you_mean
 from clrun.fast.garbage import no_search
 from clrun.profiling.clocks import Clocks
@@ -81,6 +82,8 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
         name = word.partition("=")[0]
         if name in ("-m", "--multirun"):
             raise ConfigError(f"{name}: clrun profile measures one run. Give each key one value.")
+        if name in REPEATS:
+            raise ConfigError(f"{word}: clrun profile measures one run. Leave it out.")
         if word.startswith("-") and name not in known and not re.fullmatch(r"-[\d.]+", word):
             guess = did_you_mean(name, known)
             raise ConfigError(f"{word}: there is no such option.{guess} See {parser.prog} --help.")

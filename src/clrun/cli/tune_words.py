@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from clrun.config.composing import parsed
-from clrun.config.sources import LAUNCHER, SWEEP
+from clrun.config.sources import LAUNCHER, REPEATS, SWEEP
 from clrun.errors import ConfigError
 
 SEED, FIRST, STREAM, HELD_OUT = (
@@ -48,7 +48,7 @@ def sorted_words(app: Hydra, overrides: Sequence[str]) -> Words:
     seeds, held_out = tuple[int, ...](), None
     for word in parsed(overrides, parser):
         key, text = word.key_or_group, str(word.input_line)
-        if key in (FIRST, STREAM):
+        if key in (FIRST, STREAM, *REPEATS):
             _require_protocol(word)
         elif key == SEED:
             seeds = _seeds(word)
@@ -73,6 +73,10 @@ def _require_protocol(word: Override) -> None:
     """
     if word.key_or_group == STREAM and word.value() == "validation":
         return
+    if word.key_or_group in REPEATS:
+        raise ConfigError(
+            f"{word.input_line}: a study has seed=0,1,2 and --seeds for that. Leave it out."
+        )
     if word.key_or_group == FIRST:
         raise ConfigError(f"{word.input_line}: a study says it for all trials. Use --experiences.")
     raise ConfigError(f"{word.input_line}: trials are scored on validation rows. Leave it out.")

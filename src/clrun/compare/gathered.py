@@ -13,9 +13,11 @@ from typing import Any
 
 from clrun.compare.methods import MISSING, Start
 from clrun.errors import ConfigError
+from clrun.records.measured import Measured
 from clrun.records.outcome import COMPLETED, is_seed
 from clrun.records.past_run import DEEPEST, PastRun, read_run
 from clrun.records.run_folder import read_record
+from clrun.sweep.beside import measured_beside
 from clrun.sweep.folder import is_sweep
 from clrun.sweep.listed import listed, set_to
 from clrun.sweep.manifest import each_job
@@ -43,6 +45,8 @@ class Gathered:
     status: str
     reason: str | None
     past: PastRun | None
+    is_reference: bool = False
+    """a naive or joint run of a sweep that was asked for them"""
 
     def setting(self, key: str) -> str | None:
         """The value of a key or a group, as it would be typed; None where it has none."""
@@ -108,10 +112,11 @@ def _runs(place: Path) -> Iterator[Gathered]:
     if not is_sweep(place):
         yield _single(place)
         return
-    looked, swept = Looked(place), swept_keys(place)
+    looked, swept, beside = Looked(place), swept_keys(place), measured_beside(place)
     for job in each_job(place):
         state, folder = looked.state(listed(job, swept)), place / job.folder
-        past, reason = _read(folder) if state.state == COMPLETED else (None, state.reason)
+        is_done = state.state == COMPLETED
+        past, reason = _read(folder, *beside(job)) if is_done else (None, state.reason)
         status = MISSING if state.state == QUEUED else state.state
         yield Gathered(
             folder=folder,
@@ -121,6 +126,7 @@ def _runs(place: Path) -> Iterator[Gathered]:
             status=DAMAGED if status == COMPLETED and past is None else status,
             reason=reason,
             past=past,
+            is_reference=job.is_reference,
         )
 
 
@@ -138,9 +144,11 @@ def _single(folder: Path) -> Gathered:
     )
 
 
-def _read(folder: Path) -> tuple[PastRun | None, str | None]:
-    """The run in a folder, or why it cannot be read."""
+def _read(
+    folder: Path, naive: Measured | None = None, joint: Measured | None = None
+) -> tuple[PastRun | None, str | None]:
+    """The run in a folder beside its references, or why it cannot be read."""
     try:
-        return read_run(folder), None
+        return read_run(folder, naive=naive, joint=joint), None
     except ConfigError as error:
         return None, error.problems[0]

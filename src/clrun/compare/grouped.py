@@ -28,7 +28,7 @@ Groups = dict[Hashable, list[Gathered]]
 
 def methods_of(folders: Sequence[str], by: Sequence[str] = ()) -> list[Method]:
     """The methods in these folders: those of `by`, or else the points of sweeps and the
-    configurations of runs.
+    configurations of runs. The references of a sweep are none.
 
     Raises:
         ConfigError: a folder holds no run, no run has a key of `by`, a method has two runs of the
@@ -38,7 +38,7 @@ def methods_of(folders: Sequence[str], by: Sequence[str] = ()) -> list[Method]:
     for place, folder in zip(places, folders, strict=True):
         if places.count(place) > 1:
             raise ConfigError(f"{folder}: is named twice. Name each folder once.")
-    sources = [gathered(folder) for folder in folders]
+    sources = [[r for r in gathered(folder) if not r.is_reference] for folder in folders]
     runs = [run for source in sources for run in source]
     groups = _by_keys(runs, by) if by else _by_configuration(sources)
     if len(groups) < 2:
@@ -101,10 +101,9 @@ def _configuration(run: Gathered) -> str:
 
 
 def _alone(runs: Sequence[Gathered], by: Sequence[str]) -> str:
-    swept = dict.fromkeys(k for run in runs for k in run.values if not is_of_start(k))
-    way = f"--by {next(iter(swept))}" if swept and not by else "another run or sweep"
     what = f"--by {','.join(by)}: all runs have the same" if by else "compare: one method alone"
-    return f"{what}, {len(runs)} run{'' if len(runs) == 1 else 's'}. Name {way} beside it."
+    count = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+    return f"{what}, {count}. Name another run or sweep beside it."
 
 
 def _values_by(groups: Groups, by: Sequence[str]) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from clrun.config.loggers import read_loggers
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import MOST_NAMED, read, shown, unknown_keys
+from clrun.config.repeats import read_repeats
 from clrun.config.run_config import Cadence, Node, Root, RunConfig, SweepKeys
 from clrun.config.sources import (
     GROUPS,
@@ -21,6 +22,7 @@ from clrun.config.sources import (
     LOGGERS,
     OF_A_RUN,
     RECIPES,
+    REPEATS,
     SWEEP,
     options,
 )
@@ -69,6 +71,8 @@ def checked(
             nodes[group] = node
     sweep, launcher, more = _read_sweep(tree, origin, known)
     problems += more
+    repeats, more = read_repeats(tree)
+    problems += more
     listed = tree["strategy"].get("plugins") if isinstance(tree.get("strategy"), dict) else None
     plugins, more = known.plugins(listed, origin)
     problems += more
@@ -86,6 +90,7 @@ def checked(
         where=origin.where,
         sweep=sweep,
         launcher=launcher,
+        repeats=repeats,
     )
 
 
@@ -161,7 +166,7 @@ def _read_sweep(
 def _unknown_root_keys(tree: Mapping[str, Any]) -> list[str]:
     """Keys at the root that are none, with the group meant where a group has that key."""
     lines = []
-    known = (*ROOT_KEYS, CADENCE, SWEEP, *GROUPS, LOGGERS)
+    known = (*ROOT_KEYS, *REPEATS, CADENCE, SWEEP, *GROUPS, LOGGERS)
     wrong = [key for key in tree if key not in known and not _is_of_before(key, tree)]
     if len(wrong) > MOST_NAMED:
         lines.append(f"{len(wrong):,} keys at the root are none; the first are these.")

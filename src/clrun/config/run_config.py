@@ -58,6 +58,20 @@ class SweepKeys:
     time_limit: Positive | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RepeatKeys:
+    """How often an experiment is run, and beside which references: keys at the root of
+    conf/config.yaml (`config.repeats`). They change no number.
+
+    The defaults are for configurations that were saved without these keys.
+    """
+
+    seeds: Count | Literal["auto"] | None = None
+    seeds_width: Positive = 0.02
+    seeds_max: Count = 20
+    references: Switch = False
+
+
 @dataclass(frozen=True)
 class Node:
     """One option of one group: a component's class and the values of its `Config`."""
@@ -90,7 +104,8 @@ class RunConfig:
     """the --config-* words that say where the configuration comes from, their folders absolute"""
     sweep: SweepKeys = field(default_factory=SweepKeys, compare=False)
     launcher: Node | None = field(default=None, compare=False)
-    """This and `sweep` are of a sweep as a whole. No record of a run has them."""
+    repeats: RepeatKeys = field(default_factory=RepeatKeys, compare=False)
+    """This, `sweep` and `launcher` are of a sweep as a whole. No record of a run has them."""
 
     @property
     def seed(self) -> int:

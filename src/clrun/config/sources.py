@@ -34,6 +34,9 @@ OF_A_RUN = tuple(group for group in GROUPS if group != LAUNCHER)
 LOGGERS = "logger"
 """The group of loggers, of which a run may have several: each has its keys below its own name."""
 
+REPEATS = ("seeds", "seeds_width", "seeds_max", "references")
+"""Keys at the root by which one experiment is several runs; they are of no run."""
+
 PLUGINS = "plugin"
 """The folder of parts that `strategy.plugins` lists by name."""
 

@@ -20,7 +20,7 @@ from clrun.config.compose import forced, installed
 from clrun.config.composing import composing, parsed
 from clrun.config.hydra_node import require_harmless
 from clrun.config.override_values import first_value
-from clrun.config.sources import GROUPS, LAUNCHER, RECIPES, SWEEP
+from clrun.config.sources import GROUPS, LAUNCHER, RECIPES, REPEATS, SWEEP
 from clrun.config.sweep import HYDRA_LAUNCHER, LOCAL, Sweep, our_launchers
 from clrun.errors import ConfigError, cut
 
@@ -111,7 +111,7 @@ def _launcher_named(overrides: Sequence[str]) -> list[str]:
 
 def is_whole(word: Override) -> bool:
     """Whether a word is of the sweep as a whole, and none of its jobs."""
-    return word.key_or_group.partition(".")[0] in (SWEEP, LAUNCHER)
+    return word.key_or_group.partition(".")[0] in (SWEEP, LAUNCHER, *REPEATS)
 
 
 def _require_one_of_each_key(given: Sequence[Override]) -> None:

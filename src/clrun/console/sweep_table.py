@@ -115,7 +115,9 @@ def sweep_table(
         table.add_column(name, justify="right", no_wrap=True)
     for point in found:
         cells = _cells(point, metric, None if "interval" in without else sign)
-        values = (Text(point.values.get(key, "-")) for key in keys)
+        values = [Text(point.values.get(key, "-")) for key in keys]
+        if point.is_reference and values:
+            values[0].append(" (reference)", style="dim")
         table.add_row(*values, *(cells[name] for name in shown))
     return table
 

@@ -30,6 +30,8 @@ class Outcome:
     """the folder of a run that can go on"""
     is_kept: bool = False
     """the run was there before, so that nothing was done"""
+    is_reference: bool = False
+    """to hold others against, and no point that may be the best"""
 
     @property
     def name(self) -> str:

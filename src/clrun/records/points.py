@@ -24,6 +24,11 @@ class Point:
     outcomes: tuple[Outcome, ...]
 
     @property
+    def is_reference(self) -> bool:
+        """Whether it is there to hold others against, and cannot be the best."""
+        return all(outcome.is_reference for outcome in self.outcomes)
+
+    @property
     def done(self) -> list[Outcome]:
         """Those that completed."""
         return [outcome for outcome in self.outcomes if outcome.status == COMPLETED]
@@ -91,6 +96,7 @@ def ranked(found: Sequence[Point]) -> list[Point]:
 def best(found: Sequence[Point]) -> Best | None:
     """The point with the highest mean; None where there are no two that can be ranked."""
     metric = headline(found)
+    found = [point for point in found if not point.is_reference]
     able = [point for point in found if metric is not None and point.by_seed(metric)]
     if metric is None or len(able) < 2:
         return None

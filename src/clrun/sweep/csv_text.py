@@ -27,7 +27,9 @@ def csv_text(found: Sequence[Row]) -> str:
     metrics, costs = _names(row.metrics for row in found), _names(row.cost for row in found)
     file = io.StringIO()
     writer = csv.writer(file)  # whose lines end as the standard says
-    first, last = ("number", "status"), ("seconds", "attempts", "host", "ended")
+    first, last = ("number", "status"), ["seconds", "attempts", "host", "ended"]
+    with_references = any(row.is_reference for row in found)
+    last += ["reference"] if with_references else []
     described = ("reason", "folder", "config_hash", "overrides")
     writer.writerow([*first, *swept, *metrics, *costs, *last, *described])
     for row in found:
@@ -38,6 +40,7 @@ def csv_text(found: Sequence[Row]) -> str:
                 *(_cell(row.metrics.get(key)) for key in metrics),
                 *(_cell(row.cost.get(key)) for key in costs),
                 *(_cell(row.seconds), row.attempts, spreadsheet_text(row.host), row.ended),
+                *(["yes" if row.is_reference else "no"] if with_references else []),
                 *(
                     spreadsheet_text(row.reason or ""),
                     spreadsheet_text(row.folder),

@@ -34,6 +34,8 @@ class Point:
     hash: str
     folder: str
     """its run folder below the sweep's, unless it is there already under another name"""
+    is_reference: bool = False
+    """to hold others against (`clrun.sweep.references`), and no point of what is compared"""
 
     @property
     def name(self) -> str:

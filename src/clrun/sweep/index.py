@@ -29,7 +29,7 @@ LARGEST = 2**30
 
 COLUMNS = (
     *("number", "folder", "config_hash", "status", "reason", "swept", "overrides"),
-    *("metrics", "cost", "seconds", "attempts", "host", "ended"),
+    *("metrics", "cost", "seconds", "attempts", "host", "ended", "is_reference"),
 )
 """Those that a row is made of again"""
 
@@ -48,7 +48,8 @@ CREATE TABLE runs (
     seconds REAL,
     attempts INTEGER NOT NULL,
     host TEXT NOT NULL,
-    ended TEXT NOT NULL
+    ended TEXT NOT NULL,
+    is_reference INTEGER NOT NULL  -- 1: naive or joint, to hold others against
 );
 CREATE TABLE written (runs_sha256 TEXT NOT NULL);
 CREATE INDEX runs_by_hash ON runs (config_hash);
@@ -61,7 +62,7 @@ def index_bytes(found: Sequence[Row]) -> bytes:
         path = Path(folder) / "index.sqlite"
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.executescript(f"BEGIN; {SCHEMA}")
-            marks = ", ".join("?" * 14)
+            marks = ", ".join("?" * 15)
             connection.executemany(f"INSERT INTO runs VALUES ({marks})", map(_values, found))
             connection.execute("INSERT INTO written VALUES (?)", (_checksum(connection),))
             connection.execute("COMMIT")
@@ -96,6 +97,7 @@ def _row(cls: type[Row], values: Sequence[Any]) -> Row:
     given = dict(zip(COLUMNS, values, strict=True))
     for name in ("values", "overrides", "metrics", "cost"):
         given[name] = json.loads(given.pop("swept" if name == "values" else name))
+    given["is_reference"] = bool(given["is_reference"])
     return cls(**{**given, "overrides": tuple(given["overrides"])})
 
 
@@ -111,6 +113,7 @@ def _values(row: Row) -> tuple[object, ...]:
         row.attempts,
         row.host,
         row.ended,
+        row.is_reference,
     )
 
 

@@ -33,6 +33,8 @@ class Job:
     identity: Mapping[str, Any]
     """`config_hash`, `code`, `data` (fingerprint), `device`, `threads`: what its numbers follow
     from, as run.json has it"""
+    is_reference: bool = False
+    """to hold others against (`clrun.sweep.references`), and no point of what is compared"""
 
     @property
     def hash(self) -> str:
@@ -85,6 +87,8 @@ def _job(line: Mapping[str, Any], number: int) -> Job:
         raise ValueError(f"job {number}: its identity is none of a run")
     if not all(isinstance(text, str) for text in (*fields["overrides"], *line["values"].values())):
         raise ValueError(f"job {number}: its words are none")
+    if not isinstance(line.get("is_reference", False), bool):
+        raise ValueError(f"job {number}: is_reference is neither true nor false")
     if not _is_configuration(line["config"]):
         raise ValueError(f"job {number}: its configuration is none of a run")
     return Job(**fields)

@@ -75,6 +75,7 @@ class Plan:
             folder=name,
             config=point.config.plain(),
             identity=self.identities[point.hash],
+            is_reference=point.is_reference,
         )
 
     def _as_before(self, folder: Path, point: Point, job: Job) -> Job:

@@ -51,6 +51,8 @@ class SweepRecord:
     """`clrun.records.identity.sources()` when it was written"""
     engine: Mapping[str, Any] = field(default_factory=dict)
     """what a launcher needs to find its workers again, e.g. the Slurm job's number"""
+    repeats: Mapping[str, Any] = field(default_factory=dict)
+    """`seeds` and what goes with it, as `RepeatKeys` has them; empty where one run was one run"""
     schema: int = SCHEMA
 
 

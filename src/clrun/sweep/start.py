@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from clrun.console.display import make_console
 from clrun.disk import locks
@@ -43,10 +44,12 @@ def write_sweep(
     output_root: Path,
     options: SweepOptions,
     composed: str | None = None,
+    repeats: Mapping[str, Any] | None = None,
 ) -> tuple[Job, ...]:
     """Write what the sweep is into its folder, or add to what is there.
 
-    `composed` is the YAML of what it was composed of, with Hydra's node.
+    `composed` is the YAML of what it was composed of, with Hydra's node; `repeats` are the keys by
+    which seeds are added (`clrun.sweep.rounds`), None to leave them as they are.
 
     Another process may do the same: the later one adds what is missing yet.
 
@@ -59,6 +62,8 @@ def write_sweep(
     with locks.locked(SweepFolder(folder).inner("manifest.lock")):
         jobs = plan.jobs(folder)
         record = _record(folder, command, swept, output_root, options)
+        if repeats is not None:
+            record = replace(record, repeats=repeats)
         if composed is not None:
             write_text(folder / MULTIRUN, composed)
         write_manifest(folder, jobs)
@@ -99,8 +104,11 @@ def run_sweep(
     *,
     retry_failed: bool = False,
     force: bool = False,
+    more: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run what is missing of a sweep that is written down; the exit code.
+
+    `more` is asked when nothing is left, and says whether there is something again.
 
     0: every job is completed; 1: some failed.
 
@@ -113,6 +121,8 @@ def run_sweep(
         if not force:
             require_same_sources(path, left)  # before workers wait for their turn to refuse it
         waited = run_elsewhere(path, options, retry_failed=retry_failed, force=force)
+        if waited and more():
+            return run_sweep(path, options, force=force, more=more)
         if waited:
             print_end(console, path)
         return int(
@@ -120,8 +130,12 @@ def run_sweep(
         )  # else `clrun status` says what came of it
     start, slots = time.monotonic(), slots_here(options, jobs)
     try:
-        with LiveSweep(path, console, slots, retry_failed=retry_failed) as live:
-            code = work(path, options, live.on_event, retry_failed=retry_failed, force=force)
+        while True:
+            with LiveSweep(path, console, slots, retry_failed=retry_failed) as live:
+                code = work(path, options, live.on_event, retry_failed=retry_failed, force=force)
+            if not more():
+                break
+            retry_failed = False
     except Interrupted:  # which says itself how to go on
         print_end(console, path, time.monotonic() - start, says_way_on=False)
         raise

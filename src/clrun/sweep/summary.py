@@ -17,6 +17,7 @@ from clrun.disk.files import write_bytes, write_text
 from clrun.errors import StorageError
 from clrun.records.outcome import NOT_STARTED, Outcome
 from clrun.records.results_end import NONE, read_numbers
+from clrun.sweep.beside import metrics_beside
 from clrun.sweep.csv_text import csv_text
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.index import index_bytes, read_index
@@ -48,6 +49,8 @@ class Row:
     attempts: int
     host: str
     ended: str
+    is_reference: bool = False
+    """to hold others against (`clrun.sweep.references`)"""
 
     @property
     def outcome(self) -> Outcome:
@@ -59,16 +62,20 @@ class Row:
             reason=self.reason,
             metrics=self.metrics,
             seconds=sum(run),
+            is_reference=self.is_reference,
         )
 
 
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a sweep, in the order of its jobs.
 
+    Of a job with references the metrics that need them have a value.
+
     Raises:
         ConfigError: the folder holds no sweep, or its manifest is damaged.
     """
     folder, swept = Looked(path), swept_keys(path)
+    beside = metrics_beside(path)
     for job in each_job(path):
         state, outcome = folder.state(listed(job, swept)), folder.outcome(job.number)
         numbers = read_numbers(path / job.folder) if state.state == COMPLETED else NONE
@@ -80,12 +87,13 @@ def rows(path: Path) -> Iterator[Row]:
             config_hash=job.hash,
             status=state.state,
             reason=state.reason,
-            metrics=numbers.metrics,
+            metrics={**numbers.metrics, **beside(job)} if numbers.metrics else {},
             cost=numbers.cost,
             seconds=state.seconds,
             attempts=state.attempts,
             host="" if outcome is None else outcome.host,
             ended="" if outcome is None else outcome.ended,
+            is_reference=job.is_reference,
         )
 
 
