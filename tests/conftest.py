@@ -9,6 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "clrun",
+    deadline=None,  # how long an example takes, or takes to be made, is no claim of a test's
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("clrun")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
