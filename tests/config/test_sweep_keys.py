@@ -95,10 +95,27 @@ def test_what_is_said_of_the_launcher_decides_who_runs_the_jobs(
     assert [len(job) for job in sweep.jobs()] == [1, 1]
 
 
+def recipe(workplace: Path, text: str) -> None:
+    path = workplace / "mine" / "experiment" / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# @package _global_\n{text}\n")
+
+
+def test_what_is_typed_wins_over_what_a_recipe_sweeps_over(workplace: Path) -> None:
+    recipe(workplace, "hydra: {sweeper: {params: {seed: '0,1', strategy.lr: '0.1,0.2'}}}")
+
+    with initialized([workplace / "mine"]) as app:
+        sweep = read_sweep(app, "config", ["experiment=mine", "seed=5,6,7"])
+
+    assert sweep.swept == ("strategy.lr", "seed")
+    assert [job for job in sweep.jobs() if "strategy.lr=0.2" in job] == [
+        ("strategy.lr=0.2", "experiment=mine", f"seed={seed}") for seed in (5, 6, 7)
+    ]
+    assert len(sweep.jobs()) == 6
+
+
 def test_a_recipe_may_say_which_launcher_of_hydras_it_wants(workplace: Path) -> None:
-    recipe = workplace / "mine" / "experiment" / "mine.yaml"
-    recipe.parent.mkdir(parents=True)
-    recipe.write_text("# @package _global_\ndefaults:\n  - override /hydra/launcher: slurm\n")
+    recipe(workplace, "defaults:\n  - override /hydra/launcher: slurm")
 
     with initialized([workplace / "mine"]) as app:
         sweep = read_sweep(app, "config", ["seed=0,1", "experiment=mine"])
