@@ -19,7 +19,7 @@ from clrun.sweep.examine import Answer, Question, examined
 from clrun.sweep.expand import Point, folder_there, of_job
 from clrun.sweep.folder import is_sweep
 from clrun.sweep.manifest import Job, read_manifest
-from clrun.sweep.outcomes import COMPLETED, is_over, read_outcome
+from clrun.sweep.outcomes import are_completed, is_over
 from clrun.sweep.record import read_record
 from clrun.sweep.server import called
 from clrun.sweep.sources_now import done_otherwise, stream_of
@@ -132,7 +132,7 @@ def planned(
     streams = (stream_of(point.config.plain()) for point in asked)
     data = {each: facts["data"] for each, facts in zip(streams, answer.facts, strict=True)}
     named = over & {point.hash for point in points}
-    done = [j for j in old if j.hash in named and folder is not None and _is_done(folder, j)]
+    done = [j for j in old if j.hash in named and folder is not None and are_completed(folder, [j])]
     otherwise = done_otherwise(done, threads=threads, data=data)
     plan = Plan(
         points=points,
@@ -144,11 +144,6 @@ def planned(
         require_unused(folder)
         plan.jobs(folder)
     return plan
-
-
-def _is_done(folder: Path, job: Job) -> bool:
-    outcome = read_outcome(folder, job.number)
-    return outcome is not None and outcome.status == COMPLETED
 
 
 class _Codes:
