@@ -26,7 +26,17 @@ SHOWN = {
 """Hydra's options that have one of a few values."""
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
 """Those that have another; the shell completes files where nothing is offered."""
-OF_FOLDERS = ("compare", "doctor", "metrics", "predict", "resume", "runs", "status", "worker")
+OF_FOLDERS = (
+    "compare",
+    "doctor",
+    "metrics",
+    "predict",
+    "resume",
+    "runs",
+    "status",
+    "watch",
+    "worker",
+)
 """Verbs that take folders and files, and no keys."""
 FLAGS = [
     "--help",

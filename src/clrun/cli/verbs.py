@@ -106,6 +106,11 @@ VERBS = {
         ),
     ),
     "version": Verb("clrun.cli.version", "versions of clrun and what it stands on"),
+    "watch": Verb(
+        "clrun.cli.watch",
+        "a run or a sweep live in the terminal, also a finished one",
+        ("--every", "--once"),
+    ),
     "worker": Verb(
         "clrun.cli.worker",
         "do what is missing of a sweep, beside any other workers",
