@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,26 +100,27 @@ def test_it_says_how_a_run_ended_and_how_to_go_on(
     assert lines[-1] == f"To go on: clrun resume {run}"
 
 
+def while_waiting(monkeypatch: pytest.MonkeyPatch, *acts: Callable[[], object]) -> None:
+    """Let these happen, one by one, when the next look is waited for."""
+    left = iter(acts)
+    monkeypatch.setattr("clrun.watch.pause.sleep", lambda seconds: next(left)())
+
+
 def test_lines_come_as_the_run_goes_on_and_end_with_it(
-    run: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = locks.take(run / ".lock")
 
-    def go_on() -> None:
-        time.sleep(0.3)
-        log(run, experiences=4)
-        time.sleep(0.3)
+    def end() -> None:
         change(run, status="completed", seconds=3.0)
         lock.release()
 
-    going = threading.Thread(target=go_on)
-    going.start()
-    lines = said(capsys, run, "--every", "0.1")
-    going.join()
+    while_waiting(monkeypatch, lambda: log(run, experiences=4), end)
+    lines = said(capsys, run)
 
     assert "experience 3/5, epoch 1/2, loss 0.250, acc 0.500" in lines[3]
-    assert [line[:20] for line in lines[-4:-2]] == ["after experience 3/5", "after experience 4/5"]
-    assert lines[-2:] == ["naive-digits-s0: completed after 0:03.", f"Results: {run}"]
+    assert [line[:20] for line in lines[4:6]] == ["after experience 3/5", "after experience 4/5"]
+    assert lines[6:] == ["naive-digits-s0: completed after 0:03.", f"Results: {run}"]
 
 
 def test_ctrl_c_leaves_at_once_and_touches_nothing(run: Path) -> None:
@@ -170,27 +169,26 @@ def test_a_sweep_shows_what_runs(
 
 
 def test_a_sweep_is_watched_until_its_end(
-    sweep: Path, jobs: Sequence[Job], capsys: pytest.CaptureFixture[str]
+    sweep: Path,
+    jobs: Sequence[Job],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     complete(sweep, jobs[0], 0.5)
 
-    def go_on() -> None:
-        for job in jobs[1:3]:
-            time.sleep(0.2)
-            complete(sweep, job, 0.7)
-        fail(sweep, jobs[3], "the loss is nan.")
-
-    going = threading.Thread(target=go_on)
-    going.start()
-    lines = said(capsys, sweep, "--every", "0.1")
-    going.join()
+    while_waiting(
+        monkeypatch,
+        lambda: complete(sweep, jobs[1], 0.7),
+        lambda: complete(sweep, jobs[2], 0.6),
+        lambda: fail(sweep, jobs[3], "the loss is nan."),
+    )
+    lines = said(capsys, sweep)
 
     assert lines[0] == "1 of 4 jobs were over before."
-    ended = [re.sub(", ... s ", "", line[8:]) for line in lines if " of 4  " in line]
-    assert ended == [
-        "accuracy 0.7000 strategy.lr=0.2 seed=0",
-        "accuracy 0.7000 strategy.lr=0.3 seed=0",
-        "failed  strategy.lr=0.4 seed=0: the loss is nan.",
+    assert [line for line in lines if " of 4  " in line] == [
+        "2 of 4  accuracy 0.7000, 3.0 s  strategy.lr=0.2 seed=0",
+        "3 of 4  accuracy 0.6000, 3.0 s  strategy.lr=0.3 seed=0",
+        "4 of 4  failed  strategy.lr=0.4 seed=0: the loss is nan.",
     ]
     assert any("best of 3 points" in line for line in lines)
     assert lines[-1] == f"To try what failed again: clrun resume {sweep} --retry-failed"

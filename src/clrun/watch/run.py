@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from clrun.console.display import PLAIN_SECONDS, accuracies
+from clrun.watch.pause import Pause
 from clrun.watch.run_log import RunLog
 from clrun.watch.run_now import RunNow, run_now
 from clrun.watch.run_picture import RunPicture, ending, where
@@ -38,7 +39,7 @@ def _print_picture(console: Console, now: RunNow) -> None:
 
 
 def _live(folder: Path, console: Console, log: RunLog, every: float) -> None:
-    picture = RunPicture()
+    picture, pause = RunPicture(), Pause(every)
     with Live(picture, console=console, auto_refresh=False, transient=True) as live:
         while True:
             log.look()
@@ -47,13 +48,13 @@ def _live(folder: Path, console: Console, log: RunLog, every: float) -> None:
             live.refresh()
             if now.is_over:
                 break
-            time.sleep(every)
+            pause.wait()
     _print_picture(console, now)
 
 
 def _lines(folder: Path, console: Console, log: RunLog, every: float) -> None:
     """A line for each evaluation after an experience, and now and then one in between."""
-    said, shown, last = -1, 0.0, None
+    said, shown, last, pause = -1, -PLAIN_SECONDS, None, Pause(every)
     console.print(Text(run_now(folder, log).label), soft_wrap=True)
     while True:
         is_over = run_now(folder, log).is_over  # before the log is read to its end
@@ -70,7 +71,7 @@ def _lines(folder: Path, console: Console, log: RunLog, every: float) -> None:
         if log.seen.step is not last and time.monotonic() - shown >= PLAIN_SECONDS:
             last, shown = log.seen.step, time.monotonic()
             console.print(Text(where(now)), soft_wrap=True)
-        time.sleep(every)
+        pause.wait()
     _say_ending(console, now)
 
 

@@ -23,9 +23,7 @@ from clrun.sweep.outcomes import COMPLETED, FAILED
 from clrun.sweep.progress import JobState, Looked
 from clrun.sweep.status import read_status
 from clrun.sweep.summary import rows
-
-SHARE = 0.02
-"""Of a core, that looking may take; a sweep of thousands of jobs is looked at less often."""
+from clrun.watch.pause import Pause
 
 GRACE_SECONDS = 10.0
 """So long nobody works on a sweep before it is said so: workers take a while to begin."""
@@ -132,14 +130,14 @@ def watch_sweep(folder: Path, console: Console, every: float, *, once: bool = Fa
 
 def _follow(sweep: SweepNow, console: Console, every: float, live: Live | None) -> None:
     """Show what happens until all is over, or nobody works on the sweep."""
-    alive, said = time.monotonic(), Counter[str]()
+    alive, said, pause = time.monotonic(), Counter[str](), Pause(every)
     while not sweep.is_over:
         if live is not None:
             live.refresh()
         elif sweep.counts() != said:
             said = sweep.counts()
             console.print(Text(sweep.line()), soft_wrap=True)
-        start = time.process_time()
+        pause.wait()
         for state in sweep.look():
             _print_ended(console, sweep, state)
         if sweep.running:
@@ -148,7 +146,6 @@ def _follow(sweep: SweepNow, console: Console, every: float, live: Live | None) 
             if read_status(sweep.path).way_on():
                 return
             alive = time.monotonic()  # an engine will go on
-        time.sleep(max(every, (time.process_time() - start) / SHARE))
 
 
 def _print_ended(console: Console, sweep: SweepNow, state: JobState) -> None:
