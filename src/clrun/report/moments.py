@@ -130,13 +130,7 @@ def thinned(moments: Sequence[Moment], most: int = MOST) -> list[Moment]:
 def _moment(line: Line, learnt_at: Mapping[int, int]) -> Moment:
     experience, iteration = line["experience"], line.get("iteration", 0)
     is_end = line.get("epoch") is None
-    begin, end = learnt_at.get(experience - 1, 0), learnt_at.get(experience)
-    if is_end:
-        share = 1.0
-    elif end is not None and end > begin:
-        share = (iteration - begin) / (end - begin)
-    else:
-        share = 0.5
+    share = 1.0 if is_end else _share(experience, iteration, learnt_at)
     return Moment(
         experience=experience,
         is_end=is_end,
@@ -148,6 +142,14 @@ def _moment(line: Line, learnt_at: Mapping[int, int]) -> Moment:
         rows=line.get("patterns_seen"),
         macs=line.get("train_macs"),
     )
+
+
+def _share(experience: int, iteration: int, learnt_at: Mapping[int, int]) -> float:
+    """How much of an experience was learnt; one that never ended is taken to be as long as the one
+    before it."""
+    begin = learnt_at.get(experience - 1, 0)
+    end = learnt_at.get(experience, begin + begin - learnt_at.get(experience - 2, 0))
+    return min((iteration - begin) / (end - begin), 0.99) if end > begin else 0.5
 
 
 def _mean(moment: Moment) -> float:

@@ -112,14 +112,13 @@ def _mean(run: PastRun, moments: Sequence[Moment], is_at_once: bool) -> Series:
         so_far = moment.accuracies if is_at_once else moment.accuracies[: moment.experience + 1]
         known = [value for value in so_far if value is not None]
         values.append(sum(known) / len(known) if known else None)
-        is_whole = rows is not None and len(known) == len(so_far)
+        is_whole = rows is not None and len(known) == len(so_far) <= len(rows)
         ends.append(mean_so_far(known, rows[: len(known)]) if is_whole and rows else None)
-    has_interval = all(each is not None for each in ends)
     return Series(
         name="mean so far",
         y=values,
-        low=[e[0] for e in ends if e is not None] if has_interval else (),
-        high=[e[1] for e in ends if e is not None] if has_interval else (),
+        low=[None if each is None else each[0] for each in ends] if any(ends) else (),
+        high=[None if each is None else each[1] for each in ends] if any(ends) else (),
         role="mean",
         end="mean",
     )

@@ -38,7 +38,13 @@ def matrix_section(run: PastRun, others: Beside) -> Section:
                 f"{others.against.label} has a matrix of {_shape(theirs)}, this one of "
                 f"{_shape(matrix)}: there is no difference to show."
             )
-    html = fragment("run_matrix.html", maps=maps, left_out=left_out, problem=problem)
+    html = fragment(
+        "run_matrix.html",
+        maps=maps,
+        left_out=left_out,
+        problem=problem,
+        has_csv=(run.folder / "accuracy_matrix.csv").is_file(),
+    )
     return Section("matrix", "Accuracy matrix", html)
 
 
