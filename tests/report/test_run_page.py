@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,6 @@ from clrun.report.beside import Beside
 from clrun.report.page import render
 from clrun.report.run_page import run_page
 
-QUICK = (
-    *("device=cpu", "device.threads=1", "model.hidden=[16]", "strategy.train_epochs=1"),
-    *("benchmark.limit_per_class=40", "eval.every_steps=3"),
-)
 VOID = {"meta", "link", "img", "input", "br", "path"}
 
 
@@ -58,14 +53,6 @@ class Parsed(HTMLParser):
 
     def ids(self) -> list[str]:
         return [attributes["id"] for _, attributes in self.tags if "id" in attributes]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The folder of a replay run that was evaluated inside experiences."""
-    top = tmp_path_factory.mktemp("run")
-    clrun.run(clrun.compose([*QUICK, "strategy=replay", "strategy.mem_size=40"]), top / "run")
-    return top / "run"
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def _rules(ramp: tuple[Colour, Colour], *, ends: tuple[float, float], ground: fl
 
 def _rule(name: str, colour: Colour) -> str:
     background = _hex(colour)
-    ink = max(("#0b0e12", "#ffffff"), key=lambda ink: _contrast(ink, background))
+    ink = max(("#000000", "#ffffff"), key=lambda ink: _contrast(ink, background))
     return f".{name}{{background:{background};color:{ink}}}"
 
 
