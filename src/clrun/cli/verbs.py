@@ -33,6 +33,11 @@ VERBS = {
         "the accuracies of a trained model on the data of its run, or on others",
         ("--all", "--json", "--device", *WHERE),
     ),
+    "export": Verb(
+        "clrun.cli.export",
+        "a trained model as one file for programs without clrun (ONNX)",
+        ("--onnx", "--format"),
+    ),
     "help": Verb("clrun.cli.explain", "an option's keys with comment, type and bounds", WHERE[:1]),
     "list": Verb("clrun.cli.list_options", "what can be chosen, one line each", WHERE[:1]),
     "metrics": Verb(

@@ -106,9 +106,13 @@ class Transform:
             torch.rand(n, 4, generator=rng) * 2 - 1 if "jitter" in self.augment else None,
         )
 
+    def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """What normalising multiplies pixels from 0 to 255 with and then adds, [C, 1, 1] each."""
+        return _scale_and_shift(self.mean, self.std, device)
+
     def _normalised(self, x: Tensor) -> Tensor:
         """Normalise pixels from 0 to 255, in place."""
-        scale, shift = _scale_and_shift(self.mean, self.std, x.device)
+        scale, shift = self.scale_and_shift(x.device)
         return x.mul_(scale).add_(shift)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Cost:
         self.replayed_patterns = 0
         self.evaluated_patterns = 0
         self._before_experience = dict(self.wall_seconds)
+        self._mark: _Mark | None = None  # while an experience is learnt
         self._peaks = (0, 0)  # of memory, here and in processes before: its own, on the device
 
     def begin_experience(self) -> None:
@@ -81,12 +83,23 @@ class Cost:
         self.evaluated_patterns += predicting.patterns
 
     def steps(self, learning: Iterator[Step]) -> Iterator[Step]:
-        """Time and count the steps of an experience; what follows the last is the memory's work."""
+        """Time and count the steps of an experience; what follows the last is the memory's work.
+
+        The processor's clock is a call to the system, and is read once an epoch.
+        """
+        self._mark = self._marked()
         while True:
-            start = Seconds.now()
+            start = time.perf_counter()
             step = next(learning, None)
-            self._spend("memory" if step is None else "train", start)
+            spent = time.perf_counter() - start
+            phase = "memory" if step is None else "train"
+            self.wall_seconds[phase] += spent
+            assert self._mark is not None, "an experience is being learnt"
+            self._mark.own += spent
+            if step is None or step.ends_epoch:
+                self._settle(phase)
             if step is None:
+                self._mark = None
                 return
             self.train_steps += 1
             self.patterns_seen += step.patterns
@@ -99,6 +112,24 @@ class Cost:
         self.wall_seconds[phase] += wall
         self.cpu_seconds[phase] += cpu
 
+    def _marked(self) -> _Mark:
+        others = [name for name in PHASES if name not in ("train", "memory")]
+        wall, cpu = (
+            sum(clock[name] for name in others) for clock in (self.wall_seconds, self.cpu_seconds)
+        )
+        return _Mark(Seconds.now(), Seconds(wall, cpu))
+
+    def _settle(self, phase: str) -> None:
+        """Give the phase its part of the processor's time since the mark: what was spent neither in
+        it nor in another phase, on recording say, has the other part, by the clock."""
+        before = self._mark
+        if before is None:
+            return
+        self._mark = now = self._marked()
+        rest = now.at.since(before.at).since(now.others.since(before.others))
+        if rest.wall > 0:
+            self.cpu_seconds[phase] += max(rest.cpu, 0.0) * min(before.own / rest.wall, 1.0)
+
     def peaks(self, device_bytes: int) -> tuple[int, int]:
         """The most bytes held so far, by the process and on its device, which says `device_bytes`.
 
@@ -110,6 +141,7 @@ class Cost:
 
     def state_dict(self) -> dict[str, Any]:
         """All counts so far, as numbers."""
+        self._settle("train")
         return {
             "wall_seconds": dict(self.wall_seconds),
             "cpu_seconds": dict(self.cpu_seconds),
@@ -131,6 +163,7 @@ class Cost:
 
     def summary(self, known: Known) -> dict[str, Any]:
         """The `cost` of results.json."""
+        self._settle("train")
         peak, peak_device = self.peaks(known.peak_device_bytes)
         return {
             "wall_seconds": _rounded(self.wall_seconds),
@@ -156,6 +189,17 @@ class Cost:
 
     def _joules(self, watts: float | None) -> float | None:
         return None if watts is None else round(watts * sum(self.wall_seconds.values()), 3)
+
+
+@dataclass
+class _Mark:
+    """A moment at which the processor's clock was read."""
+
+    at: Seconds
+    others: Seconds
+    """spent until then in phases other than learning"""
+    own: float = 0.0
+    """seconds of learning since"""
 
 
 class _Predicting:

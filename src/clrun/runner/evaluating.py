@@ -12,19 +12,21 @@ from torch import Tensor
 
 from clrun.config.nodes import read_node
 from clrun.config.run_config import Node
-from clrun.errors import ConfigError
+from clrun.device.rows import Rows
+from clrun.errors import ClrunError, ConfigError
 from clrun.images.download import Progress
 from clrun.images.files import some
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.metrics import Undefined, acc_final, acc_pooled
 from clrun.runner.building import benchmark_source, build, stream_of
 from clrun.runner.evaluation import Evaluation, Scores
-from clrun.runner.loading import TrainedModel
+from clrun.runner.loading import TrainedModel, node_of
 from clrun.runner.packs import Feed
 from clrun.sources.class_names import composed
 from clrun.streams.experience import Benchmark, Experience
 from clrun.streams.guard import sealed
 
+GROUP = "benchmark"
 EVALUATION = "clrun.runner.evaluation:Evaluation"
 EVERY_TEST_ROW = {
     "stream": "test",
@@ -88,6 +90,34 @@ def evaluated(
         experience_accuracy=scores.experiences,
         metrics=_metrics(scores, sizes),
     )
+
+
+def scored_images(trained: TrainedModel, most: int) -> Tensor | None:
+    """Some of the images that the run was scored on, of each experience; None where its data are
+    not on this machine. Nothing is downloaded. [N, C, H, W] uint8"""
+    facts = trained.facts
+    if facts.is_own_benchmark:
+        return None
+    part = facts.benchmark
+    if "download" in part.values:
+        part = replace(part, values={**part.values, "download": False})
+    try:
+        node = node_of(GROUP, part, str(trained.path), trust=False)
+        benchmark = stream_of(node, benchmark_source(node), facts.seed, None)
+    except ClrunError:
+        return None
+    kept = sealed(benchmark, facts.first_experiences, test=False)
+    evaluation = _evaluation(facts.evaluation)
+    each = -(-most // len(kept))
+    rows = [_spread(evaluation.rows(experience).x, each) for experience in kept]
+    found = torch.cat(rows)[:most]
+    return found if tuple(found.shape[1:]) == trained.image_shape else None
+
+
+def _spread(x: Rows, count: int) -> Tensor:
+    """So many rows, evenly spaced, or all of fewer."""
+    places = torch.linspace(0, max(len(x) - 1, 0), min(count, len(x))).long()
+    return x.index_select(0, places)
 
 
 def _metrics(scores: Scores, sizes: list[int]) -> dict[str, float | None]:
