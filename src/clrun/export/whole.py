@@ -26,7 +26,7 @@ class Whole(nn.Module):
     def __init__(self, trained: TrainedModel) -> None:
         super().__init__()
         model = copy_of(trained.model).requires_grad_(False)
-        self.model = model.to("cpu", memory_format=torch.contiguous_format)
+        self.model = model.to("cpu").to(memory_format=torch.contiguous_format)
         self.image_shape, self.side = trained.image_shape, resized_to(trained)
         scale, shift = trained.transform.scale_and_shift(torch.device("cpu"))
         self.register_buffer("scale", scale.clone())
