@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,27 @@ def test_what_another_has_is_left_and_looked_at_again(tmp_path: Path):
     assert queue.next() is None
     queue.look_again()
     assert names(taken(queue)) == ["a"]
+    assert queue.is_empty
+
+
+def test_what_another_did_just_before_its_lease_was_free_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one = unit(tmp_path, "a")
+    queue = Queue([one], retry_failed=False)
+    take = locks.take
+
+    def take_late(path: Path, **how: Any) -> Any:
+        keep_outcome(one.outcome, JobOutcome(status="completed"))
+        return take(path, **how)
+
+    with monkeypatch.context() as context:
+        context.setattr(locks, "take", take_late)
+        assert queue.next() is None
+
+    assert locks.is_free(one.lease)
+    queue.look_again()
+    assert queue.next() is None
     assert queue.is_empty
 
 
