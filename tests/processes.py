@@ -33,7 +33,7 @@ def descendants(process: int) -> set[int]:
     return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
     """Wait until something is so.
 
     Raises:

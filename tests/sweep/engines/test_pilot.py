@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,14 +82,17 @@ def test_a_task_that_slurm_takes_away_lets_its_worker_save_and_is_queued_again(
     monkeypatch.setattr(pilot, "GRACE_SECONDS", 0.5)
     stand_in(
         "[ $(wc -l < starts) -gt 1 ] && exit 0\n"
-        "trap 'echo TERM >> heard; exit 143' TERM\ntouch begun\nsleep 60 & wait"
+        "trap 'echo TERM >> heard' TERM\ntouch begun\n"
+        "until [ -e saved ]; do sleep 0.05; done; exit 143"
     )
     before = signal.getsignal(signal.SIGTERM)
 
     def take_away() -> None:
-        until(lambda: Path("begun").exists())
-        for _ in range(2):
+        for sign in ("begun", "heard"):
+            until(lambda sign=sign: Path(sign).exists())
             os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)  # a second one has the time to be heard
+        Path("saved").touch()
 
     taker = threading.Thread(target=take_away, daemon=True)
     taker.start()
@@ -118,7 +122,7 @@ def test_workers_of_every_engine_are_forced_where_the_sweep_is(force: bool, stan
 
     assert code == 4
     assert [line.endswith("--slots 2 --force") for line in starts()] == [force] * 2
-    assert ["--force" in words for words in (worker_words("s", 1, force=force),)] == [force]
+    assert ("--force" in worker_words("s", 1, force=force)) is force
 
 
 def test_a_node_without_the_sweep_s_folder_says_so(workplace: Path):
