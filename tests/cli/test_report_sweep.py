@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from synthetic_sweep import complete, fail, grid, make_sweep
 
 import clrun
 from clrun.cli.main import main
+from clrun.cli.run_report import tell_sweep_report
+from clrun.sweep.manifest import read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -77,6 +80,42 @@ def test_a_run_beside_a_sweep_is_refused(
     assert main(["report", str(sweep), "--naive", str(tmp_path / "run")]) == 2
 
     assert "belongs to a run" in capsys.readouterr().err
+
+
+def test_at_its_end_a_sweep_writes_its_page_and_says_where(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_sweep_report(sweep)
+
+    assert capsys.readouterr().out == f"Report: {sweep / 'report.html'}\n"
+    assert (sweep / "report.html").exists()
+
+
+def test_none_is_written_where_none_is_wanted_or_no_job_is_over(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = read_manifest(sweep)
+    plain = {**jobs[0].config, "root": {**jobs[0].config["root"], "report": False}}
+    write_manifest(sweep, [replace(job, config=plain) for job in jobs])
+    make_sweep(tmp_path / "other", grid(rates=1, seeds=1))
+
+    tell_sweep_report(sweep)
+    tell_sweep_report(tmp_path / "other")
+
+    assert capsys.readouterr().out == ""
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_a_page_that_cannot_be_written_is_one_line(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweep / "report.html").mkdir()
+
+    tell_sweep_report(sweep)
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("No report: ")
+    assert f"clrun report {sweep} tries again" in line
 
 
 @pytest.mark.slow

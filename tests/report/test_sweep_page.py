@@ -127,7 +127,7 @@ def test_a_front_leaves_out_what_is_beaten_in_both(tmp_path: Path) -> None:
         r'<tr><th scope="row">(\d)</th><td>(\d)</td>', front[: front.index("</table>")]
     )
     assert cells == [("1", "1"), ("2", "3")]
-    assert "No front of multiply-accumulates of training: it is not known of any." in html
+    assert "No front of multiply-accumulates of training: no run says it." in html
 
 
 @pytest.mark.parametrize("key", ["strategy.lr", HOSTILE])

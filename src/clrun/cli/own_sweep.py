@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from clrun.cli.named_folder import named_folder
 from clrun.cli.request import Request
+from clrun.cli.run_report import tell_sweep_report
 from clrun.config.check import check_sweep
 from clrun.config.repeats import AUTO, check_repeats, is_several
 from clrun.config.run_config import Node, RepeatKeys, SweepKeys
@@ -78,13 +79,15 @@ def begin(sweep: Sweep, request: Request, engine: str) -> int:
     )
     point_latest(folder, root)
     with _called_back(sweep):
-        return run_sweep(
+        code = run_sweep(
             folder,
             options,
             retry_failed=arguments.retry_failed,
             force=arguments.force,
             more=partial(grow, folder, _say, force=arguments.force),
         )
+    tell_sweep_report(folder)
+    return code
 
 
 def _points(sweep: Sweep, repeats: RepeatKeys) -> tuple[list[Point], tuple[str, ...]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clrun.records.alike import Method
 
 WHAT = ("matrix", "curves", "pareto")
-AGAINST = ("bytes", "macs", "seconds")
+AGAINST = ("bytes", "kept", "macs", "seconds")
 SIZES = ("column", "page")
 ENDINGS = (".png", ".svg", ".pdf")
 
@@ -62,7 +62,7 @@ def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog="clrun plot",
         usage="clrun plot DIR... --what matrix|curves|pareto [--output FILE] [--size column|page]\n"
-        "                  [--against bytes|macs|seconds] [--metric KEY]",
+        "                  [--against bytes|kept|macs|seconds] [--metric KEY]",
         description="Draw a figure for a paper: PNG, SVG or PDF, of a run, a sweep or several.",
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
@@ -78,7 +78,11 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--size", choices=SIZES, default="column", help="as wide as a column (84 mm), or as a page"
     )
-    parser.add_argument("--against", choices=AGAINST, help="of pareto: the cost (bytes)")
+    parser.add_argument(
+        "--against",
+        choices=AGAINST,
+        help="of pareto: the cost (bytes, of past data; kept: with parameters)",
+    )
     parser.add_argument("--metric", metavar="KEY", help="of pareto: the accuracy (acc_final)")
     return parser
 

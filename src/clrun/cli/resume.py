@@ -78,15 +78,18 @@ def _several(folder: Path, arguments: argparse.Namespace) -> int | None:
 
 def _go_on_with_sweep(folder: Path, arguments: argparse.Namespace) -> int:
     """Do what is missing of a sweep; the exit code."""
+    from clrun.cli.run_report import tell_sweep_report
     from clrun.sweep.record import read_record
     from clrun.sweep.rounds import grow  # with Hydra
     from clrun.sweep.start import run_sweep
 
     options, force = read_record(folder).options, arguments.force
-    return run_sweep(
+    code = run_sweep(
         folder,
         options,
         retry_failed=arguments.retry_failed,
         force=force,
         more=lambda: grow(folder, lambda line: print(line, flush=True), force=force),
     )
+    tell_sweep_report(folder)
+    return code

@@ -27,8 +27,16 @@ def seconds(cost: Numbers) -> float | None:
     return sum(known) if known else None
 
 
+def kept(cost: Numbers) -> float | None:
+    """Rows, parameters and statistics that the method keeps."""
+    parts = [value for key, value in cost.items() if key.startswith("state_bytes.")]
+    known = [value for value in parts if value is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
 COSTS = {
     "bytes": Cost("memory of past data", "memory", "B", lambda cost: cost.get("memory_bytes")),
+    "kept": Cost("all that the method keeps", "kept", "B", kept),
     "macs": Cost(
         "multiply-accumulates of training", "MACs", "MAC", lambda cost: cost.get("train_macs")
     ),

@@ -14,10 +14,20 @@ from clrun.report.scatter import Scatter, Spot
 
 FAR = 20.0
 """Costs that are so many times one another stand in powers of ten."""
-KINDS: dict[str, Literal["count", "seconds", "bytes"]] = {"bytes": "bytes", "seconds": "seconds"}
-WRITTEN = {"bytes": numbers.size, "macs": numbers.short, "seconds": numbers.seconds}
+KINDS: dict[str, Literal["count", "seconds", "bytes"]] = {
+    "bytes": "bytes",
+    "kept": "bytes",
+    "seconds": "seconds",
+}
+WRITTEN = {
+    "bytes": numbers.size,
+    "kept": numbers.size,
+    "macs": numbers.short,
+    "seconds": numbers.seconds,
+}
 NOTES = {
     "bytes": "What is kept of past data from one experience to the next, in the end.",
+    "kept": "Rows, parameters and statistics.",
     "macs": "Of all updates, with replayed rows; the forward passes of evaluation are not in it.",
     "seconds": "Of all phases of a run, on the machine as it was: what else ran there is in it.",
 }
@@ -56,8 +66,8 @@ def _front(
     kind, left_out = COSTS[key], len(found) - len(known)
     missing = f"{left_out} of {len(found)} do not say it." if left_out else ""
     if len({each for _, each in known}) < 2:
-        only = f"all have {WRITTEN[key](known[0][1])}" if known else "it is not known of any"
-        return {"label": kind.label, "chart": None, "why": f"{only}. {missing}".strip()}
+        only = f"all have {WRITTEN[key](known[0][1])}. {missing}" if known else "no run says it."
+        return {"label": kind.label, "chart": None, "why": only.strip()}
     best = front([cost for _, cost in known], [each.mean for each, _ in known])
     marks = {place: str(number) for number, place in enumerate(best, 1)}
     spots = [_spot(p, c, key, marks.get(at)) for at, (p, c) in enumerate(known)]

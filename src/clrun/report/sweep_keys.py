@@ -15,6 +15,7 @@ from clrun.report.parallel import SHADES, Parallel, Thread, Upright
 from clrun.report.run_matrix import shown
 from clrun.report.strips import Dot, Strip
 from clrun.report.svg import Tick, percent
+from clrun.report.sweep_fronts import WRITTEN
 from clrun.report.sweep_view import SweepPoint, SweepView
 
 MOST_MAPS = 3
@@ -166,9 +167,7 @@ def _value_ticks(view: SweepView, key: str) -> list[Tick]:
 def _ends(values: Sequence[float | None], cost: str = "") -> list[Tick]:
     """The lowest and the highest of some numbers."""
     known = [value for value in values if value is not None]
-    write = {"bytes": numbers.size, "seconds": numbers.seconds, "macs": numbers.short}.get(
-        cost, numbers.decimal
-    )
+    write = WRITTEN.get(cost, numbers.decimal)
     low, high = min(known), max(known)
     if low == high:
         return [Tick(50.0, write(low))]

@@ -17,8 +17,8 @@ from clrun.sweep.csv_text import spreadsheet_text
 
 SHOWN = ("acc_final", "acc_pooled", "aia", "bwt", "forgetting_max")
 """The metrics of the table, where any method has them; acc_pooled where acc_final has no value."""
-COST_DIGITS = {"bytes": 1e6, "macs": 1e9, "seconds": 1.0}
-COST_HEADS = {"bytes": "memory (MB)", "macs": "GMAC", "seconds": "seconds"}
+COST_DIGITS = {"bytes": 1e6, "kept": 1e6, "macs": 1e9, "seconds": 1.0}
+COST_HEADS = {"bytes": "memory (MB)", "kept": "kept (MB)", "macs": "GMAC", "seconds": "seconds"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,12 @@ def csv_of(methods: Sequence[Method]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")  # a terminal would show the other one
     parts = ("mean", "sd", "half_interval_95", "n")
-    costs = {"memory_bytes": "bytes", "train_macs": "macs", "seconds": "seconds"}
+    costs = {
+        "memory_bytes": "bytes",
+        "state_bytes": "kept",
+        "train_macs": "macs",
+        "seconds": "seconds",
+    }
     numbers = [f"{metric}_{part}" for metric in metrics for part in parts]
     writer.writerow([*(keys or ["method"]), "runs", *numbers, *costs])
     for method in methods:
