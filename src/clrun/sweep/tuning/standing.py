@@ -52,7 +52,8 @@ class Standing:
         ]
         if others := as_good(self.over, chosen):
             numbers = ", ".join(str(score.trial.number) for score in others)
-            lines.append(f"as good by these rows, and not taken since they came later: {numbers}.")
+            trials = "trial" if len(others) == 1 else "trials"
+            lines.append(f"as good by these rows, but later, and so not taken: {trials} {numbers}.")
         return lines
 
     def plain(self) -> dict[str, Any]:
