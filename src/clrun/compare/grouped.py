@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clrun.compare.gathered import Gathered, gathered, is_of_start
 from clrun.compare.methods import Method, MethodRun
+from clrun.config.run_config import UNNAMED
 from clrun.config.sources import OF_A_RUN
 from clrun.console.sweep_display import short_name
 from clrun.errors import ConfigError, cut, did_you_mean
@@ -20,8 +21,8 @@ NOTHING = "-"
 MOST_KEYS = 4
 """More keys than this that tell methods apart are not named; their folders are."""
 
-UNTELLING = ("run_name", "output_root", "log_every")
-"""Keys at the root that no method differs by."""
+UNTELLING = ("log_every", "data_root", "download", "eval_mb_size")
+"""Last parts of keys that no method differs by, beside those that are in no hash."""
 
 Groups = dict[Hashable, list[Gathered]]
 
@@ -96,8 +97,13 @@ def _without_doubles(groups: Groups) -> Groups:
 def _configuration(run: Gathered) -> str:
     """All keys of a run but what makes it a pair with others, and where it is written."""
     given = {key: run.setting(key) for key in run.keys}
-    kept = {k: v for k, v in given.items() if not is_of_start(k) and k not in UNTELLING}
+    kept = {k: v for k, v in given.items() if not _says_nothing(k)}
     return json.dumps([kept, run.config.get("plugins")], sort_keys=True)
+
+
+def _says_nothing(key: str) -> bool:
+    """Whether a key tells no method from another."""
+    return is_of_start(key) or key in UNNAMED or key.rpartition(".")[2] in UNTELLING
 
 
 def _alone(runs: Sequence[Gathered], by: Sequence[str]) -> str:
@@ -118,7 +124,7 @@ def _telling(
     """What tells the groups apart, as few keys as do; else the folders that they are in."""
     swept = [k for members in groups for run in members for k in run.values]
     every = [k for members in groups for run in members for k in run.keys]
-    keys = [k for k in dict.fromkeys((*OF_A_RUN, *swept, *every)) if not is_of_start(k)]
+    keys = [k for k in dict.fromkeys((*OF_A_RUN, *swept, *every)) if not _says_nothing(k)]
     table = {key: [_setting(members, key) for members in groups] for key in keys}
     differing = {key: of_key for key, of_key in table.items() if len(set(of_key)) > 1}
     for key, of_key in differing.items():
@@ -186,7 +192,7 @@ def _require_one_of_each(method: Method, members: Sequence[Gathered], by: Sequen
         other = seen.setdefault((run.start, run.block), member)
         if other is not member:
             keys = [k for k in member.keys if member.setting(k) != other.setting(k)]
-            keys = [k for k in keys if not is_of_start(k) and k not in UNTELLING]
+            keys = [k for k in keys if not _says_nothing(k)]
             differ = f", which differ in {', '.join(keys[:MOST_KEYS])}" if keys else ""
             way = f"Say --by {','.join((*by, keys[0]))}" if keys and by else "Name one of them"
             raise ConfigError(
