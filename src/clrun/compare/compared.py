@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 from clrun.compare.grouped import methods_of
 from clrun.compare.judged import Duel, Judged, judged
 from clrun.compare.likeness import likeness
-from clrun.compare.methods import Method, MethodRun, Start
+from clrun.compare.methods import Method, Start
+from clrun.compare.missing import (
+    MOST_NAMED,
+    means_over,
+    missing_lines,
+    start_names,
+    why,
+)
+from clrun.compare.plain import plain_duel, plain_method
 from clrun.errors import ConfigError, did_you_mean
 from clrun.metrics.metric import Metric
 from clrun.metrics.table import all_metrics
-from clrun.records.outcome import COMPLETED
 
 MOST_METHODS = 12
 """More methods than this are compared with one of them: over all their pairs nothing is shown."""
-
-MOST_NAMED = 12
-"""More runs than this are counted, not named."""
 
 Place = tuple[Start, Start]
 """The starts of the two runs of a pair."""
@@ -60,15 +64,15 @@ class Compared:
 
     def plain(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        key = self.metric.key
+        key, name = self.metric.key, start_names(self.methods)
         return {
             "metric": key,
             "label": self.metric.label,
             "better": self.metric.better,
             "verdict": self.verdict,
             "baseline": self.baseline,
-            "methods": [_plain(method, key) for method in self.methods],
-            "comparisons": [_plain_duel(duel) for duel in self.duels],
+            "methods": [plain_method(method, key, name) for method in self.methods],
+            "comparisons": [plain_duel(duel, name) for duel in self.duels],
             "unlike": list(self.unlike),
             "missing": list(self.missing),
             "notes": list(self.notes),
@@ -110,8 +114,8 @@ def compared_groups(
         judged=found,
         baseline=base,
         unlike=tuple(unlike),
-        missing=tuple(_missing(methods, measure, found)),
-        notes=tuple(dict.fromkeys((*_means_over(methods), *notes))),
+        missing=tuple(missing_lines(methods, measure, found)),
+        notes=tuple(dict.fromkeys((*means_over(methods), *notes))),
     )
 
 
@@ -177,57 +181,13 @@ def _places(a: Method, b: Method) -> list[Place]:
     return shared or [(start, seeds[start.seed]) for start in a.starts if start.seed in seeds]
 
 
-def _missing(methods: Sequence[Method], metric: Metric, found: Judged) -> Iterator[str]:
-    """A line for each run that no number is from."""
-    for method in methods:
-        for status in dict.fromkeys(run.status for run in method.runs):
-            if status != COMPLETED:
-                runs = [run for run in method.runs if run.status == status]
-                yield from _named(f"{method.name}: {status}", list(map(_reasoned, runs)))
-        undefined = [run for run in method.completed if run.value(metric.key) is None]
-        said = [f"{run.name} ({_why(run, metric.key)})" for run in undefined]
-        yield from _named(f"{method.name}: {metric.key} is undefined", said)
-    for duel in found.duels:
-        for one, other, alone in (
-            (duel.a, duel.b, duel.pairs.only_a),
-            (duel.b, duel.a, duel.pairs.only_b),
-        ):
-            yield from _named(f"{one}: no partner in {other}", [_start(each) for each in alone])
-
-
-def _named(what: str, names: Sequence[str]) -> Iterator[str]:
-    if names:
-        more = len(names) - MOST_NAMED
-        rest = f", {more:,} more" if more > 0 else ""
-        yield f"{what} ({len(names):,}): {', '.join(names[:MOST_NAMED])}{rest}"
-
-
-def _reasoned(run: MethodRun) -> str:
-    return run.name if run.reason is None else f"{run.name} ({run.reason})"
-
-
-def _why(run: MethodRun, metric: str) -> str:
-    return "" if run.past is None else run.past.notes.get(metric, "no value")
-
-
-def _start(key: Hashable) -> str:
-    return str(key) if isinstance(key, Start) else f"seed {key}"
-
-
-def _means_over(methods: Sequence[Method]) -> Iterator[str]:
-    """That values are means over what was swept beside the methods."""
-    blocks = dict.fromkeys(block for method in methods for block in method.blocks)
-    if len(blocks) > 1:
-        yield f"Each value is the mean over {', '.join(blocks)} of one seed."
-
-
 def _nothing(methods: Sequence[Method], metric: Metric) -> list[str]:
     """Why no two methods can be compared."""
     counts = "; ".join(_counted(method, metric.key) for method in methods[:MOST_NAMED])
     runs = [(method, run) for method in methods for run in method.runs]
     failed = [f"{m.name}: {r.name} is {r.status}: {r.reason}" for m, r in runs if r.reason]
     undefined = [
-        f"{method.name}: {metric.key} is undefined: {_why(method.completed[0], metric.key)}."
+        f"{method.name}: {metric.key} is undefined: {why(method.completed[0], metric.key)}."
         for method in methods
         if method.completed and not method.scores(metric.key)
     ]
@@ -238,33 +198,3 @@ def _nothing(methods: Sequence[Method], metric: Metric) -> list[str]:
 def _counted(method: Method, metric: str) -> str:
     seeds = ", ".join(str(start.seed) for start in method.scores(metric))
     return f"{method.name} has {f'seeds {seeds}' if seeds else 'none'} ({len(method.runs)} runs)"
-
-
-def _plain(method: Method, metric: str) -> dict[str, Any]:
-    spread = method.spread(metric)
-    statuses = [run.status for run in method.runs]
-    return {
-        "name": method.name,
-        "values": dict(method.values),
-        "runs": len(method.runs),
-        "by_status": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
-        "mean": None if spread is None else spread.mean,
-        "sd": None if spread is None else spread.sd,
-        "n": 0 if spread is None else spread.n,
-        "half_width": None if spread is None else spread.half_width,
-        "seeds": {_start(start): value for start, value in method.scores(metric).items()},
-        "folders": [str(run.folder) for run in method.runs],
-    }
-
-
-def _plain_duel(duel: Duel) -> dict[str, Any]:
-    return {
-        "a": duel.a,
-        "b": duel.b,
-        **asdict(duel.comparison),
-        "is_shown": duel.comparison.is_shown,
-        "winner": duel.winner,
-        "sentence": duel.sentence,
-        "pairs": [_start(key) for key in duel.pairs.keys],
-        "differences": (duel.pairs.a - duel.pairs.b).tolist(),
-    }
