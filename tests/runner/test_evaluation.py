@@ -15,6 +15,7 @@ from clrun.images.transforms import Transform
 from clrun.runner.evaluation import Evaluation
 from clrun.runner.judged import guessed
 from clrun.runner.packs import Feed
+from clrun.strategies.learner import Learner
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 
@@ -428,6 +429,10 @@ def test_a_run_is_evaluated_as_often_as_asked_for(epochs, eval_every, expected, 
     assert all(len(x["accuracy"]) == 5 and len(x["class_accuracy"]) == 10 for x in lines)
 
 
+def test_the_seconds_of_evaluations_are_counted_apart(finished):
+    assert finished("strategy=naive").results["cost"]["wall_seconds"]["eval"] > 0
+
+
 def test_evaluating_more_often_changes_no_result_of_training(finished):
     usual, often = (
         finished("strategy=naive").results,
@@ -548,12 +553,16 @@ def test_a_limit_scores_as_many_rows_of_each_experience(finished):
     assert sevenths == pytest.approx([round(value) for value in sevenths])
 
 
-def test_the_size_of_evaluation_minibatches_changes_no_accuracy(finished):
-    usual, small = (
-        finished("strategy=naive").results,
-        finished("strategy=naive", "strategy.eval_mb_size=13").results,
+def test_the_size_of_evaluation_minibatches_changes_no_accuracy(finished, run, monkeypatch):
+    predict, sizes = Learner.predict, []
+    usual = finished("strategy=naive").results
+    monkeypatch.setattr(
+        Learner, "predict", lambda self, x: sizes.append(len(x)) or predict(self, x)
     )
 
+    small = run("strategy=naive", "strategy.eval_mb_size=13").results
+
+    assert max(sizes) == 13
     assert small["accuracy_matrix"] == usual["accuracy_matrix"]
     assert small["class_accuracy"] == usual["class_accuracy"]
 

@@ -26,6 +26,7 @@ from clrun.runner.interrupt import (
 from clrun.runner.prepare import prepare
 from clrun.runner.run import run
 from clrun.runner.state import RunState
+from clrun.strategies.learner import Learner
 
 
 def handlers() -> list:
@@ -358,6 +359,24 @@ def test_what_was_not_waited_for_is_done_when_the_run_goes_on(
     clrun.resume(tmp_path / "run")
 
     assert results_in(tmp_path / "run") == results_in(finished(*overrides).folder)
+
+
+def test_an_evaluation_is_left_between_two_minibatches(config_of, tmp_path, monkeypatch):
+    """Not inside one, where a strategy may have changed something for the time being."""
+    predict, steps = Learner.predict, []
+
+    def slowly(self: Learner, x: Any) -> Any:
+        steps.append("begun")
+        send(signal.SIGTERM)
+        time.sleep(2 * LOOK_SECONDS)
+        steps.append("over")
+        return predict(self, x)
+
+    monkeypatch.setattr(Learner, "predict", slowly)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run(prepare(config_of("strategy=naive", "strategy.eval_mb_size=100")), tmp_path / "run")
+
+    assert steps == ["begun", "over"]
 
 
 def test_a_second_ctrl_c_in_an_evaluation_saves_no_state_that_may_be_half_done(
