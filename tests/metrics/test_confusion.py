@@ -104,6 +104,10 @@ def test_negative_log_likelihood_is_the_mean_surprise_at_the_true_class():
     assert found == pytest.approx(log_loss([0, 1], probabilities))
 
 
+def test_what_is_certain_and_right_has_a_likelihood_of_0_without_a_sign():
+    assert str(nll([0.0, 0.0])) == "0.0"
+
+
 @pytest.mark.parametrize(
     ("metric", "reason"),
     [

@@ -128,7 +128,7 @@ def test_five_failures_leave_the_others_alone_each_with_a_line(tmp_path: Path):
         where=misbehaving(tmp_path),
     )
 
-    end, events = worked(tmp_path / "s", slots=3, time_limit=40.0, retries=1)
+    end, events = worked(tmp_path / "s", slots=3, time_limit=20.0, retries=1)
 
     outcomes = {
         job.values["strategy.how"]: read_outcome(tmp_path / "s", job.number) for job in jobs
@@ -144,7 +144,7 @@ def test_five_failures_leave_the_others_alone_each_with_a_line(tmp_path: Path):
         "segfault": "died of SIGSEGV, 2 times",
         "memory": reasons["memory"],
         "killed": "was killed by SIGKILL, perhaps by the system for want of memory, 2 times",
-        "hang": "ran longer than sweep.time_limit=40 seconds",
+        "hang": "ran longer than sweep.time_limit=20 seconds",
     }
     assert reasons["memory"] is not None
     assert "memory" in reasons["memory"]
