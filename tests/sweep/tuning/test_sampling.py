@@ -94,6 +94,22 @@ def test_a_grid_tries_every_point_once():
     assert len({tuple(sorted(point.items())) for point in values}) == 8
 
 
+def test_what_is_drawn_follows_from_the_results_so_far():
+    known = studied(STUDY, until=12)
+    otherwise = [replace(s, value=None if s.value is None else -s.value) for s in known]
+
+    assert proposed(STUDY, known, ()) != proposed(STUDY, otherwise, ())
+
+
+def test_no_two_trials_draw_the_same_point():
+    study = replace(STUDY, space=(LR,), sampler="random", trials=40)
+    drawn: list[Trial] = []
+    for number in range(study.trials):
+        drawn.append(Trial(number=number, values=proposed(study, (), drawn), jobs=()))
+
+    assert len({trial.values["lr"] for trial in drawn}) == study.trials
+
+
 def test_the_configuration_as_it_is_comes_first():
     study = replace(STUDY, usual={"lr": "0.1", "momentum": "0"})
 
