@@ -1,4 +1,5 @@
-"""A package from outside adds a strategy, a policy, a metric and a source, each in one file."""
+"""A package from outside adds a strategy, a policy, a metric, a logger and a source, each in one
+file."""
 
 from __future__ import annotations
 
@@ -77,8 +78,8 @@ def test_each_part_is_one_python_file_and_at_most_one_yaml() -> None:
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
     options = {path.stem for path in PACKAGE.rglob("*.yaml")}
 
-    assert modules == {"nearest_mean", "fifo", "worst_class", "stripes"}
-    assert options == {"nearest_mean", "fifo", "stripes"}
+    assert modules == {"nearest_mean", "fifo", "worst_class", "diary", "stripes"}
+    assert options == {"nearest_mean", "fifo", "diary", "stripes"}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,7 @@ def test_each_part_is_one_python_file_and_at_most_one_yaml() -> None:
         ("strategies", "The nearest class mean of pixels: no descent, no memory."),
         ("storage_policy", "the newest rows: first in, first out; no groups, no options"),
         ("metrics", "worst class: lowest accuracy of a class, after the last experience"),
+        ("loggers", "A diary: every metric after each experience."),
         ("benchmarks", "Generated stripes in 8 directions, 12x12"),
     ],
 )
@@ -100,6 +102,7 @@ def test_each_part_is_listed(site: Path, group: str, line: str) -> None:
         ("strategy=nearest_mean", "strategy.distance=euclidean  (euclidean | cosine)"),
         ("storage_policy=fifo", "Class: clrun_garden.fifo:FifoStoragePolicy"),
         ("benchmark=stripes", "benchmark.noise=40.0  (number, at least 0)"),
+        ("logger=diary", "logger.diary.file=diary.txt  (text)"),
     ],
 )
 def test_each_option_is_explained(site: Path, option: str, explained: str) -> None:
@@ -156,6 +159,19 @@ def test_the_metric_is_that_of_the_worst_class(site: Path, tmp_path: Path) -> No
     results = results_of(site, tmp_path / "run", "strategy=naive", "strategy.train_epochs=1")
 
     assert results["metrics"]["worst_class"] == min(results["class_accuracy"][-1])
+
+
+def test_a_metric_and_a_logger_of_others_go_with_any_strategy(site: Path, tmp_path: Path) -> None:
+    words = ["strategy=ar1", "model=mlp", "strategy.train_epochs=1", "logger=[diary,csv]"]
+
+    results = results_of(site, tmp_path / "run", *words, "first_experiences=2")
+
+    diary = (tmp_path / "run" / "diary.txt").read_text().splitlines()
+    matrix, worst = results["accuracy_matrix"], results["metrics"]["worst_class"]
+    assert f"0 acc_final {matrix[0][0]}" in diary
+    assert f"1 worst_class {worst}" in diary
+    assert diary[-1] == "completed"
+    assert (tmp_path / "run" / "metrics.csv").is_file()
 
 
 def test_the_source_is_a_benchmark_like_any_other(site: Path, tmp_path: Path) -> None:

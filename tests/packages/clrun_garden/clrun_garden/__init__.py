@@ -1,1 +1,1 @@
-"""One of each from outside clrun: a strategy, a storage policy, a metric and a source."""
+"""One of each from outside clrun: a strategy, a policy, a metric, a logger and a source."""
