@@ -48,15 +48,16 @@ def main(arguments: list[str]) -> int:
     """Look at the pages that are named, pictures into the folder named first."""
     pictures, *pages = map(Path, arguments)
     pictures.mkdir(parents=True, exist_ok=True)
-    problems = []
+    problems = [f"{page}: is not there" for page in pages if not page.is_file()]
     with tempfile.TemporaryDirectory() as profile:
         browser = started(profile)
         try:
             browser.get("about:blank")  # the browser's own first page makes requests
             browser.get_log("performance")
             for page in pages:
-                for problem in looked_at(browser, page.resolve(), pictures):
-                    problems.append(f"{page}: {problem}")
+                if page.is_file():
+                    found = looked_at(browser, page.resolve(), pictures)
+                    problems += [f"{page}: {problem}" for problem in found]
         finally:
             browser.quit()
     for problem in problems:

@@ -16,6 +16,8 @@ MOST_MARKS = 600
 """Points of a drawing that are marked; of more, the lines alone are drawn."""
 MOST_MARKED = 24
 """Moments on a line that are all marked; of more, those of the table alone are."""
+DENSE = 120
+"""Moments from which on lines are thin."""
 MOST_ENDS = 16
 """Lines that have their names at their ends."""
 APART = 48
@@ -137,6 +139,10 @@ class LineChart:
         )
         places = spread_out([place for _, place in known], APART, SIDE)
         return [(s, place / SIDE * 100) for (s, _), place in zip(known, places, strict=True)]
+
+    def is_dense(self) -> bool:
+        """Whether there are so many moments that thick lines would hide each other."""
+        return len(self.series) > 2 and any(len(series.y) > DENSE for series in self.series)
 
     def longest_end(self) -> int:
         """Letters of the longest name at a line's end: the room that they need."""

@@ -93,7 +93,7 @@ def _by_experience(run: PastRun, story: Story, others: Beside) -> LineChart:
         summary=_summary(mean),
         axes=story.axes(),
         clocks=[*clocks, *more],
-        series=[*([mean] if count > 1 else []), *lines, *references],
+        series=[*lines, *references, *([mean] if count > 1 else [])],
         y_label="test accuracy",
         note=note,
         rows=[str(moments[at].experience + 1) for at in places],
@@ -205,7 +205,7 @@ def class_rows(run: PastRun, most: int = 1000) -> list[Row]:
         found.append(
             Row(
                 name=names[c],
-                learnt=", ".join(str(e + 1) for e in learnt.get(c, ())),
+                learnt=_in_words(learnt.get(c, ())),
                 accuracy=accuracy,
                 low=interval[0],
                 high=interval[1],
@@ -225,6 +225,19 @@ def _taken_for(c: int, confusion: np.ndarray | None, names: Sequence[str]) -> st
     _, predicted, rows = wrong[wrong[:, 2].argmax()]
     name = names[predicted] if predicted < len(names) else predicted
     return f"{name}: {rows:,} row{'' if rows == 1 else 's'}"
+
+
+def _in_words(experiences: Sequence[int]) -> str:
+    """Experiences counted from 1, those that follow each other as one: 1 to 4, 9"""
+    runs: list[list[int]] = []
+    for index in experiences:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ", ".join(
+        str(first + 1) if first == last else f"{first + 1} to {last + 1}" for first, last in runs
+    )
 
 
 def _names(run: PastRun, count: int) -> list[str]:
