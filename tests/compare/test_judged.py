@@ -60,6 +60,21 @@ def test_every_other_verdict_says_that_it_cannot_tell_and_what_would_settle_it(a
     )
 
 
+def test_of_several_methods_the_verdict_says_which_cannot_be_told_and_which_are_worse():
+    found = judged(
+        scores(
+            a=[0.60, 0.61, 0.62, 0.60, 0.61, 0.62, 0.60, 0.63],
+            b=[0.61, 0.60, 0.63, 0.59, 0.62, 0.61, 0.61, 0.61],
+            c=[0.40, 0.41, 0.42, 0.42, 0.41, 0.40, 0.41, 0.40],
+        )
+    )
+
+    assert found.verdict == (
+        "Cannot tell a from b: a is ahead of b by 0.0013 in final accuracy (p = 1, n = 8); no "
+        "reasonable number of seeds would: it is at most 0.0117 either way; a is better than c."
+    )
+
+
 def test_among_four_equal_methods_false_alarms_are_as_rare_as_among_two():
     found = simulated(0.0, methods=4, comparisons=400)
 

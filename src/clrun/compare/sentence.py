@@ -35,9 +35,9 @@ def sentence_of_all(best: str, duels: Sequence[Duel], *, of: str) -> str:
         )
     nearest = _nearest(open_ones)
     others = listed([duel.other(best) for duel in open_ones])
-    rest = f"; it is better than {listed([d.other(best) for d in beaten])}" if beaten else ""
+    rest = f"; {best} is better than {listed([d.other(best) for d in beaten])}" if beaten else ""
     found = (
-        f"it is ahead of {nearest.other(best)} by {abs(nearest.comparison.mean):.4f} in {of} "
+        f"{best} is ahead of {nearest.other(best)} by {abs(nearest.comparison.mean):.4f} in {of} "
         f"({how_sure(nearest.comparison)})"
     )
     return f"Cannot tell {best} from {others}: {found}; {way_on(nearest.comparison)}{rest}."
