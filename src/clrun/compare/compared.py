@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from clrun.compare.equal_cost import equal_costs
 from clrun.compare.grouped import methods_of
 from clrun.compare.judged import Duel, Judged, judged
 from clrun.compare.likeness import likeness
@@ -73,6 +74,7 @@ class Compared:
             "baseline": self.baseline,
             "methods": [plain_method(method, key, name) for method in self.methods],
             "comparisons": [plain_duel(duel, name) for duel in self.duels],
+            "equal_cost": [asdict(found) for found in equal_costs(self.methods)],
             "unlike": list(self.unlike),
             "missing": list(self.missing),
             "notes": list(self.notes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -135,9 +136,12 @@ def quiet(name: str) -> Iterator[None]:
     Raises:
         ClrunError: the model cannot be had in this format.
     """
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            exporter.setLevel(logging.ERROR)
             yield
     except ClrunError:
         raise
@@ -146,3 +150,5 @@ def quiet(name: str) -> Iterator[None]:
         raise ClrunError(
             f"clrun export: the model cannot be had as {name}: {text[:300].rstrip('.')}."
         ) from error
+    finally:
+        exporter.setLevel(level)

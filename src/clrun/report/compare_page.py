@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clrun.compare.compared import Compared
+from clrun.compare.equal_cost import equal_costs
 from clrun.compare.judged import Duel
 from clrun.compare.shown import caption
 from clrun.metrics.table import all_metrics
@@ -47,6 +48,7 @@ def compare_page(found: Compared) -> Page:
         so_far_section(curves, note),
         _matrices_section(found, every),
         fronts_section(able, {}, label) if found.metric.better == "higher" else None,
+        _equal_section(found),
         _settings_section(every),
         _missing_section(found),
         methods_section(tuple(done)),
@@ -189,6 +191,16 @@ def _mean_matrix(side: Side) -> np.ndarray | None:
     found = [np.asarray(run.measured.measurements.accuracy) for run in side.runs.done]
     able = [matrix for matrix in found if matrix.ndim == 2 and matrix.size]
     return mean_of(able).mean if able else None
+
+
+def _equal_section(found: Compared) -> Section | None:
+    """The methods within what all of them have spent."""
+    rows = equal_costs(found.methods)
+    if not rows:
+        return None
+    names = [method.name for method in found.methods]
+    html = fragment("compare_equal.html", names=names, rows=rows)
+    return Section("equal-cost", "At equal cost", html)
 
 
 def _settings_section(every: Sequence[Side]) -> Section | None:
