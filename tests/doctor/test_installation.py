@@ -48,6 +48,22 @@ def test_a_dependency_is_a_name_and_bounds(text, expected):
     assert installation.requirement(text) == expected
 
 
+def test_extras_that_are_there_and_those_to_install_are_named():
+    declared = [
+        "numpy>=1",
+        'rich>=13; extra == "pretty"',
+        'rich>=13; extra == "half"',
+        'no-such-package>=1; extra == "half"',
+        'no-such-package; extra == "dev"',
+    ]
+
+    [fact] = installation.extras(declared)
+
+    assert fact.value == "pretty; not installed: half (pip install 'clrun[NAME]')"
+    assert fact.finding is None
+    assert not list(installation.extras(["numpy>=1"]))
+
+
 def test_the_packages_of_this_installation_are_as_declared():
     [fact] = installation.packages()
 

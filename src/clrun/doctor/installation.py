@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -43,6 +43,7 @@ def facts() -> Iterator[Fact]:
     """Everything that is looked at, in order; PyTorch, which takes its time, is imported late."""
     yield Fact("python", f"{platform.python_version()} on {platform.platform(terse=True)}")
     yield from packages()
+    yield from extras(_declared())
     yield from folders()
     yield disk_speed(Path.cwd())
     yield from image_caches(chosen_or_cached("CLRUN_CACHE", "images"))
@@ -51,10 +52,7 @@ def facts() -> Iterator[Fact]:
 
 def packages() -> Iterator[Fact]:
     """What clrun needs, against what it declares."""
-    try:
-        declared = requires("clrun") or []
-    except PackageNotFoundError:
-        declared = []
+    declared = _declared()
     if not declared:
         yield Fact("packages", "clrun is not installed, so that what it needs is not declared here")
     wanted = [text for text in declared if "extra ==" not in text]
@@ -74,6 +72,34 @@ def packages() -> Iterator[Fact]:
     if shown:
         yield Fact("packages", f"{len(shown)} of {len(wanted)} as declared: {', '.join(shown)}")
     yield from wrong
+
+
+def extras(declared: Sequence[str]) -> Iterator[Fact]:
+    """What of the extras is installed, each for a need of its own, and how to get the others."""
+    found: dict[str, list[str]] = {}
+    for text in declared:
+        extra = re.search(r"""extra == ['"]([\w-]+)['"]""", text)
+        if extra and extra[1] != "dev":
+            found.setdefault(extra[1], []).append(requirement(text)[0])
+    there = [extra for extra, names in found.items() if all(map(_is_installed, names))]
+    missing = [extra for extra in found if extra not in there]
+    hint = f"; not installed: {', '.join(missing)} (pip install 'clrun[NAME]')" if missing else ""
+    if found:
+        yield Fact("extras", f"{', '.join(there) or 'none'}{hint}")
+
+
+def _declared() -> Sequence[str]:
+    try:
+        return requires("clrun") or []
+    except PackageNotFoundError:
+        return []
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
 
 
 def requirement(text: str) -> tuple[str, str]:
