@@ -77,6 +77,16 @@ def test_a_finished_run_has_all_metrics_that_need_no_other_run(tmp_path):
     assert values["recency_bias"] == pytest.approx((20 - 10) / 40)
 
 
+def test_the_curve_is_on_the_same_rows_inside_an_experience_and_at_its_end(tmp_path):
+    def with_subset(line: dict[str, Any]) -> dict[str, Any]:
+        return line | ({"curve": [0.3] * len(line["accuracy"])} if "confusion" in line else {})
+
+    values = metrics(read_measured(written(tmp_path / "run", change=with_subset)))
+
+    assert values["min_acc"] == pytest.approx(0.3)
+    assert values["acc_final"] == pytest.approx(2.2 / 3)
+
+
 def test_results_json_is_not_needed(tmp_path):
     with_it = read_measured(written(tmp_path / "with"))
     without = read_measured(written(tmp_path / "without", results=False))
@@ -100,7 +110,8 @@ def test_a_run_that_did_not_finish_has_the_metrics_of_what_it_finished(tmp_path)
         True
     ]
     assert values["recency_bias"] == pytest.approx((0 - 10) / 30)  # rows of class 3 do not count
-    assert notes["nll"] == "the evaluation after the last experience has none"  # it is of all rows
+    nothing = "the evaluation after the last experience has none"  # it is of all rows
+    assert (notes["nll"], notes["ece"]) == (nothing, nothing)
 
 
 def test_a_run_without_a_finished_experience_has_a_reason_for_each_metric(tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
@@ -227,22 +228,42 @@ SMALL = (
 )
 
 
+composed = cache(lambda strategy, *more: clrun.compose([*STRATEGIES[strategy], *SMALL, *more]))
+
+
 def run_of(kind: str, strategy: str, folder: Path, *more: str) -> tuple[Tensor, Tensor]:
     """The losses of all updates and the accuracy matrix."""
     torch.manual_seed(0)
-    config = clrun.compose([*STRATEGIES[strategy], *SMALL, *more])
-    results = clrun.run(config, folder, model=KINDS[kind]())
+    results = clrun.run(composed(strategy, *more), folder, model=KINDS[kind]())
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
     losses = [line["loss"] for line in lines if line["kind"] == "step"]
     return torch.tensor(losses), torch.tensor(results.accuracy_matrix)
+
+
+class Made(NamedTuple):
+    folder: Path
+    losses: Tensor
+    accuracies: Tensor
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Made]:
+    """Kind and strategy -> their run, made once."""
+
+    @cache
+    def make(kind: str, strategy: str) -> Made:
+        folder = tmp_path_factory.mktemp("made") / "run"
+        return Made(folder, *run_of(kind, strategy, folder))
+
+    return make
 
 
 CASES = [(kind, strategy) for kind in KINDS for strategy in STRATEGIES]
 
 
 @pytest.mark.parametrize(("kind", "strategy"), [c for c in CASES if c not in REFUSED])
-def test_the_numbers_are_those_of_an_unfolded_run(kind, strategy, tmp_path):
-    losses, accuracies = run_of(kind, strategy, tmp_path / "on")
+def test_the_numbers_are_those_of_an_unfolded_run(kind, strategy, made, tmp_path):
+    _, losses, accuracies = made(kind, strategy)
 
     plain_losses, plain_accuracies = run_of(kind, strategy, tmp_path / "off", "device.tricks=off")
 
@@ -261,10 +282,10 @@ def test_what_cannot_be_done_is_one_line_before_anything_starts(kind, strategy, 
 
 @pytest.mark.parametrize("kind", ["dropout layer", "functional dropout", "noise"])
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
-def test_the_same_seed_gives_the_same_bits_whatever_a_module_draws(kind, strategy, tmp_path):
+def test_the_same_seed_gives_the_same_bits_whatever_a_module_draws(kind, strategy, made, tmp_path):
     if (kind, strategy) in REFUSED:
         pytest.skip("refused")
-    losses, accuracies = run_of(kind, strategy, tmp_path / "one")
+    _, losses, accuracies = made(kind, strategy)
     for draw in (random.random, numpy.random.rand, lambda: torch.rand(7)):
         draw()
 
@@ -278,34 +299,34 @@ SAVED = [(k, s) for k, s in CASES if (k, s) not in REFUSED and s != "replay" and
 
 
 @pytest.mark.parametrize(("kind", "strategy"), SAVED)
-def test_what_a_run_saves_of_it_has_the_accuracies_of_the_run(kind, strategy, tmp_path):
-    _, accuracies = run_of(kind, strategy, tmp_path)
+def test_what_a_run_saves_of_it_has_the_accuracies_of_the_run(kind, strategy, made):
+    folder, _, accuracies = made(kind, strategy)
 
-    trained = clrun.load(tmp_path, model=KINDS[kind]())
+    trained = clrun.load(folder, model=KINDS[kind]())
 
     assert last_row_of(trained, strategy) == accuracies[-1].tolist()
 
 
 def last_row_of(trained: TrainedModel, strategy: str) -> list[float | None]:
     """Accuracies of a loaded model on the experiences of the runs above."""
-    prepared = ready(clrun.compose([*STRATEGIES[strategy], *SMALL]))
+    prepared = ready(composed(strategy))
     scores = scores_on(trained, prepared.data, prepared.evaluation)
     return torch.tensor(scores.experiences).tolist()
 
 
-def test_what_is_no_part_of_its_state_is_missed_when_it_is_loaded(tmp_path):
-    run_of("lists", "naive", tmp_path)
+def test_what_is_no_part_of_its_state_is_missed_when_it_is_loaded(made):
+    folder, _, _ = made("lists", "naive")
 
     with pytest.raises(ConfigError, match="keeps something that is no part of its state_dict"):
-        clrun.load(tmp_path, model=Listing())
+        clrun.load(folder, model=Listing())
 
 
-def test_a_frozen_module_and_one_with_two_outputs_are_given_weights_too(tmp_path):
-    _, accuracies = run_of("plain", "naive", tmp_path)
+def test_a_frozen_module_and_one_with_two_outputs_are_given_weights_too(made):
+    folder, _, accuracies = made("plain", "naive")
 
-    trained = clrun.load(tmp_path, model=Frozen())
+    trained = clrun.load(folder, model=Frozen())
 
     assert not any(parameter.requires_grad for parameter in trained.model.parameters())
     assert last_row_of(trained, "naive") == accuracies[-1].tolist()
     with pytest.raises(ConfigError, match="gives a tuple"):
-        clrun.load(tmp_path, model=Pair())
+        clrun.load(folder, model=Pair())
