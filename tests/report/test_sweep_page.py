@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from clrun.records.points import best, points
 from clrun.report.page import Page, render
 from clrun.report.sweep_page import sweep_page
 from clrun.report.sweep_view import SweepView
+from clrun.sweep.methods import methods_in
+from clrun.sweep.record import read_record, write_record
 from clrun.sweep.summary import rows
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e"
@@ -169,3 +172,23 @@ def test_the_terminal_and_the_page_read_the_same_rows(sweep: Path) -> None:
     shown = console.export_text()
     assert "0.8100 ±0.1271" in shown
     assert "0.6000 ±1.2706" in shown
+
+
+def test_a_key_that_was_swept_later_tells_the_methods_apart_too(tmp_path: Path) -> None:
+    path = tmp_path / "sweep"
+    made = make_sweep(path, [{"seed": "0"}, {"seed": "0", "strategy.lr": "0.5"}])
+    for job, accuracy in zip(made, (0.5, 0.6), strict=True):
+        complete(path, job, accuracy)
+    write_record(path, replace(read_record(path), swept=("seed", "strategy.lr")))
+
+    view = SweepView(path=path, rows=tuple(rows(path)))
+    shown = methods_in([str(path)], "report").shown
+
+    assert [dict(point.values) for point in view.points] == [
+        {"strategy.lr": "0.5"},
+        {"strategy.lr": "0.1"},  # the default, which nobody typed
+    ]
+    assert [dict(method.values) for method in shown] == [
+        {"strategy.lr": "0.1"},
+        {"strategy.lr": "0.5"},
+    ]

@@ -13,7 +13,7 @@ from clrun.records.outcome import COMPLETED, unseeded
 from clrun.records.past_run import PastRun, read_run, runs_in
 from clrun.records.run_folder import run_status
 from clrun.sweep.folder import SweepFolder, is_sweep
-from clrun.sweep.manifest import each_job
+from clrun.sweep.listed import each_listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def methods_in(folders: Sequence[str], verb: str) -> Methods:
 def _of_sweep(path: Path) -> Methods:
     groups: dict[tuple[tuple[str, str], ...], list[PastRun]] = defaultdict(list)
     folder, found = SweepFolder(path), Counted()
-    for job in each_job(path):
+    for job in each_listed(path):
         run = found.completed(folder.job(job.folder))
         if run is not None:
             groups[tuple(unseeded(job.values).items())].append(run)
