@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from clrun.plot.frame import framed, name_above
-from clrun.plot.looks import COLUMN, PAGE, colour, dashes, marker, shown
+from clrun.plot.frame import columns_that_fit, framed, name_above
+from clrun.plot.looks import COLUMN, colour, dashes, marker, shown
 
 MOST_MARKED = 26
 """Of more points than this a line has no marks."""
@@ -37,7 +37,7 @@ class Curve:
 
 def draw(curves: Sequence[Curve], *, x_label: str, y_label: str, width: float = COLUMN) -> Figure:
     """The curves in one pair of axes, their names above."""
-    columns = _columns(curves, width)
+    columns = columns_that_fit([shown(curve.name, LONGEST_NAME) for curve in curves], width)
     lines = -(-len(curves) // columns) if len(curves) > 1 else 0
     figure, axes = framed(width, RATIO, above=lines)
     for number, curve in enumerate(curves):
@@ -77,10 +77,3 @@ def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
         np.nanmin(curve.mean - (0 if curve.half is None else curve.half)) for curve in curves
     )
     return (-0.02 if lowest < 0.5 else float(np.floor(lowest * 20) / 20 - 0.01), 1.02)
-
-
-def _columns(curves: Sequence[Curve], width: float) -> int:
-    """How many names fit side by side above the axes."""
-    longest = max(len(shown(curve.name, LONGEST_NAME)) for curve in curves)
-    each = 0.36 + 0.052 * longest
-    return max(1, min(len(curves), int((width - 0.5) / each), 4 if width < PAGE else 6))

@@ -14,7 +14,7 @@ from clrun.errors import ConfigError
 from clrun.metrics.table import all_metrics
 from clrun.plot import curves, matrix, pareto
 from clrun.plot.looks import INK
-from clrun.records.alike import Method, mean_of, named
+from clrun.records.alike import Method, mean_of
 from clrun.records.costs import COSTS
 from clrun.records.points import HEADLINES
 
@@ -59,9 +59,9 @@ def fronts(methods: Sequence[Method], against: str, metric: str | None = None) -
         ConfigError: no method has both numbers.
     """
     key, cost = metric or _headline(methods), COSTS[against]
-    kinds, names = _kinds_and_names(methods)
+    naming = _naming(methods)
     spots, left_out = [], 0
-    for kind, name, method in zip(kinds, names, methods, strict=True):
+    for kind, name, method in zip(naming.kinds, naming.names, methods, strict=True):
         found, mean = method.spread(key), method.cost(cost.of)
         if found is None or mean is None:
             left_out += 1
@@ -75,7 +75,12 @@ def fronts(methods: Sequence[Method], against: str, metric: str | None = None) -
     label = all_metrics()[key].label if key in all_metrics() else key
     return Drawn(
         lambda width: pareto.draw(
-            spots, cost=cost.label, unit=cost.unit, accuracy=label, width=width
+            spots,
+            cost=cost.label,
+            unit=cost.unit,
+            accuracy=label,
+            said=naming.said,
+            width=width,
         ),
         notes if left_out else [],
     )
@@ -119,15 +124,29 @@ def _each_experience(method: Method) -> list[curves.Curve]:
     ]
 
 
-def _kinds_and_names(methods: Sequence[Method]) -> tuple[list[str], list[str]]:
-    """A colour's name and a point's for each method: of two keys each has one, else the point."""
+class Naming(NamedTuple):
+    """What stands for each method in a figure with points."""
+
+    kinds: list[str]
+    """of the colour of each"""
+    names: list[str]
+    """beside each"""
+    said: str
+    """what colours and names are; empty where the names say it"""
+
+
+def _naming(methods: Sequence[Method]) -> Naming:
+    """Of two keys the one with fewer values has the colours; else all have one."""
     keys = list(dict.fromkeys(key for method in methods for key in method.values))
     if len(keys) != 2 or any(len(method.values) != 2 for method in methods):
-        return [""] * len(methods), [method.name for method in methods]
+        return Naming([""] * len(methods), [method.name for method in methods], "")
     counts = {key: len({method.values[key] for method in methods}) for key in keys}
     kind, name = sorted(keys, key=counts.__getitem__)
-    of_kind = [named({kind: method.values[kind]}) for method in methods]
-    return of_kind, [named({name: method.values[name]}) for method in methods]
+    return Naming(
+        [method.values[kind] for method in methods],
+        [method.values[name] for method in methods],
+        f"colours: {kind.rpartition('.')[2]}, beside them: {name.rpartition('.')[2]}",
+    )
 
 
 def _headline(methods: Sequence[Method]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,6 +23,12 @@ def framed(width: float, ratio: float, *, above: int = 0, below: int = 0) -> tup
     figure = Figure(figsize=(width, height), facecolor="white")
     box = (LEFT / width, bottom / height, 1 - (LEFT + RIGHT) / width, inner / height)
     return figure, figure.add_axes(box)
+
+
+def columns_that_fit(names: Sequence[str], width: float) -> int:
+    """How many names fit side by side above the axes."""
+    each = 0.42 + 0.052 * max(map(len, names))
+    return max(1, min(len(names), int((width - LEFT - RIGHT) / each)))
 
 
 def name_above(figure: Figure, axes: Axes, columns: int) -> None:

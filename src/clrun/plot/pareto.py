@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from clrun.metrics.pareto import front
-from clrun.plot.frame import LEGEND_LINE, framed, name_above
+from clrun.plot.frame import LEGEND_LINE, columns_that_fit, framed, name_above
 from clrun.plot.looks import COLUMN, FAINT, INK, colour, marker, shown
 
 MOST_NAMED = 24
@@ -39,13 +40,20 @@ class Spot:
 
 
 def draw(
-    spots: Sequence[Spot], *, cost: str, unit: str, accuracy: str, width: float = COLUMN
+    spots: Sequence[Spot],
+    *,
+    cost: str,
+    unit: str,
+    accuracy: str,
+    said: str = "",
+    width: float = COLUMN,
 ) -> Figure:
     """The points, the line of the front below which nothing better is, and their names."""
     kinds = list(dict.fromkeys(spot.kind for spot in spots))
     best = front([spot.cost for spot in spots], [spot.accuracy for spot in spots])
     marks, below = _marks(spots, best)
-    across = max(1, min(len(kinds), 3 if width <= COLUMN else 6))
+    below += [said] if said else []
+    across = columns_that_fit([shown(kind, LONGEST_NAME) for kind in kinds], width)
     lines = -(-len(kinds) // across) if len(kinds) > 1 else 0
     figure, axes = framed(width, RATIO, above=lines, below=len(below))
     _scale(axes, [spot.cost for spot in spots], unit)
@@ -95,19 +103,18 @@ def _spots(axes: Axes, spots: Sequence[Spot], number: int) -> None:
 
 
 def _names(axes: Axes, spots: Sequence[Spot], marks: Mapping[int, str], best: set[int]) -> None:
-    """Names or numbers beside the points, bold on the front."""
-    furthest = max(spot.cost for spot in spots)
+    """Names or numbers above and left of the points, where no front is; bold on the front."""
+    low, high = axes.get_xlim()
+    scale = axes.xaxis.get_transform()
     for place, mark in marks.items():
-        is_right = (
-            axes.transData.transform((spots[place].cost, 0))[0]
-            > 0.8 * (axes.transData.transform((furthest, 0))[0])
-        )
+        left, here, right = scale.transform(np.array([low, spots[place].cost, high]))
+        has_room = here - left > (0.014 * len(mark) + 0.02) * (right - left)
         axes.annotate(
             mark,
             (spots[place].cost, spots[place].accuracy),
-            (-3, 3) if is_right else (3, 3),
+            (-3, 3) if has_room else (3, 3),
             textcoords="offset points",
-            ha="right" if is_right else "left",
+            ha="right" if has_room else "left",
             size=5.5,
             color=INK if place in best else FAINT,
             weight="bold" if place in best else "normal",
