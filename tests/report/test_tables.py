@@ -131,6 +131,14 @@ def test_the_protocol_says_what_was_done(run: PastRun) -> None:
         assert part in said
 
 
+def test_several_runs_of_a_seed_are_no_more_seeds(run: PastRun) -> None:
+    one = method(run, {}, 0.5, 0.6)
+
+    said = protocol([replace(one, runs=one.runs * 2)], [])
+
+    assert any(text.startswith("Each method has 4 runs, with seeds 0 and 1,") for text in said)
+
+
 def test_what_differs_between_methods_is_said_with_each_value(run: PastRun) -> None:
     def changed(option: str | None = None, **values: Any) -> Method:
         config = run.record["config"]

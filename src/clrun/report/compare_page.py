@@ -23,6 +23,7 @@ from clrun.report.intervals_chart import Bracket, Brackets
 from clrun.report.page import Banner, Page, Section
 from clrun.report.run_matrix import shown
 from clrun.report.run_numbers import definitions_section
+from clrun.report.said import listed
 from clrun.report.strips import Dot, Strip
 from clrun.report.sweep_curves import MOST_CURVES, so_far_section
 from clrun.report.sweep_fronts import fronts_section
@@ -56,9 +57,7 @@ def compare_page(found: Compared) -> Page:
     )
     return Page(
         kind="comparison",
-        title=" and ".join(side.name for side in every)
-        if len(every) < 4
-        else f"{len(every)} methods",
+        title=listed([side.name for side in every]) if len(every) < 4 else f"{len(every)} methods",
         verdict=found.verdict,
         facts=list(_facts(found, every)),
         banners=list(_banners(found)),
@@ -93,7 +92,7 @@ def _methods_section(found: Compared, every: Sequence[Side], ordered: Sequence[S
     means = ", ".join(f"{side.name} {numbers.decimal(side.mean)}" for side in ordered)
     strip = Strip(
         id="runs",
-        title=f"{label[0].upper()}{label[1:]} of each run",
+        title=f"{label[0].upper()}{label[1:]} of each seed",
         summary=f"Means: {means}.",
         x_label="method",
         y_label=label,

@@ -196,9 +196,11 @@ def _seeds(methods: Sequence[Method]) -> Iterator[str]:
     if counts[-1] == 1:
         yield f"Each method ran once, with seed {numbers(seeds)}."
         return
+    is_each = all(len({run.seed for run in each.done}) == len(each.done) for each in methods)
+    how_often = f"ran {runs} times, " if is_each else f"has {runs} runs, "
     yield (
-        f"Each method ran {runs} times, with seeds {numbers(seeds)}, from which every random "
-        "number follows; given is the mean, with half of its 95 % interval by Student's t."
+        f"Each method {how_often}with seeds {numbers(seeds)}, from which every random number "
+        "follows; given is the mean, with half of its 95 % interval by Student's t."
     )
 
 
