@@ -61,6 +61,15 @@ def test_the_seeds_are_folded_and_no_reference_is_called_the_best(
     assert "sd" in shown
 
 
+def test_the_page_of_the_sweep_holds_the_point_against_its_references(sweep: Path) -> None:
+    assert main(["report", str(sweep)]) == 0
+
+    page = (sweep / "report.html").read_text()
+    assert "One point alone has a number: accuracy" in page
+    assert "references: strategy=" in page
+    assert page.count("<td>reference</td>") == 2
+
+
 def test_references_are_not_compared_and_more_seeds_add_jobs_with_theirs(
     sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

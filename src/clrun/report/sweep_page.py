@@ -69,11 +69,14 @@ def _verdict(view: SweepView) -> str:
         others = f"{rivals} other{'' if rivals == 1 else 's'}"
         sure = f"{others} cannot be told from it" if rivals else "it is ahead of every other"
         return f"{line[0].upper()}{line[1:]}; with 95 % confidence {sure}."
-    if len(view.ranked) == 1 and view.ranked[0].spread is not None:
-        spread = view.ranked[0].spread
+    alone = [p.spread for p in view.ranked if p.spread and not p.point.is_reference]
+    if len(alone) == 1:
+        spread = alone[0]
         half = "" if spread.half_width is None else f" ±{spread.half_width:.4f}"
         runs = f"{spread.n} run{'' if spread.n == 1 else 's'}"
-        return f"One point alone has a number: accuracy {spread.mean:.4f}{half} ({runs})."
+        held = [f"{p.name} {p.mean:.4f}" for p in view.ranked if p.point.is_reference]
+        against = f"; references: {', '.join(held)}" if held else ""
+        return f"One point alone has a number: accuracy {spread.mean:.4f}{half} ({runs}){against}."
     return "No job has come to a number yet."
 
 
