@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clrun.cli.parser import OneLineParser
+from clrun.cli.parser import natural, verb_parser
 from clrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,12 +56,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = OneLineParser(
-        prog="clrun runs",
-        description="The runs and sweeps in a folder, newest first.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = verb_parser(
+        "runs", description="The runs and sweeps in a folder, newest first.", epilog=EPILOG
     )
     parser.add_argument(
         "folder", nargs="?", default="outputs", metavar="FOLDER", help="where they are (outputs)"
@@ -83,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="WHEN", help="only those started since a day, 2026-11-28, or in 12h, 7d"
     )
     parser.add_argument(
-        "--limit", type=_count, metavar="N", help=f"at most so many ({SHOWN}; all as JSON); 0: all"
+        "--limit", type=natural, metavar="N", help=f"at most so many ({SHOWN}; all as JSON); 0: all"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, a record for each")
     parser.add_argument("--rm", action="store_true", help="remove those that failed or died")
@@ -175,9 +171,3 @@ def _say(console: Console, text: str) -> None:
     from rich.text import Text
 
     console.print(Text(text), soft_wrap=True)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, 0 for all")
-    return int(text)

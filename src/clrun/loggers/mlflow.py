@@ -8,6 +8,7 @@ many entries as it has.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -56,6 +57,8 @@ class MLflow:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves this machine
         from mlflow import MlflowClient
 
+        for name in ("mlflow", "alembic"):  # which say how they make a data base
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._run = run
         uri = self.config.tracking_uri
         if uri is None:
