@@ -195,6 +195,25 @@ def test_a_sweep_is_watched_until_its_end(
     assert not (sweep / "sweep.csv").exists()  # who watches writes nothing
 
 
+def test_jobs_that_are_added_while_it_is_watched_are_seen(
+    sweep: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_sweep(sweep, grid(2, 1))
+    complete(sweep, first[0], 0.5)
+
+    def add() -> None:
+        jobs = make_sweep(sweep, grid(3, 1))
+        for job in jobs[1:]:
+            complete(sweep, job, 0.7)
+
+    while_waiting(monkeypatch, add)
+    lines = said(capsys, sweep)
+
+    ended = [line.partition("  ")[0] for line in lines if "  accuracy 0.7000" in line]
+    assert ended == ["3 of 3", "3 of 3"]
+    assert lines[-1] == f"3 jobs: 3 completed. Results: {sweep}"
+
+
 def test_one_picture_of_a_sweep_that_nobody_works_on_says_how_to_go_on(
     sweep: Path, jobs: Sequence[Job], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,10 +16,13 @@ from clrun.console.sweep_display import kind, print_ended, short_name, with_time
 from clrun.console.sweep_live import Running, RunningTable
 from clrun.console.sweep_table import print_sweep
 from clrun.console.time_left import Going, TimeLeft
+from clrun.console.trials_table import print_trials
+from clrun.errors import ConfigError
 from clrun.records.outcome import Outcome
 from clrun.records.results_end import read_numbers
 from clrun.records.run_folder import RUNNING
-from clrun.sweep.listed import each_listed
+from clrun.sweep.folder import SweepFolder
+from clrun.sweep.listed import Listed, each_listed
 from clrun.sweep.outcomes import COMPLETED, FAILED
 from clrun.sweep.progress import JobState, Looked
 from clrun.sweep.status import read_status
@@ -37,15 +41,17 @@ class SweepNow:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._jobs = list(each_listed(path))
+        self._listed: tuple[int, int] | None = None
+        self._jobs: list[Listed] = []
         self._completed: dict[int, JobState] = {}
         self._over: dict[int, JobState] = {}
-        self._left = TimeLeft([kind(job.values) for job in self._jobs])
+        self._left = TimeLeft([])
         self.running: list[JobState] = []
         self._counts: Counter[str] = Counter()
 
     def look(self) -> list[JobState]:
         """See how the jobs stand; those that became over since the last look."""
+        self._list()
         looked = Looked(self.path)
         states = [
             self._completed.get(number) or looked.state(job)
@@ -62,10 +68,27 @@ class SweepNow:
                 self._over[number] = state
         return [state for number, state in self._over.items() if number not in before]
 
-    @property
+    def _list(self) -> None:
+        """Read the manifest, which gets more jobs where somebody adds some or a study goes on.
+
+        Raises:
+            ConfigError: it is gone.
+        """
+        try:
+            status = os.stat(SweepFolder(self.path).manifest)
+        except OSError:
+            raise ConfigError(f"{self.path}: is gone: it was removed or renamed.") from None
+        if self._listed == (status.st_size, status.st_mtime_ns):
+            return
+        self._listed = status.st_size, status.st_mtime_ns
+        self._jobs = list(each_listed(self.path))
+        self._left = TimeLeft([kind(job.values) for job in self._jobs])
+        for state in self._completed.values():
+            self._left.ended(kind(state.values), state.seconds)
+
     def is_over(self) -> bool:
-        """Whether every job completed or failed."""
-        return len(self._over) == len(self._jobs)
+        """Whether nothing is left to do; a study whose trials are over may have more to come."""
+        return len(self._over) == len(self._jobs) and read_status(self.path).are_over()
 
     def table(self) -> RunningTable:
         """What runs, with the total below."""
@@ -131,7 +154,7 @@ def watch_sweep(folder: Path, console: Console, every: float, *, once: bool = Fa
 def _follow(sweep: SweepNow, console: Console, every: float, live: Live | None) -> None:
     """Show what happens until all is over, or nobody works on the sweep."""
     alive, said, pause = time.monotonic(), Counter[str](), Pause(every)
-    while not sweep.is_over:
+    while not sweep.is_over():
         if live is not None:
             live.refresh()
         elif sweep.counts() != said:
@@ -161,8 +184,16 @@ def _print_ended(console: Console, sweep: SweepNow, state: JobState) -> None:
 
 def _print_end(console: Console, path: Path) -> None:
     """The table of what completed, the best of it, what failed and how to go on."""
-    outcomes = [row.outcome for row in rows(path)]
-    print_sweep(console, outcomes, path, None, way_on=read_status(path).way_on())
+    status = read_status(path)
+    if status.study is None:
+        outcomes = [row.outcome for row in rows(path)]
+        print_sweep(console, outcomes, path, None, way_on=status.way_on())
+        return
+    found = status.study
+    print_trials(console, found.trials(), found.study.metric, found.study.better)
+    for text in (*found.lines(), f"Results: {path}", status.way_on()):
+        if text:
+            console.print(Text(text), soft_wrap=True)
 
 
 def _going(state: JobState) -> Going:
