@@ -17,6 +17,8 @@ from clrun.records.points import best, points
 from clrun.report.page import Page, render
 from clrun.report.sweep_page import sweep_page
 from clrun.report.sweep_view import SweepView
+from clrun.report.tables import headline_table, markdown
+from clrun.sweep.manifest import write_manifest
 from clrun.sweep.methods import methods_in
 from clrun.sweep.record import read_record, write_record
 from clrun.sweep.summary import rows
@@ -158,7 +160,7 @@ def test_one_that_has_just_begun_has_a_page(tmp_path: Path, done: int) -> None:
 
     page = sweep_page(path)
 
-    assert page.verdict.startswith("One point alone" if done else "No job has come")
+    assert page.verdict.startswith("One point alone has" if done else "No job has come")
     assert f"{2 - done} queued of 2 jobs" in page.banners[0].text
     assert render(page) == render(sweep_page(path))
 
@@ -192,3 +194,27 @@ def test_a_key_that_was_swept_later_tells_the_methods_apart_too(tmp_path: Path) 
         {"strategy.lr": "0.1"},
         {"strategy.lr": "0.5"},
     ]
+
+
+def test_references_are_shown_but_are_neither_best_nor_on_a_front(tmp_path: Path) -> None:
+    path = tmp_path / "sweep"
+    points = [{"strategy": name, "seed": seed} for name in ("naive", "mine") for seed in "01"]
+    made = make_sweep(path, points)
+    write_manifest(path, [replace(job, is_reference=job.number < 2) for job in made])
+    for job in made:
+        complete(path, job, 0.9 if job.number < 2 else 0.4 + job.number / 10)
+
+    page = sweep_page(path)
+    shown = methods_in([str(path)], "report").shown
+
+    assert page.verdict == (
+        "One point alone has a number: accuracy 0.6500 ±0.6353 (2 runs); "
+        "references: strategy=naive 0.9000."
+    )
+    html = render(page)
+    assert re.search(r"naive</td><td[^>]*>2</td>.*?<td>reference</td>", html)
+    assert "Response to" not in html  # one value alone is no response
+    assert [method.name for method in shown] == ["naive (reference)", "mine"]
+    table = markdown(headline_table(shown))
+    assert "| naive (reference) | 2 |" in table
+    assert "**" not in table

@@ -66,7 +66,9 @@ def _line(axes: Axes, curve: Curve, number: int) -> None:
         label=shown(curve.name, LONGEST_NAME),
         zorder=3 if curve.is_main else 2,
     )
-    if curve.half is not None:
+    if curve.half is not None and len(curve.x) == 1:
+        axes.errorbar(curve.x, curve.mean, yerr=curve.half, color=tone, capsize=2, linewidth=0.7)
+    elif curve.half is not None:
         low, high = curve.mean - curve.half, curve.mean + curve.half
         axes.fill_between(curve.x, low, high, color=tone, alpha=0.18, linewidth=0, zorder=1)
 

@@ -59,6 +59,7 @@ def fronts(methods: Sequence[Method], against: str, metric: str | None = None) -
         ConfigError: no method has both numbers.
     """
     key, cost = metric or _headline(methods), COSTS[against]
+    every, methods = len(methods), [method for method in methods if not method.is_reference]
     naming = _naming(methods)
     spots, left_out = [], 0
     for kind, name, method in zip(naming.kinds, naming.names, methods, strict=True):
@@ -72,6 +73,9 @@ def fronts(methods: Sequence[Method], against: str, metric: str | None = None) -
     if not spots:
         raise ConfigError(f"--against={against}: no run has {key} and {cost.label}.")
     notes = [f"{left_out} of {len(methods)} methods have no {key} or no {cost.label}."]
+    notes = notes if left_out else []
+    if every > len(methods):
+        notes.append("references are on no front, and left out.")
     label = all_metrics()[key].label if key in all_metrics() else key
     return Drawn(
         lambda width: pareto.draw(
@@ -82,7 +86,7 @@ def fronts(methods: Sequence[Method], against: str, metric: str | None = None) -
             said=naming.said,
             width=width,
         ),
-        notes if left_out else [],
+        notes,
     )
 
 

@@ -43,11 +43,14 @@ class Method:
     runs: tuple[PastRun, ...]
     title: str = ""
     """what it is called by who found it; empty where its values say it"""
+    is_reference: bool = False
+    """others are held against it; it is not among those of which one is the best"""
 
     @property
     def name(self) -> str:
         """What tells it from the others, in a few words."""
-        return self.title or named(self.values) or _plain_name(self.runs[0])
+        name = self.title or named(self.values) or _plain_name(self.runs[0])
+        return f"{name} (reference)" if self.is_reference else name
 
     @property
     def done(self) -> tuple[PastRun, ...]:

@@ -51,8 +51,8 @@ class Priced(Protocol):
 
 def fronts_section(found: Sequence[Priced], keys: Mapping[str, str], label: str) -> Section | None:
     """The section, of what has a number called so; `keys` are short names of what differs. None
-    where nothing has one."""
-    if not found:
+    where no two have one."""
+    if len(found) < 2:
         return None
     html = fragment("sweep_fronts.html", fronts=[_front(found, k, keys, label) for k in COSTS])
     return Section("fronts", "Accuracy and cost", html)

@@ -32,7 +32,8 @@ def sweep_page(path: Path) -> Page:
     view = SweepView(path=path, rows=tuple(rows(path)))
     methods = methods_in([str(path)], "report").shown
     by_values = {tuple(method.values.items()): method for method in methods}
-    best = [by_values.get(tuple(point.values.items())) for point in view.ranked[:MOST_CURVES]]
+    curves = [*view.ranked[:MOST_CURVES], *view.references]
+    best = [by_values.get(tuple(point.values.items())) for point in curves]
     count = len(view.ranked)
     note = f"The best {MOST_CURVES} of {count} points." if count > MOST_CURVES else ""
     sections = (
@@ -69,12 +70,11 @@ def _verdict(view: SweepView) -> str:
         others = f"{rivals} other{'' if rivals == 1 else 's'}"
         sure = f"{others} cannot be told from it" if rivals else "it is ahead of every other"
         return f"{line[0].upper()}{line[1:]}; with 95 % confidence {sure}."
-    alone = [p.spread for p in view.ranked if p.spread and not p.point.is_reference]
-    if len(alone) == 1:
-        spread = alone[0]
+    if len(view.ranked) == 1 and view.ranked[0].spread is not None:
+        spread = view.ranked[0].spread
         half = "" if spread.half_width is None else f" ±{spread.half_width:.4f}"
         runs = f"{spread.n} run{'' if spread.n == 1 else 's'}"
-        held = [f"{p.name} {p.mean:.4f}" for p in view.ranked if p.point.is_reference]
+        held = [f"{p.name} {p.mean:.4f}" for p in view.references if p.spread is not None]
         against = f"; references: {', '.join(held)}" if held else ""
         return f"One point alone has a number: accuracy {spread.mean:.4f}{half} ({runs}){against}."
     return "No job has come to a number yet."

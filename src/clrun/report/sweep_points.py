@@ -31,7 +31,7 @@ def points_section(view: SweepView) -> Section:
         count=len(view.points),
         has_spread=any(p.spread is not None and p.spread.n > 1 for p in view.points),
         told=best_lines(view.best)[1:],
-        has_best=view.best is not None,
+        is_told=view.best is not None,
     )
     return Section("points", "Points", html)
 

@@ -30,6 +30,8 @@ class SweepPoint:
     spread: Spread | None
     """of the headline metric; None where a completed run has none, or none is completed"""
     is_best: bool = False
+    is_reference: bool = False
+    """others are held against it"""
     may_be_best: bool = False
     """the best itself, and those that cannot be told from it"""
 
@@ -104,8 +106,13 @@ class SweepView:
 
     @cached_property
     def ranked(self) -> list[SweepPoint]:
-        """Those with a number."""
-        return [point for point in self.points if point.spread is not None]
+        """Those with a number, references left out."""
+        return [p for p in self.points if p.spread is not None and not p.is_reference]
+
+    @cached_property
+    def references(self) -> list[SweepPoint]:
+        """Those that others are held against."""
+        return [point for point in self.points if point.is_reference]
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -148,6 +155,7 @@ class SweepView:
             rows=tuple(rows),
             spread=None if self.metric is None else point.spread(self.metric),
             is_best=is_best,
+            is_reference=point.is_reference,
             may_be_best=is_best or (found is not None and any(point is r for r in found.rivals)),
         )
 

@@ -143,7 +143,7 @@ def csv_of(methods: Sequence[Method]) -> str:
 
 def _best(methods: Sequence[Method], metric: str) -> set[int]:
     """The methods that may be the best, where that leaves others out; one run tells nothing."""
-    found = [method.by_seed(metric) for method in methods]
+    found = [{} if method.is_reference else method.by_seed(metric) for method in methods]
     able = [place for place, each in enumerate(found) if each]
     first = may_be_best([found[place] for place in able])
     told = {able[place] for place in first if len(found[able[place]]) > 1}
@@ -161,7 +161,9 @@ def _caption(methods: Sequence[Method], best: Mapping[str, set[int]]) -> str:
 def _named(method: Method, keys: Sequence[str]) -> list[Cell]:
     if not keys:
         return [Cell(text=method.name)]
-    return [Cell(text=method.values.get(key, "-")) for key in keys]
+    texts = [method.values.get(key, "-") for key in keys]
+    first = f"{texts[0]} (reference)" if method.is_reference else texts[0]
+    return [Cell(text=text) for text in (first, *texts[1:])]
 
 
 def _measured(method: Method, key: str, *, is_best: bool) -> Cell:

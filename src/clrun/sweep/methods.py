@@ -13,7 +13,9 @@ from clrun.records.outcome import COMPLETED, unseeded
 from clrun.records.past_run import PastRun, read_run, runs_in
 from clrun.records.run_folder import run_status
 from clrun.sweep.folder import SweepFolder, is_sweep
-from clrun.sweep.listed import each_listed
+from clrun.sweep.listed import listed
+from clrun.sweep.manifest import each_job
+from clrun.sweep.record import swept_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +82,19 @@ def methods_in(folders: Sequence[str], verb: str) -> Methods:
 
 def _of_sweep(path: Path) -> Methods:
     groups: dict[tuple[tuple[str, str], ...], list[PastRun]] = defaultdict(list)
-    folder, found = SweepFolder(path), Counted()
-    for job in each_listed(path):
+    folder, found, swept, references = SweepFolder(path), Counted(), swept_keys(path), set()
+    for job in each_job(path):
+        values = tuple(unseeded(listed(job, swept).values).items())
+        if job.is_reference:
+            references.add(values)
         run = found.completed(folder.job(job.folder))
         if run is not None:
-            groups[tuple(unseeded(job.values).items())].append(run)
+            groups[values].append(run)
     return found.methods(
-        [Method(values=dict(values), runs=tuple(runs)) for values, runs in groups.items()]
+        [
+            Method(values=dict(values), runs=tuple(runs), is_reference=values in references)
+            for values, runs in groups.items()
+        ]
     )
 
 
