@@ -65,6 +65,16 @@ def test_settings_that_another_run_has_otherwise(runs, folder):
     assert "strategy.lr" not in differ
 
 
+def test_a_run_that_is_called_alike_is_named_by_its_folder(folder, tmp_path):
+    other = copied(folder, tmp_path / "earlier")
+
+    text = render(run_page(read_run(folder), beside(folder, against=other)))
+
+    assert "replay-digits-s0 minus earlier" in text
+    assert "0 of" in text
+    assert "settings differ from earlier" in text
+
+
 def test_the_command_of_a_floor_has_what_both_strategies_know(folder):
     run = read_run(folder)
 

@@ -23,6 +23,7 @@ from clrun.console.tables import print_results
 from clrun.console.waiting import waiting
 from clrun.disk.files import NO_STORAGE
 from clrun.errors import ClrunError
+from clrun.fast.garbage import no_search
 from clrun.records.run_folder import RunFolder, fresh_folder, is_job
 from clrun.runner.interrupt import noted_signals
 from clrun.runner.prepare import Prepared, all_notes, ready
@@ -94,7 +95,9 @@ def shown_run(
     seconds, stream = time.monotonic() - start, prepared.evaluation.config.stream
     print_results(console, results, folder.path, seconds, stream)
     if config.root.report and not is_job(folder.path):
-        console.print(Text(report_line(folder.path)), soft_wrap=True)
+        with no_search(tricks=config.tricks):
+            line = report_line(folder.path)
+        console.print(Text(line), soft_wrap=True)
 
 
 def _place(resumed: dict[str, Any]) -> str:

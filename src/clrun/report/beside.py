@@ -25,6 +25,13 @@ class Beside:
     naive: PastRun | None = None
     joint: PastRun | None = None
 
+    def against_name(self, run: PastRun) -> str:
+        """What the other run is called beside this one: its folder, where both are called alike."""
+        if self.against is None:
+            return ""
+        name = self.against.name or self.against.label
+        return self.against.folder.name if name == (run.name or run.label) else name
+
 
 def beside(
     folder: Path,

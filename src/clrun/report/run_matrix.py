@@ -32,10 +32,10 @@ def matrix_section(run: PastRun, others: Beside) -> Section:
     if others.against is not None and matrix.size:
         theirs = _matrix(others.against)
         if theirs.shape == matrix.shape:
-            maps.append(_difference(matrix, theirs, others.against.label, run))
+            maps.append(_difference(matrix, theirs, others.against_name(run), run))
         else:
             problem = (
-                f"{others.against.label} has a matrix of {_shape(theirs)}, this one of "
+                f"{others.against_name(run)} has a matrix of {_shape(theirs)}, this one of "
                 f"{_shape(matrix)}: there is no difference to show."
             )
     html = fragment(
@@ -74,7 +74,7 @@ def _difference(matrix: Floats, theirs: Floats, name: str, run: PastRun) -> Heat
     down, across = shown(len(matrix)), shown(matrix.shape[1])
     return HeatMap(
         id="matrix-difference",
-        caption=f"{run.label} minus {name}",
+        caption=f"{run.name or run.label} minus {name}",
         row_label="after",
         column_label="tested on experience",
         row_names=_after(matrix, down),

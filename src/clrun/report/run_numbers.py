@@ -77,6 +77,7 @@ def numbers_section(run: PastRun, others: Beside) -> Section:
         headlines=headlines(found),
         numbers=found,
         others=others,
+        against=others.against_name(run),
         rows=sum(test_rows(run.measured.measurements) or ()),
     )
     return Section("numbers", "Numbers", html)

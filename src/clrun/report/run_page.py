@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from clrun.console.visible import one_line
@@ -57,9 +58,8 @@ def verdict(run: PastRun, others: Beside) -> str:
     interval = intervals(run.measured.measurements).get(key)
     sure = f" (95 % interval {decimal(interval[0])} to {decimal(interval[1])})" if interval else ""
     kind = "mean test accuracy" if key == "acc_final" else "accuracy over all test rows"
-    return (
-        f"{begin}, its {kind} is {decimal(value)}{sure}{_kept(run)}{_between(value, key, others)}."
-    )
+    rest = f"{_kept(run)}{_between(value, key, run, others)}"
+    return f"{begin}, its {kind} is {decimal(value)}{sure}{rest}."
 
 
 def _how_far(run: PastRun) -> str:
@@ -86,14 +86,14 @@ def _kept(run: PastRun) -> str:
     return f", with {decimal(abs(change))} {what} on average on what it had learnt before"
 
 
-def _between(value: float, key: str, others: Beside) -> str:
+def _between(value: float, key: str, run: PastRun, others: Beside) -> str:
     """Where the run stands between the floor and the ceiling."""
     floor = None if others.naive is None else others.naive.metrics.get(key)
     ceiling = None if others.joint is None else others.joint.metrics.get(key)
     if floor is not None and ceiling is not None and ceiling > floor:
-        share = (value - floor) / (ceiling - floor)
+        percent = math.floor((value - floor) / (ceiling - floor) * 100)
         return (
-            f"; that is {share * 100:.0f} % of the way from a naive run ({decimal(floor)}) to a "
+            f"; that is {percent} % of the way from a naive run ({decimal(floor)}) to a "
             f"joint one ({decimal(ceiling)})"
         )
     if floor is not None:
@@ -102,7 +102,7 @@ def _between(value: float, key: str, others: Beside) -> str:
         return f"; a joint run has {decimal(ceiling)}"
     if others.against is not None and others.against.metrics.get(key) is not None:
         theirs = others.against.metrics[key] or 0.0
-        return f"; that is {signed(value - theirs)} against {others.against.label}"
+        return f"; that is {signed(value - theirs)} against {others.against_name(run)}"
     return ""
 
 

@@ -33,7 +33,7 @@ def configuration_section(run: PastRun, others: Beside) -> Section:
         "run_configuration.html",
         rows=rows,
         changed=sum(not row["is_same"] for row in rows),
-        against=others.against,
+        against=others.against_name(run),
         plugins=_plugins(run),
     )
     return Section("configuration", "Configuration", html)
