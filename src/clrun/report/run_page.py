@@ -93,7 +93,7 @@ def _between(value: float, key: str, run: PastRun, others: Beside) -> str:
     if floor is not None and ceiling is not None and ceiling > floor:
         percent = math.floor((value - floor) / (ceiling - floor) * 100)
         return (
-            f"; that is {percent} % of the way from a naive run ({decimal(floor)}) to a "
+            f"; that is {percent}\u00a0% of the way from a naive run ({decimal(floor)}) to a "
             f"joint one ({decimal(ceiling)})"
         )
     if floor is not None:
