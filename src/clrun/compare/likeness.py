@@ -53,7 +53,7 @@ STREAM = (
     ),
     Fact("data (fingerprint)", lambda run: run.measured.fingerprint),
 )
-"""Of these the first that differs is said: those after it follow from it."""
+"""The first of these that differs is said: those after it follow from it."""
 
 MEMORY = Fact("memory", lambda run: run.cost.get("memory_bytes"))
 UPDATES = Fact("updates", lambda run: run.cost.get("train_steps"))

@@ -20,7 +20,7 @@ MOST_NAMED = 12
 """More jobs than this that are not started are counted, not named."""
 
 MOST_ROWS = 50
-"""Of more points than this the best are shown: nobody reads thousands, and they take seconds."""
+"""With more points than this the best are shown: nobody reads thousands, and they take seconds."""
 
 MOST_FAILED = 20
 """More failed jobs than this are counted, not named; `clrun status SWEEP --failed` names all."""

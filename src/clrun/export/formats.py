@@ -22,7 +22,8 @@ Answers = Callable[[Tensor], tuple[Tensor, Tensor]]
 BATCH, HEIGHT, WIDTH = "batch", "height", "width"
 """Names of sizes that a file leaves open."""
 OPSET = 18
-"""Of ONNX: the first that resizes with antialiasing, so that older runtimes can read the file."""
+"""The version of ONNX: the first that resizes with antialiasing, so that older runtimes can read
+the file."""
 LARGEST = 2**31 - 2**20
 """Bytes of weights in one file of ONNX: protobuf has no longer message."""
 

@@ -18,7 +18,7 @@ from clrun.runner.evaluating import scored_images
 from clrun.runner.loading import TrainedModel
 
 MOST_IMAGES = 256
-"""Of those that the run was scored on, to compare answers on."""
+"""How many of the rows that the run was scored on are there to compare answers on."""
 MEASURED_SECONDS, FEWEST_TIMES = 0.3, 5
 
 

@@ -11,8 +11,8 @@ PLACE = ("kind", "experience", "epoch", "iteration", "seconds")
 """What a line says of itself."""
 
 PREFIXES = {"step": "train/", "metrics": ""}
-"""Of the names of a kind of line, where it is not the kind's own; metrics have the names that they
-have in results.json."""
+"""How the names of a kind of line begin, where it is not the kind's own; metrics have the names
+that they have in results.json."""
 
 NO_CURVES = ("classes", "class_names", "confusion", "patterns", "seen", "shared", "stream")
 """Values that are no measurements over time."""

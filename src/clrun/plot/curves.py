@@ -15,7 +15,7 @@ from clrun.plot.frame import columns_that_fit, framed, name_above
 from clrun.plot.looks import COLUMN, colour, dashes, marker, shown
 
 MOST_MARKED = 26
-"""Of more points than this a line has no marks."""
+"""With more points than this a line has no marks."""
 RATIO = 0.68
 LONGEST_NAME = 60
 

@@ -19,7 +19,7 @@ from clrun.records.costs import COSTS
 from clrun.records.points import HEADLINES
 
 MOST_PANELS, MOST_CURVES = 6, 10
-"""Of more methods than this the best are shown."""
+"""With more methods than this the best are shown."""
 
 
 class Drawn(NamedTuple):
@@ -140,7 +140,7 @@ class Naming(NamedTuple):
 
 
 def _naming(methods: Sequence[Method]) -> Naming:
-    """Of two keys the one with fewer values has the colours; else all have one."""
+    """The one of two keys with fewer values has the colours; else all have one."""
     keys = list(dict.fromkeys(key for method in methods for key in method.values))
     if len(keys) != 2 or any(len(method.values) != 2 for method in methods):
         return Naming([""] * len(methods), [method.name for method in methods], "")

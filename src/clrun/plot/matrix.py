@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from clrun.plot.looks import COLUMN, HEAT, INK, NOTHING, shown
 
 MOST_NUMBERED = 12
-"""Of more experiences than this the values have no room in the cells."""
+"""With more experiences than this the values have no room in the cells."""
 MOST_ACROSS = 3
 """Panels side by side."""
 LETTERS = 19
-"""Of a title, for an inch."""
+"""Letters of a title that an inch holds."""
 LEFT, BETWEEN, RIGHT, TOP, BOTTOM = 0.42, 0.3, 0.55, 0.22, 0.4
 """Inches around the panels."""
 

@@ -15,7 +15,7 @@ from clrun.plot.frame import LEGEND_LINE, columns_that_fit, framed, name_above
 from clrun.plot.looks import COLUMN, FAINT, INK, colour, marker, shown
 
 MOST_NAMED = 24
-"""Of more points than this those of the front alone have their names beside them."""
+"""With more points than this those of the front alone have their names beside them."""
 FAR = 20.0
 """Costs that are so many times one another stand on a logarithmic scale."""
 LONGEST_NAME = 64

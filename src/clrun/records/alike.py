@@ -86,7 +86,7 @@ def alike(runs: Sequence[PastRun]) -> list[Method]:
 
 
 def telling(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Of each of several mappings the fewest items that tell it from the others, in their order.
+    """The fewest items of each mapping that tell it from the others, in their order.
 
     An item that splits no two that are not split already is left out, as is a value that one lacks.
     """
@@ -147,7 +147,7 @@ def _seeds(run: PastRun) -> str:
 
 
 def _plain_name(run: PastRun) -> str:
-    """Of a method that is alone: strategy and benchmark."""
+    """The name of a method that is alone: strategy and benchmark."""
     parts = (run.options.get("strategy"), run.options.get("benchmark"))
     return " on ".join(part for part in parts if part) or run.label
 

@@ -33,7 +33,7 @@ class Side:
 
     @property
     def mean(self) -> float:
-        """Of one that has a number."""
+        """The mean over seeds; it has a number."""
         assert self.spread is not None, self.name
         return self.spread.mean
 

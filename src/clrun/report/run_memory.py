@@ -14,7 +14,7 @@ from clrun.report.run_matrix import shown
 from clrun.report.thumbnails import thumbnails
 
 MOST_PIECES = 1500
-"""Of a drawing; a memory of more classes is drawn by experience alone."""
+"""Classes in a drawing, at most; a memory of more classes is drawn by experience alone."""
 
 
 def memory_section(run: PastRun, story: Story) -> Section | None:

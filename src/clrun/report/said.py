@@ -9,7 +9,7 @@ from typing import Any
 from clrun.records.past_run import PastRun
 
 MOST_LISTED = 6
-"""Of more values than this the first and the last are named."""
+"""With more values than this the first and the last are named."""
 
 
 def listed(values: Sequence[str], word: str = "and") -> str:

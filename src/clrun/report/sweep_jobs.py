@@ -18,7 +18,7 @@ from clrun.sweep.summary import Row
 MOST_NAMED = 20
 """More jobs than this with one reason are counted."""
 MOST_ROWS = 400
-"""Of more jobs than this those that did not complete are shown first; sweep.csv has every job."""
+"""With more jobs than this those that did not complete are shown first; sweep.csv has every job."""
 
 
 def jobs_section(view: SweepView) -> Section:

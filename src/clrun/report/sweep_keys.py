@@ -22,7 +22,7 @@ MOST_MAPS = 3
 """Pairs of keys that have a heat map, those first that change most."""
 MOST_VALUES = 24
 MOST_THREADS = 300
-"""Of more points than this the best are drawn."""
+"""With more points than this the best are drawn."""
 
 
 def keys_section(view: SweepView) -> Section | None:

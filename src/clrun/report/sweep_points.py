@@ -12,7 +12,7 @@ from clrun.report.page import Section
 from clrun.report.sweep_view import SweepPoint, SweepView
 
 MOST_ROWS = 300
-"""Of more points than this the best are shown; sweep.csv has every job."""
+"""With more points than this the best are shown; sweep.csv has every job."""
 BESIDE = ("aia", "forgetting_max")
 """Metrics beside the headline one, where any point has them."""
 
@@ -30,7 +30,7 @@ def points_section(view: SweepView) -> Section:
         rows=[_row(point, metrics, costs) for point in view.points[:MOST_ROWS]],
         count=len(view.points),
         has_spread=any(p.spread is not None and p.spread.n > 1 for p in view.points),
-        told=best_lines(view.best)[1:],
+        best_lines=best_lines(view.best)[1:],
         is_told=view.best is not None,
     )
     return Section("points", "Points", html)

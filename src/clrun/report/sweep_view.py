@@ -52,7 +52,7 @@ class SweepPoint:
 
     @property
     def mean(self) -> float:
-        """Of one that has a number."""
+        """The mean over seeds; it has a number."""
         assert self.spread is not None, self.name
         return self.spread.mean
 

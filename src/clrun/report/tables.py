@@ -146,8 +146,8 @@ def _best(methods: Sequence[Method], metric: str) -> set[int]:
     found = [{} if method.is_reference else method.by_seed(metric) for method in methods]
     able = [place for place, each in enumerate(found) if each]
     first = may_be_best([found[place] for place in able])
-    told = {able[place] for place in first if len(found[able[place]]) > 1}
-    return told if len(first) < len(able) else set()
+    telling = {able[place] for place in first if len(found[able[place]]) > 1}
+    return telling if len(first) < len(able) else set()
 
 
 def _caption(methods: Sequence[Method], best: Mapping[str, set[int]]) -> str:

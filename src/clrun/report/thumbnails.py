@@ -18,7 +18,7 @@ MOST_CLASSES = 40
 SIDE = 48
 """Pixels of a picture's longer side at most."""
 MOST_BYTES = 250_000
-"""Of all of them as they stand in a page: fewer of each class are shown where they are large."""
+"""All of them as they stand in a page: fewer of each class are shown where they are large."""
 
 MEMORY = "state/strategy/memory"
 

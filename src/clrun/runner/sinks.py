@@ -26,7 +26,7 @@ from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import Recorder
 
 MOST_EXPERIENCES = 100
-"""Of a longer stream the metrics are computed in the end alone: after each experience they are
+"""With a longer stream the metrics are computed in the end alone: after each experience they are
 those of all before, which takes longer each time."""
 
 SEEN = ("eval", "experience", "memory")

@@ -6,7 +6,7 @@ import time
 from time import sleep
 
 SHARE = 0.02
-"""Of a core, that looking may take; what takes long to see is looked at less often."""
+"""The share of a core that looking may take; what takes long to see is looked at less often."""
 
 
 class Pause:

@@ -22,7 +22,7 @@ JOINT = "clrun.strategies.joint:Joint"
 """The strategy of ours that learns the stream as one experience"""
 
 LEAST_SHARE = 0.005
-"""Of a run of which less is done nobody knows how long it takes."""
+"""Until so much of a run is done nobody knows how long it takes."""
 
 
 @dataclass(frozen=True, kw_only=True)

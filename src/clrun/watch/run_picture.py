@@ -21,7 +21,7 @@ from clrun.watch.run_now import RunNow
 from clrun.watch.table import STYLES, size
 
 MOST_CLASSES = 30
-"""Of more classes the fewest and the most rows are said."""
+"""With more classes the fewest and the most rows are said."""
 
 SILENT_SECONDS = 60.0
 """After which it is said of a run that it wrote nothing in its log"""
