@@ -45,6 +45,18 @@ def test_it_has_the_verdict_and_the_numbers_of_the_comparison(found: Compared) -
         assert f"<b>{spread.mean:.4f}</b> ±{spread.half_width:.4f}" in html
 
 
+def test_methods_stand_side_by_side_within_what_all_have_spent(found: Compared) -> None:
+    html = render(compare_page(found))
+
+    table = html[html.index('id="equal-cost"') :]
+    table = table[: table.index("</table>")]
+    costs = {each["cost"]: each for each in found.plain()["equal_cost"]}
+    macs = costs["multiply-accumulates of training"]
+    assert macs["n"] == 3
+    for method in found.methods:
+        assert f'<td class="number">{macs["accuracy"][method.name]:.3f}</td>' in table
+
+
 def test_every_pair_and_the_difference_of_the_matrices_are_shown(found: Compared) -> None:
     html = render(compare_page(found))
 
