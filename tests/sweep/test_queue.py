@@ -110,7 +110,9 @@ def test_what_a_unit_needs_comes_first_and_once(tmp_path: Path):
 
     outcome = JobOutcome(status="completed")
     keep_outcome(shared.outcome, outcome)
+    assert not locks.is_free(shared.lease)
     queue.over(first, outcome)
+    assert locks.is_free(shared.lease)
     queue.look_again()
     assert names(taken(queue)) == ["a", "b"]
 
