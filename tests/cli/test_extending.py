@@ -1,4 +1,4 @@
-"""What the README says to write is run as it stands there."""
+"""What docs/extending.md says to write is run as it stands there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from clrun.cli.main import main
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_strategy_of_the_readme_is_listed_and_runs(
+def test_the_strategy_of_the_page_is_listed_and_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(
+        r"```(?:python|yaml)\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S
+    )
     for name, known_by in (
         ("my_package/mine.py", "class Mine(Naive)"),
         ("conf/strategy/mine.yaml", "target: my_package.mine:Mine"),
