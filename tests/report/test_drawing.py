@@ -19,7 +19,7 @@ from clrun.report.png import png, shrunk, strip
 from clrun.report.ramp import ramp_style, step
 from clrun.report.scatter import Scatter, Spot
 from clrun.report.svg import spread_out
-from clrun.report.ticks import powers, ticks, whole
+from clrun.report.ticks import decimals, powers, ticks, whole
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,12 @@ def test_ticks_by_hand():
     assert whole(1, 5) == [1, 2, 3, 4, 5]
     assert whole(1, 391)[-1] == 391
     assert powers(900, 2e6) == pytest.approx([1e3, 1e4, 1e5, 1e6])
+
+
+def test_the_numbers_beside_an_axis_are_as_far_apart_as_its_lines() -> None:
+    assert decimals(ticks(0.77, 0.9), least=2) == 3  # 0.775, 0.8, ...
+    assert decimals(ticks(0, 1), least=2) == 2
+    assert decimals(ticks(0, 1)) == 1
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=15))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from clrun.report import numbers
 from clrun.report.svg import Tick, percent
-from clrun.report.ticks import ticks
+from clrun.report.ticks import decimals, ticks
 
 
 class Bracket(NamedTuple):
@@ -36,7 +36,9 @@ class Brackets:
 
     def ticks(self) -> list[Tick]:
         """Those of the scale below."""
-        return [Tick(self.right(at), numbers.signed(at, 3)) for at in ticks(*self.span(), most=5)]
+        found = ticks(*self.span(), most=4)  # there is room for four numbers beside the names
+        digits = decimals(found, least=2)
+        return [Tick(self.right(at), numbers.signed(at, digits)) for at in found]
 
     def span(self) -> tuple[float, float]:
         """From the lowest to the highest end, with 0 and a margin."""

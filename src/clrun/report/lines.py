@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from clrun.console.visible import visible
 from clrun.report import numbers
 from clrun.report.svg import SIDE, Tick, path, percent, rounded, spread_out
-from clrun.report.ticks import ticks, whole
+from clrun.report.ticks import decimals, ticks, whole
 
 MOST_MARKS = 600
 """Points of a drawing that are marked; of more, the lines alone are drawn."""
@@ -87,7 +87,7 @@ class LineChart:
     def y_ticks(self) -> list[Tick]:
         """Those from the bottom to the top."""
         found = ticks(self.low, self.high)
-        digits = 2 if any(abs(a * 10 - round(a * 10)) > 1e-6 for a in found) else 1
+        digits = decimals(found)
         return [
             Tick(percent(number, self.low, self.high), numbers.decimal(number, digits))
             for number in found

@@ -57,7 +57,7 @@ def _heat_map(matrix: Floats, tested: Sequence[int] | None, run: PastRun) -> Hea
     down, across = shown(len(matrix)), shown(matrix.shape[1])
     return HeatMap(
         id="accuracy-matrix",
-        caption="Test accuracy: a row is after training on, a column is tested on",
+        caption="Test accuracy after training on each experience (row), on each (column)",
         row_label="after",
         column_label="tested on experience",
         row_names=_after(matrix, down),

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from clrun.report import numbers
 from clrun.report.svg import SIDE, Tick, padded, percent
-from clrun.report.ticks import powers, ticks
+from clrun.report.ticks import decimals, powers, ticks
 
 
 class Spot(NamedTuple):
@@ -58,7 +58,7 @@ class Scatter:
         """Those from the bottom to the top."""
         low, high = self._y_span()
         found = ticks(low, high)
-        digits = 2 if len(found) < 2 or found[1] - found[0] > 0.0099 else 3
+        digits = decimals(found, least=2)
         return [Tick(percent(f, low, high), numbers.decimal(f, digits)) for f in found]
 
     def places(self) -> list[tuple[Spot, int, int, str]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from clrun.report import numbers
 from clrun.report.svg import SIDE, Tick, padded, path, percent
-from clrun.report.ticks import ticks
+from clrun.report.ticks import decimals, ticks
 
 
 class Dot(NamedTuple):
@@ -42,7 +42,9 @@ class Strip:
     def y_ticks(self) -> list[Tick]:
         """Those from the bottom to the top."""
         low, high = self._span()
-        return [Tick(percent(f, low, high), numbers.decimal(f, 2)) for f in ticks(low, high)]
+        found = ticks(low, high)
+        digits = decimals(found, least=2)
+        return [Tick(percent(f, low, high), numbers.decimal(f, digits)) for f in found]
 
     def dots(self) -> list[tuple[Dot, int, int]]:
         """Each dot, and how far right and down it is."""

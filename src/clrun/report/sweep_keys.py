@@ -59,7 +59,17 @@ def _strip(view: SweepView, key: str, label: str) -> Strip:
         y_label=label,
         names=names,
         columns=columns,
+        is_ordered=all(map(_is_number, names)),
     )
+
+
+def _is_number(name: str) -> bool:
+    """Whether a value has a place between others, so that a line may lead there."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _pairs(view: SweepView, keys: Sequence[str]) -> list[tuple[str, str]]:

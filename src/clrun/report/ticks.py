@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -20,6 +21,14 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
         if last - first + 1 <= most:
             return [number * apart for number in range(first, last + 1)]
     return [low, high]
+
+
+def decimals(found: Sequence[float], least: int = 1) -> int:
+    """As many as it takes to write these numbers without rounding, up to six."""
+    for digits in range(least, 6):
+        if all(abs(number - round(number, digits)) < 1e-9 for number in found):
+            return digits
+    return 6
 
 
 def powers(low: float, high: float) -> list[float]:
