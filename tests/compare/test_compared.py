@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clrun.compare.compared import Compared, compared_groups
+from clrun.compare.shown import caption
 from clrun.errors import ConfigError
 
 Write = Callable[..., Path]
@@ -180,6 +181,22 @@ def test_what_cannot_be_told_says_how_many_more_seeds_would_settle_it(written):
     )
 
 
+def test_what_cannot_be_told_from_the_baseline_is_named_with_the_way_on(written):
+    folders = [
+        *runs(written, "random", RANDOM[:3]),
+        *runs(written, "herding", HERDING[:3]),
+        *runs(written, "closest", RANDOM[:3]),
+    ]
+
+    found = compared_groups(folders, baseline="random")
+
+    assert found.verdict == (
+        "Against random in final accuracy: herding (about 4 more seeds would settle it) and "
+        "closest (they are the same on all 3 seeds) cannot be told from it."
+    )
+    assert caption(found).endswith("With fewer than 7 pairs no p is below 0.05.")
+
+
 def test_two_runs_of_one_configuration_and_seed_are_told_apart_by_their_folders(written):
     a, b = written("before", 0.5), written("after", 0.6)
 
@@ -203,7 +220,7 @@ def test_a_lower_forgetting_is_better(written):
         ({"baseline": "hering"}, "--baseline hering: is none. Did you mean 'herding'?"),
         ({"by": ["selektion"]}, "--by selektion: none of these runs has such a key. Did you"),
         ({"by": ["seed"]}, "--by seed: pairs the runs of a method."),
-        ({"by": ["strategy"]}, "--by strategy: all runs have the same, 4 runs. Name another run"),
+        ({"by": ["strategy"]}, "--by strategy: all 4 runs have the same. Name another run"),
         ({"metric": "wc_acc"}, "compare: no two methods have a value of wc_acc for the same seed"),
     ],
     ids=str,

@@ -71,10 +71,10 @@ def _parser() -> OneLineParser:
     )
     add = parser.add_argument
     add("folders", nargs="+", metavar="DIR", help="of a run, a sweep or several runs")
-    add("--by", action="append", default=[], metavar="KEY", help="what tells methods apart")
-    add("--metric", default="acc_final", metavar="KEY", help="of results.json (acc_final)")
+    add("--by", action="append", default=[], metavar="KEY", help="the key that tells methods apart")
+    add("--metric", default="acc_final", metavar="KEY", help="what to compare by (acc_final)")
     add("--baseline", metavar="NAME", help="compare each other method with this one alone")
-    add("--anyway", action="store_true", help="also what is not alike; it is said then")
+    add("--anyway", action="store_true", help="compare also what is not alike")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--format", choices=FORMS, help="print tables of Markdown, LaTeX or CSV")

@@ -107,9 +107,11 @@ def _says_nothing(key: str) -> bool:
 
 
 def _alone(runs: Sequence[Gathered], by: Sequence[str]) -> str:
-    what = f"--by {','.join(by)}: all runs have the same" if by else "compare: one method alone"
-    count = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
-    return f"{what}, {count}. Name another run or sweep beside it."
+    if not by or len(runs) == 1:
+        count = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+        return f"compare: one method alone, {count}. Name another run or sweep beside it."
+    same = f"--by {','.join(by)}: all {len(runs)} runs have the same"
+    return f"{same}. Name another run or sweep beside them."
 
 
 def _values_by(groups: Groups, by: Sequence[str]) -> list[dict[str, str]]:

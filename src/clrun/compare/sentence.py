@@ -59,7 +59,7 @@ def sentence_against(baseline: str, duels: Sequence[Duel], *, of: str) -> str:
     parts = [
         *([f"{listed(better)} {_is(better)} better"] if better else []),
         *([f"{listed(worse)} {_is(worse)} worse"] if worse else []),
-        *([f"of {listed(open_ones)} it cannot be told"] if open_ones else []),
+        *([f"{listed(open_ones)} cannot be told from it"] if open_ones else []),
     ]
     return f"Against {baseline} in {of}: {'; '.join(parts)}."
 

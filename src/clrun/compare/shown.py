@@ -12,7 +12,7 @@ from clrun.compare.compared import Compared
 from clrun.compare.judged import Duel
 from clrun.compare.methods import Method
 from clrun.console.text_tables import csv_table, latex_table, markdown_table
-from clrun.metrics.paired import LEVEL
+from clrun.metrics.paired import LEVEL, fewest_pairs
 
 Rows = Sequence[Sequence[str]]
 """A head and its rows"""
@@ -57,11 +57,14 @@ def caption(found: Compared) -> str:
     tests = "exact" if all(duel.comparison.exact for duel in found.duels) else "drawn"
     several = len(found.duels)
     holm = f", adjusted for {several} comparisons (Holm)" if several > 1 else ""
+    fewest = max((fewest_pairs(duel.comparison.beside) for duel in found.duels), default=0)
+    few = any(duel.comparison.n < fewest for duel in found.duels)
     return (
         "mean ± half of its 95 % interval. Paired by seed and class order; difference: the first "
         f"less the second, interval by Student's t; p: {tests} paired permutation test{holm}, "
-        f"shown below {LEVEL:g}; d_z: mean / SD of the differences; P(better): share of the pairs "
-        "in which the first is better."
+        f"a method is better where it is below {LEVEL:g}; d_z: mean / SD of the differences; "
+        "P(better): share of the pairs in which the first is better."
+        + (f" With fewer than {fewest} pairs no p is below {LEVEL:g}." if few else "")
     )
 
 

@@ -242,6 +242,8 @@ def abs_ends(comparison: Comparison) -> tuple[float, float]:
 
 def way_on(comparison: Comparison, *, unit: str = "seed") -> str:
     """What would settle a difference that is not shown."""
+    if comparison.n > 1 and not comparison.mean and not comparison.sd:
+        return f"they are the same on all {comparison.n} {unit}s"
     alone = fewest_pairs(comparison.beside)
     needed = seeds_needed(comparison) if comparison.n > 1 else alone
     if needed is None:
