@@ -250,7 +250,7 @@ def test_a_folder_is_one_studys(grid, words, other, capsys):
         (["strategy.lr=0.1,0.2", "first_experiences=2"], "Use --experiences."),
         (["strategy.lr=0.1,0.2", "eval.stream=test"], "scored on validation rows. Leave it out."),
         (["--experiences", "6"], "--experiences 6: the stream has 5. Use fewer of them."),
-        (["--metric", "acc"], "--metric acc: is none."),
+        (["--metric", "acc"], "--metric acc: no such metric."),
         (["--seed", "-1"], "--seed: -1: must be a whole number of at least 0"),
         (["--trials", "0"], "0: must be a whole number of at least 1"),
         (["--sampler", "grid"], "has too many values to try all. List them: strategy.lr=VALUE"),

@@ -216,8 +216,11 @@ def test_a_lower_forgetting_is_better(written):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"metric": "acc_finale"}, "--metric acc_finale: is none. Did you mean 'acc_final'?"),
-        ({"baseline": "hering"}, "--baseline hering: is none. Did you mean 'herding'?"),
+        (
+            {"metric": "acc_finale"},
+            "--metric acc_finale: no such metric. Did you mean 'acc_final'?",
+        ),
+        ({"baseline": "hering"}, "--baseline hering: no such method. Did you mean 'herding'?"),
         ({"by": ["selektion"]}, "--by selektion: none of these runs has such a key. Did you"),
         ({"by": ["seed"]}, "--by seed: pairs the runs of a method."),
         ({"by": ["strategy"]}, "--by strategy: all 4 runs have the same. Name another run"),

@@ -161,5 +161,7 @@ def _named(name: str, folder: str | None) -> Path | None:
         return None
     path = Path(folder)
     if not (path / "run.json").exists():
-        raise ConfigError(f"--{name} {folder}: holds no run: there is no run.json in it.")
+        of = next((below.parent for below in sorted(path.glob("*/run.json"))), None)
+        way = "" if of is None else f" Name the folder of one of its runs, e.g. {of}."
+        raise ConfigError(f"--{name} {folder}: holds no run: there is no run.json in it.{way}")
     return path

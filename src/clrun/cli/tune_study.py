@@ -76,7 +76,7 @@ def _metric(key: str) -> str:
     metrics = all_metrics()
     if key not in metrics:
         guess = did_you_mean(key, list(metrics))
-        raise ConfigError(f"--metric {key}: is none.{guess} Metrics: {', '.join(metrics)}.")
+        raise ConfigError(f"--metric {key}: no such metric.{guess} Metrics: {', '.join(metrics)}.")
     return key
 
 

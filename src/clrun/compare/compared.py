@@ -125,7 +125,7 @@ def _metric(key: str) -> Metric:
     metrics = all_metrics()
     if key not in metrics:
         guess = did_you_mean(key, list(metrics))
-        raise ConfigError(f"--metric {key}: is none.{guess} Metrics: {', '.join(metrics)}.")
+        raise ConfigError(f"--metric {key}: no such metric.{guess} Metrics: {', '.join(metrics)}.")
     return metrics[key]
 
 
@@ -136,7 +136,7 @@ def _baseline(name: str, methods: Sequence[Method]) -> str:
             return method.name
     names = [method.name for method in methods]
     guess = did_you_mean(name, names)
-    raise ConfigError(f"--baseline {name}: is none.{guess} Methods: {', '.join(names)}.")
+    raise ConfigError(f"--baseline {name}: no such method.{guess} Methods: {', '.join(names)}.")
 
 
 def _judged(
