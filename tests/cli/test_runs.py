@@ -281,3 +281,18 @@ def test_it_imports_nothing_heavy() -> None:
     made = subprocess.run([sys.executable, "-c", code, "runs"], capture_output=True, text=True)
 
     assert made.stdout.splitlines()[-1] == ""
+
+
+def test_a_folder_in_which_other_runs_lie_is_not_removed(
+    outputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = outputs / "2026-11-28"
+    (day / "completed").rename(day / "failed" / "completed")  # as hydra.run.dir=. may have it
+
+    assert main(["runs", "--rm", "--yes", "--status", "failed"]) == 0
+
+    assert (day / "failed" / "completed" / "results.json").is_file()
+    assert (day / "failed" / "run.json").is_file()
+    said = capsys.readouterr().out
+    assert "holds completed, which no run writes, and is left." in said
+    assert "removed 0 runs" in said

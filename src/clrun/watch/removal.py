@@ -1,5 +1,5 @@
 """Removing runs that failed: none that runs, completed or can be a job of a sweep, no link, nothing
-outside the folder that was named."""
+outside the folder that was named, and no folder in which something else lies, such as other runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from pathlib import Path
 from clrun.disk import locks
 from clrun.disk.files import storage_error
 from clrun.disk.locks import LockedElsewhere
+from clrun.records.planted import WRITTEN
 from clrun.records.run_folder import DIED, LOCK, is_job, run_status
 from clrun.sweep.outcomes import FAILED
 from clrun.watch.entries import Entry
 
 REMOVABLE = (FAILED, DIED)
+
+OF_LOGGERS = ("wandb", "mlflow")
+"""What loggers keep in a run's folder beside what a run writes there."""
 
 
 def removable(entries: Sequence[Entry]) -> list[Entry]:
@@ -45,6 +49,9 @@ def remove(folder: Path, top: Path) -> str | None:
         status = _status(folder)
         if status not in REMOVABLE or is_job(folder):
             return f"is {status} by now"
+        if others := _not_its_own(folder):
+            more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+            return f"holds {others[0]}{more}, which no run writes"
         _remove(folder)
     finally:
         lock.release()
@@ -56,6 +63,18 @@ def _status(folder: Path) -> str | None:
     """The status of a run whose lock is held here."""
     status = run_status(folder)
     return DIED if status == "running" else status
+
+
+def _not_its_own(folder: Path) -> list[str]:
+    """What lies in the folder of a run and is not the run's: hydra.run.dir may name any folder, one
+    with other runs in it as well."""
+    own = (*WRITTEN, *OF_LOGGERS)
+    cut_off = tuple(f".{name}." for name in own)  # half written when the run died
+    return sorted(
+        name
+        for name in os.listdir(folder)
+        if not (name in own or name.startswith(cut_off) or name.endswith(".log"))
+    )
 
 
 def _remove(folder: Path) -> None:
