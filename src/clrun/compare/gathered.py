@@ -16,7 +16,7 @@ from clrun.errors import ConfigError
 from clrun.records.measured import Measured
 from clrun.records.outcome import COMPLETED, is_seed
 from clrun.records.past_run import DEEPEST, PastRun, read_run
-from clrun.records.run_folder import read_record
+from clrun.records.sound_record import sound_record
 from clrun.sweep.beside import measured_beside
 from clrun.sweep.folder import is_sweep
 from clrun.sweep.listed import listed, set_to
@@ -132,7 +132,7 @@ def _runs(place: Path) -> Iterator[Gathered]:
 
 def _single(folder: Path) -> Gathered:
     past, reason = _read(folder)
-    config = read_record(folder).get("config")
+    config = sound_record(folder).get("config")
     return Gathered(
         folder=folder,
         sweep=None,

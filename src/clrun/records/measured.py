@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from clrun.disk.opening import open_regular, read_text
 from clrun.errors import ConfigError
 from clrun.metrics import Evaluation, Measurements, matrix_of_rows
-from clrun.records.run_folder import RUNNING, read_record, run_status
+from clrun.records.run_folder import RUNNING, run_status
+from clrun.records.sound_record import sound_record
 
 Line = Mapping[str, Any]
 Floats = NDArray[np.float64]
@@ -88,7 +89,7 @@ def read_measured(folder: Path) -> Measured:
     status = run_status(folder)
     if status is None:
         raise ConfigError(f"{folder}: holds no run: there is no run.json in it.")
-    record, results = read_record(folder), read_results(folder)
+    record, results = sound_record(folder), read_results(folder)
     path = folder / "metrics.jsonl"
     try:
         lines = list(_lines(path))
@@ -209,7 +210,7 @@ def read_results(folder: Path) -> Line:
     """results.json; empty where there is none that can be read."""
     try:
         content = json.loads(read_text(folder / "results.json"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -222,7 +223,7 @@ def _lines(path: Path) -> Iterator[Line]:
                 continue
             try:
                 line = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(line, dict) and {"kind", "experience", "epoch"} <= line.keys():
                 yield line

@@ -18,7 +18,7 @@ from clrun.disk.opening import open_regular
 from clrun.errors import ConfigError
 from clrun.metrics import computed
 from clrun.records.measured import Measured, read_measured, read_results
-from clrun.records.run_folder import read_record
+from clrun.records.sound_record import sound_record
 
 Line = Mapping[str, Any]
 """One line of metrics.jsonl."""
@@ -140,7 +140,7 @@ def read_run(
     metrics, notes = computed(measured.measurements)
     return PastRun(
         folder=folder,
-        record=read_record(folder),
+        record=sound_record(folder),
         results=read_results(folder),
         measured=measured,
         metrics=metrics,
@@ -180,6 +180,6 @@ def runs_below(path: Path, depth: int = DEEPEST) -> Iterator[Path]:
 def _parsed(text: bytes | str) -> Line | None:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) and "kind" in line else None

@@ -33,7 +33,7 @@ def read_numbers(folder: Path) -> Numbers:
     try:
         content = _end(path) or json.loads(read_bytes(path))
         return Numbers(flat(content["metrics"]), flat(content["cost"]))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return NONE
 
 

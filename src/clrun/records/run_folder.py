@@ -272,7 +272,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """The run.json of a folder; empty where it is damaged or not there."""
     try:
         content = json.loads(read_text(path / "run.json"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

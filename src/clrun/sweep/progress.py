@@ -19,7 +19,8 @@ from clrun.config.trust import trust_now
 from clrun.disk import locks
 from clrun.disk.opening import read_text
 from clrun.records.log_tail import LogEnd, LogTail
-from clrun.records.run_folder import DIED, LOCK, RUNNING, read_record
+from clrun.records.run_folder import DIED, LOCK, RUNNING
+from clrun.records.sound_record import sound_record
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.listed import Listed, each_listed, sizes
 from clrun.sweep.outcomes import COMPLETED, FAILED, INTERRUPTED, JobOutcome, outcome_at
@@ -101,7 +102,7 @@ def resume_command(path: Path) -> str:
 
 def run_state(path: Path) -> JobState:
     """How a single run stands."""
-    config = read_record(path).get("config") or {}
+    config = sound_record(path).get("config") or {}
     run = Listed(None, {}, path.name, "", *sizes(config))
     return Looked(path.parent).by_its_record(run, None)
 
@@ -137,7 +138,7 @@ class Looked:
     def by_its_record(self, job: Listed, outcome: JobOutcome | None) -> JobState:
         """The state of a job that no worker has: people may go on with a run by hand."""
         folder = self._folder.job(job.folder)
-        record = read_record(folder)
+        record = sound_record(folder)
         status = record.get("status")
         if status == RUNNING:
             if _is_held(folder / LOCK, unseen=True):
@@ -160,7 +161,7 @@ class Looked:
 
     def _shared(self, name: str) -> JobState | None:
         folder = self._inner("shared", name)
-        record = read_record(folder)
+        record = sound_record(folder)
         if record.get("status") != RUNNING or not _is_held(folder / LOCK, unseen=True):
             return None
         epochs, experiences = sizes(record.get("config", {}))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from clrun.errors import ConfigError
-from clrun.records.run_folder import RUNNING, SAVED, read_record, run_status
+from clrun.records.run_folder import RUNNING, SAVED, run_status
+from clrun.records.sound_record import sound_record
 from clrun.sweep.folder import MANIFEST, MULTIRUN, RECORD
 from clrun.watch.sweeps import of_sweep
 
@@ -107,7 +108,7 @@ def _entry(path: Path) -> Entry | None:
 
 
 def _run(path: Path) -> Entry:
-    record = read_record(path)
+    record = sound_record(path)
     status = str(record.get("status", "unknown"))
     if status == RUNNING:
         status = run_status(path) or status  # died, where nobody holds its lock

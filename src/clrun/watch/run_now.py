@@ -10,7 +10,8 @@ from typing import Any
 
 from clrun.disk import locks
 from clrun.records.results import Row
-from clrun.records.run_folder import DIED, LOCK, RUNNING, read_record
+from clrun.records.run_folder import DIED, LOCK, RUNNING
+from clrun.records.sound_record import sound_record
 from clrun.sweep.listed import sizes
 from clrun.watch.run_log import RunLog, Seen
 
@@ -75,7 +76,7 @@ class RunNow:
 
 def run_now(folder: Path, log: RunLog) -> RunNow:
     """How the run in a folder stands by now, whose log was just looked at."""
-    record = read_record(folder)
+    record = sound_record(folder)
     seen = log.seen
     config = _mapping(record.get("config"))
     epochs, experiences = sizes(config)
