@@ -79,3 +79,19 @@ def test_a_sweep_of_which_nothing_is_done_has_nothing_to_compare(tmp_path):
 
     with pytest.raises(ConfigError, match="no two methods have a value of acc_final"):
         compared_groups([str(tmp_path / "sweep")])
+
+
+def test_methods_that_nothing_short_tells_apart_have_names_of_their_own(written, tmp_path):
+    finals = {(1, 1): 0.5, (1, 2): 0.6, (2, 1): 0.9}
+    for (first, second), final in finals.items():
+        keys = {"a": first, "b": first, "c": first, "d": second, "e": second}
+        written(f"many/{first}{second}", final, values={"strategy": keys})
+    written("other", 0.1, options={"strategy": "er"})
+
+    found = compared_groups([str(tmp_path / "many"), str(tmp_path / "other")])
+
+    names = [method.name for method in found.methods]
+    assert len(set(names)) == 4
+    assert len(found.duels) == 6
+    means = {round(a.comparison.mean, 6) for a in found.duels}
+    assert means == {-0.1, -0.4, -0.3, 0.4, 0.5, 0.8}

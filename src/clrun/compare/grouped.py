@@ -45,8 +45,10 @@ def methods_of(folders: Sequence[str], by: Sequence[str] = ()) -> list[Method]:
     if len(groups) < 2:
         raise ConfigError(_alone(runs, by))
     values = _values_by(groups, by) if by else _telling(list(groups.values()), folders, sources)
+    names = _names(values, list(groups.values()))
     methods = [
-        _method(named, members, by) for named, members in zip(values, groups.values(), strict=True)
+        _method(name, named, members, by)
+        for name, named, members in zip(names, values, groups.values(), strict=True)
     ]
     for method, members in zip(methods, groups.values(), strict=True):
         _require_one_of_each(method, members, by)
@@ -163,8 +165,18 @@ def _folder(
     return f"{named} {swept}".strip()
 
 
-def _method(values: Mapping[str, str], members: Iterable[Gathered], by: Sequence[str]) -> Method:
-    name = next(iter(values.values())) if len(values) == 1 else short_name(values)
+def _names(values: Sequence[Mapping[str, str]], groups: Sequence[Sequence[Gathered]]) -> list[str]:
+    """What each method is called; those that would be called alike by the folder of a run."""
+    names = [next(iter(v.values())) if len(v) == 1 else short_name(v) for v in values]
+    return [
+        name if names.count(name) == 1 else str(members[0].folder)
+        for name, members in zip(names, groups, strict=True)
+    ]
+
+
+def _method(
+    name: str, values: Mapping[str, str], members: Iterable[Gathered], by: Sequence[str]
+) -> Method:
     return Method(name=name, values=values, runs=tuple(_run(run, by) for run in members))
 
 
