@@ -137,3 +137,14 @@ def test_two_hundred_jobs_take_seconds_and_no_torch(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "False 0"
     assert after.ru_utime - before.ru_utime < 10
     assert (path / "report.html").stat().st_size < 1_000_000
+
+
+def test_a_job_that_is_named_itself_has_a_page_of_its_own(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = read_manifest(sweep)[0]
+
+    assert main(["report", str(sweep / job.folder)]) == 0
+
+    assert capsys.readouterr().out == f"{sweep / job.folder / 'report.html'}\n"
+    assert not (sweep / "report.html").exists()

@@ -58,6 +58,8 @@ def places_in(folder: str, verb: str) -> list[Path]:
     if folder and is_sweep(Path(folder)):
         return [Path(folder)]
     runs = runs_in(folder, verb)
+    if runs == [Path(folder)]:  # a job of a sweep that is named itself
+        return runs
     return list(dict.fromkeys(run.parent if is_sweep(run.parent) else run for run in runs))
 
 
