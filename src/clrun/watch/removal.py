@@ -1,5 +1,5 @@
 """Removing runs that failed: none that runs, completed or can be a job of a sweep, no link, nothing
-outside the folder that was named, and no folder in which something else lies, such as other runs."""
+outside the folder that was named, and no folder that holds something else, such as other runs."""
 
 from __future__ import annotations
 
