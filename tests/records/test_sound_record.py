@@ -11,7 +11,7 @@ import pytest
 
 from clrun import compose, run
 from clrun.cli.main import main
-from clrun.records.sound_record import sound_record
+from clrun.records.sound_record import sound_record, sound_results
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +63,31 @@ def test_a_record_nested_too_deep_to_be_read_is_damaged(tmp_path: Path) -> None:
 
     assert main(["runs", str(tmp_path)]) == 0
     assert sound_record(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("cost", 5),
+        ("cost", {"train_steps": []}),
+        ("cost", {"state_bytes": 5}),
+        ("cost", {"state_bytes": {"rows": None}}),
+        ("cost", {"wall_seconds": {"setup": "x"}}),
+        ("memory", 5),
+        ("memory", {"bytes": "x"}),
+        ("notes", "x"),
+    ],
+)
+def test_damaged_results_are_no_cost_and_no_error(
+    part: str, value: Any, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "damaged")
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(results | {part: value}))
+
+    assert part not in sound_results(results | {part: value})
+    assert sound_results(results) == results
+    assert main(["report", str(folder)]) == 0
+    assert main(["report", str(folder), "--format", "md"]) == 0
+    assert main(["compare", str(folder), str(whole), "--anyway", "--json"]) in (0, 2)
+    assert "Error" not in capsys.readouterr().err

@@ -18,7 +18,7 @@ from clrun.disk.opening import open_regular
 from clrun.errors import ConfigError
 from clrun.metrics import computed
 from clrun.records.measured import Measured, read_measured, read_results
-from clrun.records.sound_record import sound_record
+from clrun.records.sound_record import sound_record, sound_results
 
 Line = Mapping[str, Any]
 """One line of metrics.jsonl."""
@@ -141,7 +141,7 @@ def read_run(
     return PastRun(
         folder=folder,
         record=sound_record(folder),
-        results=read_results(folder),
+        results=sound_results(read_results(folder)),
         measured=measured,
         metrics=metrics,
         notes=notes,

@@ -31,6 +31,11 @@ def kept_bytes(run: PastRun) -> int | None:
 
 def _point(line: Line, axis: Axis, count: int) -> Reached | None:
     cost, accuracy = line.get(axis), line.get("accuracy")
-    if cost is None or not accuracy or len(accuracy) < count or None in accuracy:
+    if (
+        not isinstance(cost, int | float)
+        or not accuracy
+        or len(accuracy) < count
+        or None in accuracy
+    ):
         return None
     return Reached(cost, sum(accuracy) / len(accuracy))
