@@ -60,7 +60,7 @@ def each_job(path: Path) -> Iterator[Job]:
                 yield _job(json.loads(line), number)
     except FileNotFoundError:
         raise ConfigError(f"{path}: holds no sweep, for there is no {manifest.name}.") from None
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{manifest}: is damaged: {' '.join(str(error).split())}") from None
 
 

@@ -67,11 +67,30 @@ def read_record(path: Path) -> SweepRecord:
         given = json.loads(read_text(file))
         options = SweepOptions(**given.pop("options"))
         _require_options(options)
-        return SweepRecord(**{**given, "swept": tuple(given["swept"])}, options=options)
+        record = SweepRecord(**{**given, "swept": tuple(given["swept"])}, options=options)
+        _require_forms(record)
+        return record
     except FileNotFoundError:
         raise ConfigError(f"{path}: holds no sweep, for there is no {file.name}.") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{file}: is damaged: {' '.join(str(error).split())}") from None
+
+
+def _require_forms(record: SweepRecord) -> None:
+    """Refuse a record one of whose parts is of another kind than a sweep writes.
+
+    Raises:
+        ValueError: with the one that is wrong.
+    """
+    texts = ("sweep_id", "command", "started", "output_root", "code")
+    fine = {name: isinstance(getattr(record, name), str) for name in texts} | {
+        "swept": all(isinstance(key, str) for key in record.swept),
+        "engine": isinstance(record.engine, Mapping),
+        "repeats": isinstance(record.repeats, Mapping),
+    }
+    for name, is_fine in fine.items():
+        if not is_fine:
+            raise ValueError(f"{name}={cut(getattr(record, name))}: is none of a sweep")
 
 
 def _require_options(options: SweepOptions) -> None:
