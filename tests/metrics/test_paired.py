@@ -46,6 +46,12 @@ def test_runs_are_paired_by_seed_and_class_order_whatever_their_order():
     assert found.only_b == ((0, "shuffled"), (3, "fixed"))
 
 
+def test_a_value_that_is_no_finite_number_has_no_partner():
+    found = pairs({0: float("nan"), 1: 0.5, 2: 0.5}, {0: 0.1, 1: float("inf"), 2: 0.2})
+
+    assert (found.keys, found.only_a, found.only_b) == ((2,), (1,), (0,))
+
+
 def test_a_comparison_is_of_the_differences():
     found = compared(A, B)
 

@@ -82,10 +82,10 @@ def pairs(a: Mapping[Hashable, float | None], b: Mapping[Hashable, float | None]
     """The values of two methods for the keys that both have, in the order of the first.
 
     A key is what makes two runs belong together: the seed with the class order. A value that is
-    None is not there.
+    None, or no finite number, is not there.
     """
-    known_a = {key: value for key, value in a.items() if value is not None}
-    known_b = {key: value for key, value in b.items() if value is not None}
+    known_a = {k: value for k, value in a.items() if value is not None and math.isfinite(value)}
+    known_b = {k: value for k, value in b.items() if value is not None and math.isfinite(value)}
     both = tuple(key for key in known_a if key in known_b)
     return Pairs(
         a=np.array([known_a[key] for key in both], dtype=np.float64),
