@@ -13,7 +13,7 @@ from clrun.metrics.table import all_metrics, computed
 from clrun.records.measured import Measured, read_measured
 from clrun.sweep.manifest import Job, read_manifest
 from clrun.sweep.outcomes import COMPLETED
-from clrun.sweep.record import read_record
+from clrun.sweep.record import asked_for_references
 from clrun.sweep.references import KINDS, NOT_SHARED, OF_A_METHOD
 
 NEED_THEM = ("intransigence", "relative_forgetting")
@@ -85,14 +85,6 @@ def metrics_beside(path: Path) -> Callable[[Job], Mapping[str, float | None]]:
         return computed(measured.measurements, metrics)[0]
 
     return computed_beside
-
-
-def asked_for_references(path: Path) -> bool:
-    """Whether the sweep in a folder was asked for references."""
-    try:
-        return bool(read_record(path).repeats.get("references"))
-    except ConfigError:
-        return False
 
 
 def _read(path: Path, known: dict[int, Measured | None], job: Job) -> Measured | None:

@@ -121,6 +121,14 @@ def swept_keys(path: Path) -> tuple[str, ...]:
         return ()
 
 
+def asked_for_references(path: Path) -> bool:
+    """Whether the sweep in a folder was asked for references; not where its record is damaged."""
+    try:
+        return bool(read_record(path).repeats.get("references"))
+    except ConfigError:
+        return False
+
+
 def write_record(path: Path, record: SweepRecord) -> None:
     """Write the record, whole or not at all."""
     write_json(SweepFolder(path).record, asdict(record))

@@ -6,7 +6,7 @@ is kept in them that the folders do not say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +17,14 @@ from clrun.disk.files import write_bytes, write_text
 from clrun.errors import StorageError
 from clrun.records.outcome import NOT_STARTED, Outcome
 from clrun.records.results_end import NONE, read_numbers
-from clrun.sweep.beside import metrics_beside
 from clrun.sweep.csv_text import csv_text
 from clrun.sweep.folder import SweepFolder
 from clrun.sweep.index import index_bytes, read_index
 from clrun.sweep.listed import listed
-from clrun.sweep.manifest import each_job
+from clrun.sweep.manifest import Job, each_job
 from clrun.sweep.outcomes import COMPLETED
 from clrun.sweep.progress import QUEUED, JobState, Looked, way_on
-from clrun.sweep.record import swept_keys
+from clrun.sweep.record import asked_for_references, swept_keys
 
 WALL_SECONDS = "wall_seconds."
 
@@ -75,7 +74,7 @@ def rows(path: Path) -> Iterator[Row]:
         ConfigError: the folder holds no sweep, or its manifest is damaged.
     """
     folder, swept = Looked(path), swept_keys(path)
-    beside = metrics_beside(path)
+    beside = _metrics_beside(path)
     for job in each_job(path):
         state, outcome = folder.state(listed(job, swept)), folder.outcome(job.number)
         numbers = read_numbers(path / job.folder) if state.state == COMPLETED else NONE
@@ -95,6 +94,16 @@ def rows(path: Path) -> Iterator[Row]:
             ended="" if outcome is None else outcome.ended,
             is_reference=job.is_reference,
         )
+
+
+def _metrics_beside(path: Path) -> Callable[[Job], Mapping[str, float | None]]:
+    """What gives the metrics of a job beside its references: with numpy, which a sweep that was not
+    asked for any does without."""
+    if not asked_for_references(path):
+        return lambda job: {}
+    from clrun.sweep.beside import metrics_beside
+
+    return metrics_beside(path)
 
 
 def finish(path: Path) -> list[Row]:
