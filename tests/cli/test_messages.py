@@ -22,7 +22,7 @@ WORDS = [
     ("seed", "Write seed=VALUE."),
     ("epochs", "Write strategy.train_epochs=VALUE."),
     ("strategy.lr", "Write strategy.lr=VALUE."),
-    ("continue X", "Verbs: doctor, evaluate,"),
+    ("continue X", "Verbs: compare, doctor, evaluate,"),
     ("prevew", "Did you mean 'preview'?"),
     ("seed=3 list", "a verb comes first: clrun list"),
     ("mine.yaml", "--config-dir DIR experiment=mine"),
