@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+
+from clrun.config.yaml_file import SafeLoader
 
 SOURCE = Path(__file__).parents[1] / "src" / "clrun"
 
@@ -95,6 +98,7 @@ def found_in_source() -> set[tuple[str, str]]:
 
 def test_nothing_unpickles_evaluates_or_writes_but_where_it_is_safe():
     assert found_in_source() - set(ALLOWED) == set()
+    assert issubclass(SafeLoader, yaml.constructor.SafeConstructor)  # its name alone says it there
 
 
 def test_every_exception_is_one():

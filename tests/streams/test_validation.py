@@ -14,6 +14,7 @@ import torch
 import clrun
 from clrun.errors import LeakError
 from clrun.images.patterns import Patterns
+from clrun.profiling.seconds import Seconds
 from clrun.runner.prepare import Prepared, build, prepare
 from clrun.runner.run import run
 from clrun.strategies.strategy import Parts
@@ -86,7 +87,7 @@ def test_no_strategy_learns_from_test_or_validation_rows(name):
 def scored(folder: Path, stream: str, *spoilt: str) -> list[list[float | None]]:
     """The accuracy matrix of a run whose named parts are poisoned."""
     of = prepare(clrun.compose(["strategy=naive", *SMALL, *STREAM, f"eval.stream={stream}"]))
-    of.__dict__["_loaded"] = (poisoned(of.data, *spoilt), 0.0)
+    of.__dict__["_loaded"] = (poisoned(of.data, *spoilt), Seconds())
     return run(of, folder / "-".join([stream, *spoilt])).accuracy_matrix
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from clrun.config.sources import folders, options
-from clrun.config.yaml_file import LOADER, yaml_errors, yaml_text
+from clrun.config.yaml_file import SafeLoader, yaml_errors, yaml_text
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -119,7 +119,10 @@ def _document(place: str, extra: Sequence[Path]) -> _Document:
         raise ConfigError(f"{place}.yaml: no configuration folder has such a file.")
     text = yaml_text(path)
     with yaml_errors(path):
-        content, node = yaml.load(text, Loader=LOADER) or {}, yaml.compose(text, Loader=LOADER)
+        content, node = (
+            yaml.load(text, Loader=SafeLoader) or {},
+            yaml.compose(text, Loader=SafeLoader),
+        )
     defaults = _entries(content.get("defaults"))
     lines = text.splitlines()
     keys = _keys(node, lines, "") if isinstance(node, yaml.MappingNode) else ()

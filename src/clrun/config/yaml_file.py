@@ -28,7 +28,7 @@ TOO_DEEP = f"has more than {DEEPEST} lists and mappings in one another"
 PLAIN_TAGS = tuple(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map")
 )
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def yaml_text(path: Path) -> str:
@@ -141,7 +141,7 @@ def _require_modest(path: Path, text: str) -> int:
         ConfigError: it is too large, or not of plain values.
     """
     counts, interpolated = _Counts(), 0
-    for event in yaml.parse(text, Loader=LOADER):
+    for event in yaml.parse(text, Loader=SafeLoader):
         if counts.depth == 0:
             _require_mapping(path, event)
         _require_plain(path, event)
