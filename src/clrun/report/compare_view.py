@@ -9,17 +9,15 @@ from clrun.compare.compared import Compared
 from clrun.compare.methods import Method
 from clrun.records import alike
 from clrun.records.costs import COSTS
-from clrun.records.spread import Spread
+from clrun.report.scored import Scored
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class Side(Scored):
     """A method of a comparison, with the runs that completed."""
 
     method: Method
     runs: alike.Method
-    spread: Spread | None
-    """of the metric that is compared"""
 
     @property
     def name(self) -> str:
@@ -30,22 +28,6 @@ class Side:
     def values(self) -> Mapping[str, str]:
         """The keys that tell it from the others -> its values."""
         return self.method.values
-
-    @property
-    def mean(self) -> float:
-        """The mean over seeds; it has a number."""
-        assert self.spread is not None, self.name
-        return self.spread.mean
-
-    @property
-    def half(self) -> float | None:
-        """Half of the interval of the mean; None of one run."""
-        return None if self.spread is None else self.spread.half_width
-
-    @property
-    def count(self) -> int:
-        """Runs that the mean is over."""
-        return 0 if self.spread is None else self.spread.n
 
     def cost(self, key: str) -> float | None:
         """The mean of a cost over the completed runs; None where one of them does not know it."""

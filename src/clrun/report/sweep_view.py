@@ -15,20 +15,18 @@ from clrun.metrics.table import all_metrics
 from clrun.records.costs import COSTS
 from clrun.records.outcome import COMPLETED, unseeded
 from clrun.records.points import Best, Point, best, headline, points
-from clrun.records.spread import Spread
+from clrun.report.scored import Scored
 from clrun.sweep.summary import Row
 
 NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepPoint:
+class SweepPoint(Scored):
     """Jobs that differ in their seeds alone."""
 
     point: Point
     rows: tuple[Row, ...]
-    spread: Spread | None
-    """of the headline metric; None where a completed run has none, or none is completed"""
     is_best: bool = False
     is_reference: bool = False
     """others are held against it"""
@@ -49,22 +47,6 @@ class SweepPoint:
     def done(self) -> list[Row]:
         """The jobs that completed."""
         return [row for row in self.rows if row.status == COMPLETED]
-
-    @property
-    def mean(self) -> float:
-        """The mean over seeds; it has a number."""
-        assert self.spread is not None, self.name
-        return self.spread.mean
-
-    @property
-    def half(self) -> float | None:
-        """Half of the interval of the mean; None of one run."""
-        return None if self.spread is None else self.spread.half_width
-
-    @property
-    def count(self) -> int:
-        """Runs that the mean is over."""
-        return 0 if self.spread is None else self.spread.n
 
     def cost(self, key: str) -> float | None:
         """The mean of a cost over the completed jobs; None where one of them does not know it."""
