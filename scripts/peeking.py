@@ -1,6 +1,6 @@
 """Strategies that look at what they are not given, once they have learnt an experience.
 
-    PYTHONPATH=scripts clrun tune strategy=naive strategy.target=peeking:AtTheTestStream
+PYTHONPATH=scripts clrun tune strategy=naive strategy.target=peeking:AtTheTestStream
 """
 
 from __future__ import annotations

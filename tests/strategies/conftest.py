@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -41,6 +42,8 @@ class Trial(NamedTuple):
     benchmark: Benchmark
 
 
+DEVICE = os.environ.get("CLRUN_TEST_DEVICE", "cpu")
+"""scripts/prove_cuda runs the ladder on a GPU."""
 QUICK = {
     "ar1": ("strategy.latent_layer=features.relu0", "strategy.train_mb_size=32", "strategy.lr=0.05")
 }
@@ -70,7 +73,7 @@ def trial() -> Callable[..., Trial]:
     """
 
     def make(name: str, *overrides: str) -> Trial:
-        words = [f"strategy={name}", "device=cpu", *QUICK.get(name, ()), *overrides]
+        words = [f"strategy={name}", f"device={DEVICE}", *QUICK.get(name, ()), *overrides]
         if brings_a_model(name) and not any(word.startswith("model=") for word in words):
             words.append("model=mlp")
         prepared = prepare(composed(*words))

@@ -1,0 +1,1 @@
+"""The parts of scripts/prove_cuda, each of which runs in a process of its own."""
