@@ -25,7 +25,6 @@ QUICK = (
     *("strategy.train_epochs=3", "strategy.eval_every=2", "checkpoint.every_steps=2"),
 )
 RUNS = {
-    "adam": ("strategy=naive", "model=cnn", "strategy.optimizer=adam", "strategy.lr=0.003"),
     "ar1": (
         *("strategy=ar1", "model=cnn", "strategy.latent_layer=features", "strategy.rm_sz=40"),
         *("strategy.train_mb_size=24", "strategy.ewc_lambda=0.5", "strategy.latent_dtype=uint8"),
@@ -63,7 +62,7 @@ def weights(folder: Path) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in found.items()}
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", RUNS)  # tests/cli/test_prove_resume.py has Adam
 def test_a_run_that_is_killed_twice_goes_on_in_new_processes_to_the_same_end(name, workplace):
     words = (*QUICK, *RUNS[name])
     whole, cut = workplace / "whole", workplace / "cut"
