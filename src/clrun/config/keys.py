@@ -30,6 +30,8 @@ class Known:
     """whether there are rows to validate on"""
     plugins: Sequence[Node] = ()
     """those that the strategy carries"""
+    classes_return: bool | None = None
+    """whether a class occurs in more than one experience"""
 
     @classmethod
     def by_keys(cls, nodes: Mapping[str, Node], plugins: Sequence[Node] = ()) -> Known:
@@ -43,6 +45,7 @@ class Known:
             classes=None,
             validation=validation,
             plugins=plugins,
+            classes_return=None if benchmark is None else benchmark.config.classes_return_by_keys(),
         )
 
     @property
@@ -101,6 +104,11 @@ class Keys:
         """Whether a benchmark will have rows to validate on; None where its data decide."""
         fraction = getattr(self, "validation_fraction", None)
         return None if fraction is None else bool(fraction)
+
+    def classes_return_by_keys(self) -> bool | None:
+        """Whether a class of a benchmark occurs in more than one experience; None where its data
+        decide."""
+        return None
 
     def is_online_stream(self) -> bool:
         """Whether the experiences of a benchmark are minibatches."""

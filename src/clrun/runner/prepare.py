@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -160,6 +161,7 @@ class Prepared:
                 classes=benchmark.shape.num_classes,
                 validation=any(e.validation is not None for e in benchmark),
                 plugins=self.config.plugins,
+                classes_return=_classes_return(benchmark),
             )
         )
         return benchmark, before.plus(Seconds.now().since(start))
@@ -383,6 +385,12 @@ def notes(config: RunConfig) -> list[str]:
     unused = [group for group in ("storage_policy", "selection") if group in named]
     name = config.nodes["strategy"].option
     return [f"strategy={name} keeps no memory: {group} has no effect." for group in unused]
+
+
+def _classes_return(benchmark: Benchmark) -> bool:
+    """Whether a class occurs in more than one experience."""
+    counts = Counter(c for experience in benchmark for c in experience.classes)
+    return any(count > 1 for count in counts.values())
 
 
 def _refuse_conflicts(known: Known) -> None:

@@ -34,6 +34,7 @@ class DescentKeys(Keys):
     eval_every: Annotated[int, Field(ge=-1)]
     optimizer_state: Literal["keep", "fresh"] = "keep"
     on_nan: Literal["stop", "skip"] = "stop"
+    active: Literal["all", "seen", "experience", "minibatch"] = "all"
 
     def __post_init__(self) -> None:
         """Check the schedule; a `Config` with a check of its own calls this first."""
@@ -55,11 +56,24 @@ class DescentKeys(Keys):
             )
 
     def conflicts(self, known: Known) -> Iterator[str]:
-        """Momentum is SGD's; a `Config` with conflicts of its own yields from these first."""
+        """Momentum is SGD's, and separate heads need to know whose a row is; a `Config` with
+        conflicts of its own yields from these first."""
         if self.optimizer != "sgd" and self.momentum:
             yield (
                 f"strategy.momentum={self.momentum:g}: {self.optimizer} has no such momentum. "
                 "Use strategy.momentum=0, or strategy.optimizer=sgd."
+            )
+        if self.active == "experience" and known.is_online:
+            yield (
+                "strategy.active=experience: with benchmark.scenario=online an experience is a "
+                "minibatch, whose classes come back in the next. Use strategy.active=seen, or "
+                "another scenario."
+            )
+        elif self.active == "experience" and known.classes_return:
+            yield (
+                "strategy.active=experience: classes occur in more than one experience, so that a "
+                "row's class does not tell its experience. Use strategy.active=seen, or "
+                "benchmark.labels=per_experience."
             )
 
     def descent_acts_from(self) -> dict[str, Moment]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from clrun.config.moment import Moment
+from clrun.strategies.active import MASKED
 from clrun.strategies.places import places
 from clrun.strategies.rehearsal_plan import rehearsal_updates
 from clrun.strategies.replay import Replay
@@ -29,9 +30,6 @@ from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead
 from clrun.streams.experience import Experience
-
-MASKED = -1e9
-"""A logit that no softmax sees; finite, so that a yes-or-no question about it has loss 0."""
 
 
 class ERACE(Replay):

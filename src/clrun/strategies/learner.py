@@ -12,8 +12,8 @@ A strategy's loop calls these four in the open, and puts its own between them:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -23,10 +23,11 @@ from clrun.device.rows import Rows, rows_at_once, sent
 from clrun.fast.evaluating_form import evaluating_form
 from clrun.models.cut import evaluation_graph
 from clrun.models.dropout import SeededDropout, reseed
-from clrun.models.features import Chooser, evaluating, extract_features, head_inputs
+from clrun.models.features import Chooser, evaluating, extract_features, head, head_inputs
 from clrun.models.macs import forward_macs
 from clrun.profiling.spans import span
 from clrun.seeds import derive, seed_generators
+from clrun.strategies.active import ActiveClasses
 from clrun.strategies.criterion import criterion
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.drawing import is_foreign, may_draw
@@ -37,6 +38,7 @@ from clrun.strategies.penalties import Penalties
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
 from clrun.strategies.schedule import rate
+from clrun.strategies.separate_heads import SeparateHeads
 from clrun.strategies.snapshot import Snapshot
 from clrun.strategies.step import Step
 from clrun.strategies.strategy import Parts
@@ -94,6 +96,12 @@ class Learner:
         self._is_whole = model is None
         self._lrs: list[float] = []  # step sizes of the optimizer's groups before the schedule
         self._augmentation: torch.Generator | None = None
+        self.active: ActiveClasses | None = None
+        """The outputs that the loss of each row knows; None where that is all (`active=all`)."""
+        if keys.active != "all":
+            self.active = ActiveClasses(keys.active, parts.num_classes, parts.device.torch)
+        separate = keys.active == "experience"
+        self._heads = SeparateHeads(head(parts.model)[1]) if separate else None
         if model is None:
             self.start(parts.model.parameters(), keys.lr)
 
@@ -130,6 +138,9 @@ class Learner:
             self.start(self.model.parameters(), self.keys.lr)
         if is_fresh:
             self._penalties.begin()
+        if self.active is not None:
+            self.active.begin(experience)
+            self._divide_head()
         self.seed_draws("begin", experience.index)
         if self.part is self.model:
             self.model.train()
@@ -141,7 +152,9 @@ class Learner:
         """Let the plugins read the experience's rows, now that it is learnt."""
         own = {id(parameter) for parameter in self.part.parameters() if parameter.requires_grad}
         parameters = {n: p for n, p in self.model.named_parameters() if id(p) in own}
-        learnt = Learnt(self.model, experience, self._evaluation, self._logits, parameters)
+        learnt = Learnt(
+            self.model, experience, self._evaluation, self._logits, parameters, self.masked
+        )
         self.seed_draws("end", experience.index)
         with span("plugins"), self._evaluating():
             for plugin in self.plugins:
@@ -156,6 +169,8 @@ class Learner:
         if place == self._place:
             return
         self._place, self._augmentation, self._passes = place, None, []
+        if self.active is not None:
+            self.active.enter()
         if self._left_out is not None:
             self._left_out.enter()
         self.seed_draws("update", place.experience, place.epoch, place.iteration)
@@ -185,9 +200,31 @@ class Learner:
         return logits
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """The mean loss of the configured criterion. [B, C], [B] int64 -> []"""
+        """The mean loss of the configured criterion over active outputs. [B, C], [B] int64 -> []"""
         with span("loss"):
-            return criterion(self.keys.criterion, logits, y)
+            return criterion(self.keys.criterion, self.masked(logits, y), y)
+
+    def masked(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The logits, those that `strategy.active` hides from the loss of rows of the classes `y`
+        so low that no softmax sees them. [B, C], [B] int64 -> [B, C]
+
+        Where gradients are computed, the update in progress trains what is left.
+        """
+        if self.active is None:
+            return logits
+        if torch.is_grad_enabled():
+            self.active.use(y)
+        return self.active.masked(logits, y)
+
+    def touches(self, classes: Tensor | Sequence[int]) -> None:
+        """The update in progress trains the outputs active beside these classes too.
+
+        With `active=experience` rows of the head that belong to no experience of an update stay as
+        they are. A method says here that a term of its loss, which has not passed through `loss` or
+        `masked`, is about others.
+        """
+        if self.active is not None:
+            self.active.use(classes)
 
     def update(
         self, loss: Tensor, logits: Tensor, y: Tensor, place: Place, replayed: int = 0
@@ -216,7 +253,8 @@ class Learner:
         """The update that plugins see."""
         assert self._experience is not None, "begin() comes first"
         passes = tuple(self._passes)
-        return Update(self.model, self._experience, place, logits, y, replayed, passes)
+        inactive = None if self.active is None else self.active.inactive(y)
+        return Update(self.model, self._experience, place, logits, y, replayed, passes, inactive)
 
     def gradients(self, loss: Tensor, update: Update) -> Tensor:
         """Give every parameter the gradient of the loss and all penalties; that sum, detached.
@@ -262,7 +300,8 @@ class Learner:
             if self.keys.schedule != "constant":
                 for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
                     group["lr"] = lr * rate(self.keys, update.place)
-            self._step(self.optimizer)
+            with self._separate_heads(update):
+                self._step(self.optimizer)
         with span("plugins"):
             for plugin in self.plugins:
                 plugin.after_update(update)
@@ -359,11 +398,15 @@ class Learner:
             "begun": self._begun,
             "penalties": self._penalties.state_dict(),
             "left_out": 0 if self._left_out is None else self._left_out.in_a_row,
+            "active": None if self.active is None else self.active.table.clone(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from such a state; a strategy that calls `start` has done so before."""
         self.model.load_state_dict(state["model"])
+        if self.active is not None:
+            self.active.load(state["active"])
+            self._divide_head()
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])
             lay_out_as_parameters(self.optimizer)
@@ -405,6 +448,19 @@ class Learner:
             if id(model) not in self._forward_macs:
                 self._forward_macs[id(model)] = forward_macs(model, inputs.shape[1:])
             self._count(len(inputs), self._forward_macs[id(model)])
+
+    def _divide_head(self) -> None:
+        """Let the optimizer have the head's rows of each experience apart, where that matters."""
+        if self._heads is not None and self.optimizer is not None:
+            assert self.active is not None
+            self._heads.divide(self.optimizer, self.active.table)
+
+    def _separate_heads(self, update: Update) -> AbstractContextManager[None]:
+        """While the optimizer takes a step, no row of the head moves that is not trained."""
+        if self._heads is None or self.active is None:
+            return nullcontext()
+        self.active.use(update.y)
+        return self._heads.apart(self.active.experiences_used())
 
     def _step(self, optimizer: torch.optim.Optimizer) -> None:
         if self._scales:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from clrun.strategies.active import MASKED
 from clrun.strategies.places import Place
 from clrun.strategies.step import Step
 from clrun.streams.experience import Experience
@@ -30,6 +31,15 @@ class Update:
     """how many of the last rows came from memory"""
     passes: Sequence[tuple[Tensor, Tensor]] = ()
     """inputs and logits of each forward pass in this update, in order; kept for plugins alone"""
+    inactive: Tensor | None = None
+    """[B or 1, num_classes] bool: outputs that the loss of each row does not know; None: none"""
+
+    @property
+    def masked(self) -> Tensor:
+        """The logits, those of inactive outputs so low that no softmax sees them. -> [B, C]"""
+        if self.inactive is None:
+            return self.logits
+        return self.logits.masked_fill(self.inactive, MASKED)
 
     @property
     def inputs(self) -> Tensor:
@@ -46,9 +56,13 @@ class Update:
 
     def step(self, loss: Tensor) -> Step:
         """What is reported of the update; `loss` [] is what was followed, detached."""
-        correct = (self.logits.detach().argmax(1) == self.y).sum()
+        correct = (self.masked.detach().argmax(1) == self.y).sum()
         _, epoch, iteration, iterations = self.place
         return Step(loss, correct, len(self.y), self.replayed, epoch, iteration, iterations)
+
+
+def _as_they_are(logits: Tensor, y: Tensor) -> Tensor:
+    return logits
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,9 @@ class Learnt:
     """inputs -> logits [B, num_classes] float32, with gradients for `parameters`"""
     parameters: Mapping[str, nn.Parameter]
     """what learns of the model by name; of one that is split, what learns of its upper part"""
+    masked: Callable[[Tensor, Tensor], Tensor] = _as_they_are
+    """logits [B, num_classes] and labels [B] -> the logits that the loss knows (`strategy.active`)
+    """
 
     def minibatches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels of the experience's rows in their order, on the device."""

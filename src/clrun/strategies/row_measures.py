@@ -38,4 +38,5 @@ def measures(learner: Learner) -> Mapping[str, Measure]:
 
 def _losses(learner: Learner, x: Tensor, y: Tensor) -> Tensor:
     logits = learner.predict(x)
-    return row_losses(learner.keys.criterion, logits, y.to(logits.device)).cpu()
+    y = y.to(logits.device)
+    return row_losses(learner.keys.criterion, learner.masked(logits, y), y).cpu()

@@ -26,6 +26,8 @@ class Experience:
     validation: Patterns | None = None
     """Rows held out of the training data (`benchmark.validation_fraction`), or that one's own data
     have for it; never trained on."""
+    merged_from: tuple[tuple[int, ...], ...] = ()
+    """The classes of each experience that this one was merged of, if it was."""
 
     @classmethod
     def of_all(cls, every: Sequence[Experience]) -> Experience:
@@ -36,6 +38,7 @@ class Experience:
             task_label=0,
             train=joined_patterns([experience.train for experience in every]),
             test=joined_patterns([experience.test for experience in every]),
+            merged_from=tuple(experience.classes for experience in every),
         )
 
 

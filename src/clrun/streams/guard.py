@@ -48,7 +48,15 @@ class SealedExperience(Experience):
         train = joined_patterns([experience.train for experience in every])
         classes = tuple(sorted({c for experience in every for c in experience.classes}))
         none = Patterns(train.x[:0], train.y[:0])
-        return cls.of(Experience(index=0, classes=classes, task_label=0, train=train, test=none))
+        merged = Experience(
+            index=0,
+            classes=classes,
+            task_label=0,
+            train=train,
+            test=none,
+            merged_from=tuple(experience.classes for experience in every),
+        )
+        return cls.of(merged)
 
     @property
     def test(self) -> NoReturn:

@@ -102,6 +102,12 @@ class SplitKeys(Keys):
         """How many there are; the minibatches of an online stream can only be counted in data."""
         return None if self.is_online_stream() else self.n_experiences
 
+    def classes_return_by_keys(self) -> bool | None:
+        """Whether a class is in more than one experience, where the scenario alone says so."""
+        if self.scenario in ("nc", "long_tailed") or self.n_experiences == 1:
+            return False
+        return True if self.scenario in (*ALL_CLASSES, "online", "blurry") else None
+
     def is_online_stream(self) -> bool:
         """Whether each experience is seen as a minibatch."""
         return self.scenario == "online"

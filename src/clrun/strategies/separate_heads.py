@@ -1,0 +1,96 @@
+"""One head that an optimizer sees as separate ones, each of the classes of an experience.
+
+Masked outputs get a gradient of 0, which is not none: under weight decay, momentum or Adam's
+moments their rows would move all the same, and Adam counts updates. Heads that are really separate
+have no gradient in an update without a row of theirs, and stay as they are with all that the
+optimizer keeps of them. So the optimizer is given a parameter for the rows of each experience, and
+none for the whole head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class SeparateHeads:
+    """The rows of a head's weight and bias as parameters of their own, for the optimizer alone."""
+
+    def __init__(self, head: nn.Module) -> None:
+        self._whole = list(head.parameters(recurse=False))
+        self._rows: list[Tensor] = []  # of each experience: the numbers of its classes
+        self._apart: list[list[nn.Parameter]] = []  # of each experience: as many as are whole
+
+    def divide(self, optimizer: Optimizer, table: Tensor) -> None:
+        """Let the optimizer have the rows of each experience in the table [E, num_classes].
+
+        Those it has are kept while they are the first ones of the table.
+        """
+        rows = [classes.nonzero().flatten() for classes in table]
+        known = len(self._rows)
+        if len(rows) < known or not self._is_given(optimizer):
+            self._remove(optimizer)
+            known = 0
+        for numbers in rows[known:]:
+            apart = [nn.Parameter(whole.detach()[numbers]) for whole in self._whole]
+            self._rows.append(numbers)
+            self._apart.append(apart)
+            for whole, parameter in zip(self._whole, apart, strict=True):
+                _group_of(optimizer, whole).append(parameter)
+
+    def _is_given(self, optimizer: Optimizer) -> bool:
+        """Whether the optimizer has these parameters: it may be another one by now."""
+        had = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        return all(id(parameter) in had for apart in self._apart for parameter in apart)
+
+    def _remove(self, optimizer: Optimizer) -> None:
+        ours = {id(parameter) for apart in self._apart for parameter in apart}
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in ours]
+        for parameter in [p for p in optimizer.state if id(p) in ours]:
+            del optimizer.state[parameter]
+        self._rows, self._apart = [], []
+
+    @contextmanager
+    def apart(self, used: Sequence[int]) -> Iterator[None]:
+        """While the optimizer takes a step: the rows of these experiences alone have gradients."""
+        gradients = [whole.grad for whole in self._whole]
+        with torch.no_grad():
+            self._hand_over(used)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                self._take_back(used, gradients)
+
+    def _hand_over(self, used: Sequence[int]) -> None:
+        """Give values and gradients of the whole to the parts; the whole has no gradient then."""
+        for place, whole in enumerate(self._whole):
+            gradient, whole.grad = whole.grad, None
+            if gradient is None:
+                continue
+            for k in used:
+                parameter, rows = self._apart[k][place], self._rows[k]
+                parameter.copy_(whole[rows])  # others may have changed them
+                parameter.grad = gradient[rows]
+
+    def _take_back(self, used: Sequence[int], gradients: Sequence[Tensor | None]) -> None:
+        """Write the parts into the whole, which has its gradients again."""
+        for place, (whole, gradient) in enumerate(zip(self._whole, gradients, strict=True)):
+            whole.grad = gradient
+            if gradient is None:
+                continue
+            for k in used:
+                parameter = self._apart[k][place]
+                whole.index_copy_(0, self._rows[k], parameter)
+                parameter.grad = None
+
+
+def _group_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[nn.Parameter]:
+    """The parameters that are optimised like this one."""
+    groups = [group["params"] for group in optimizer.param_groups]
+    return next(params for params in groups if any(p is parameter for p in params))
