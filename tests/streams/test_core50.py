@@ -106,6 +106,22 @@ def test_each_test_row_is_where_its_class_first_appears(root):
     assert sum(len(experience.test.y) for experience in benchmark) == 50
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "later"),
+    [("within_experience", 10, tuple(range(5))), ("per_experience", 50, tuple(range(10, 15)))],
+)
+def test_new_objects_may_have_labels_of_their_experience(labels, classes, later, root):
+    source = core50(root, labels=labels)
+
+    benchmark = source.load(seed=0)
+
+    assert source.shape() == benchmark.shape
+    assert benchmark.shape.num_classes == len(benchmark.class_names) == classes
+    assert benchmark.experiences[0].classes == tuple(range(10))
+    assert benchmark.experiences[1].classes == later
+    assert set(benchmark.experiences[1].test.y.tolist()) == set(later)
+
+
 def test_categories_are_of_the_object_whatever_its_number(root):
     benchmark = core50(root, level="category").load(seed=0)
 

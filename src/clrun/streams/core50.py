@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -32,6 +32,8 @@ from clrun.sources.core50_lists import (
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 from clrun.streams.guard import require_unsealed
+from clrun.streams.labelling import Labelling
+from clrun.streams.labels import labelled, labelled_shape
 from clrun.streams.normalization import Normalize, without_weights
 
 NUM_EXPERIENCES = {
@@ -42,6 +44,8 @@ NUM_EXPERIENCES = {
     "nicv2_196": 196,
     "nicv2_391": 391,
 }
+NC_COUNTS: Sequence[int] = (10, *(5,) * 8)
+"""Objects that each experience of `nc` brings."""
 
 
 class Core50:
@@ -64,6 +68,18 @@ class Core50:
         validation_fraction: Fraction
         data_root: FilePath | None
         download: bool
+        labels: Labelling = "global"  # with a default, which records of before it need
+
+        def __post_init__(self) -> None:
+            """Only classes that do not come back can have other labels: the test rows of a class
+            are those of the first experience that has it."""
+            named = self.scenario == "nc" and self.level == "object"
+            if self.labels != "global" and not named:
+                raise ValueError(
+                    f"labels={self.labels}: with scenario={self.scenario} and level={self.level} "
+                    "classes come back, and are tested in the first experience that has them "
+                    "alone. Use labels=global, or scenario=nc and level=object."
+                )
 
         def conflicts(self, known: Known) -> Iterator[str]:
             """A normalisation for weights needs some."""
@@ -85,6 +101,10 @@ class Core50:
 
     def shape(self) -> StreamShape:
         """Sizes and counts, without reading any data."""
+        return labelled_shape(self._shape(), self.config.labels, lambda: NC_COUNTS)
+
+    def _shape(self) -> StreamShape:
+        """That of the stream with the classes as published."""
         side = self.config.image_size
         return StreamShape(
             channels=3,
@@ -129,17 +149,18 @@ class Core50:
             return read_lists(files.lists, NUM_EXPERIENCES[self.config.scenario])
 
     def _benchmark(self, x: LazyRows, lists: FileLists, seed: int) -> Benchmark:
-        return Benchmark(
+        stream = Benchmark(
             name=f"core50_{self.config.scenario}",
-            shape=self.shape(),
+            shape=self._shape(),
             class_names=self._class_names(lists),
             experiences=self._experiences(x, lists, seed),
             transform=self._transform(),
         )
+        return labelled(stream, self.config.labels, lambda: NC_COUNTS)
 
     def _experiences(self, x: LazyRows, lists: FileLists, seed: int) -> list[Experience]:
         y = self._labels(lists)
-        first = first_seen(y, lists.train, self.shape().num_classes)
+        first = first_seen(y, lists.train, self._shape().num_classes)
         test = lists.test[:: self.config.test_every]
         tested_in = first[y[test]]
         experiences = []

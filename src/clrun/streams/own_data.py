@@ -49,8 +49,10 @@ class OwnData:
             keys = keys.resolved(len(rows.class_names), rows.num_experiences)
         except ValueError as error:
             raise ConfigError(f"benchmark.{error}") from None
-        given = partial(as_given, keys, rows) if keys.scenario == "given" else None
-        self._split = Split(keys, source, given)
+        if keys.scenario != "given":
+            self._split = Split(keys, source)
+        else:
+            self._split = Split(keys, source, partial(as_given, keys, rows), given_counts(rows))
 
     def shape(self) -> StreamShape:
         """Sizes and counts; image files are opened for it only if no key says their size."""
@@ -67,6 +69,15 @@ class OwnData:
     def outline(self, seed: int, on_progress: Progress | None = None) -> Benchmark | None:
         """The stream without its images; see `Split.outline`."""
         return self._split.outline(seed, on_progress)
+
+
+def given_counts(rows: LabelledRows) -> list[int]:
+    """How many classes the training rows of each experience have, as the data say."""
+    assert rows.experience is not None  # or the scenario would not be called given
+    train = rows.side == 0
+    y, experience = rows.y[train], rows.experience[train]
+    parts = by_experience(experience, int(rows.experience.max()) + 1)
+    return [len(y[part].unique()) for part in parts]
 
 
 def as_given(keys: SplitKeys, rows: LabelledRows, labels: Labels, seed: int) -> Assignment:

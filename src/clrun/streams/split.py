@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, get_args
@@ -26,6 +26,7 @@ from clrun.sources.source import Source, SourceData
 from clrun.streams import scenarios
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 from clrun.streams.guard import require_unsealed
+from clrun.streams.labels import labelled, labelled_shape
 from clrun.streams.partition import ALTERED, Assignment, Labels, by_keys
 from clrun.streams.split_keys import SplitKeys
 
@@ -34,7 +35,7 @@ PartitionRule = Callable[[Labels, int], Assignment]
 
 
 class Split:
-    """A stream of experiences over one label space; labels keep their numbers.
+    """A stream of experiences over one label space, whose labels `labels` decides (`labels.py`).
 
     A partition of the training rows (every row in exactly one experience):
     nc: each class in one experience, tested on the test rows of its classes. ni: all classes in
@@ -69,9 +70,14 @@ class Split:
                 self.check_classes(num_classes)
 
     def __init__(
-        self, config: SplitKeys, source: Source, partition: PartitionRule | None = None
+        self,
+        config: SplitKeys,
+        source: Source,
+        partition: PartitionRule | None = None,
+        counts: Sequence[int] | None = None,
     ) -> None:
-        """`partition` puts rows into experiences, the keys of `config` if it is left out."""
+        """`partition` puts rows into experiences, so many classes into each as `counts` says; the
+        keys of `config` do if they are left out."""
         try:
             config = config.numbered(source.class_names)
         except ValueError as error:
@@ -80,9 +86,21 @@ class Split:
         self.root = data_folder(config.data_root)  # absolute now, whatever folder comes later
         place = f"data_root={self.root}"
         self.partition = partition or partial(by_keys, config, len(source.class_names), place)
+        self._given_counts = counts
 
     def shape(self) -> StreamShape:
         """Sizes and counts, without reading any data."""
+        return labelled_shape(self._shape(), self.config.labels, self._counts)
+
+    def _counts(self) -> Sequence[int]:
+        """How many classes each experience has."""
+        given = self._given_counts
+        return (
+            self.config.classes_by_experience(self._shape().num_classes) if given is None else given
+        )
+
+    def _shape(self) -> StreamShape:
+        """That of the stream with the classes as the source has them."""
         side = self.config.image_size
         return StreamShape(
             channels=self.source.channels,
@@ -148,15 +166,16 @@ class Split:
         self._require_room(train, data.test)
         train, test = (self._resized(part, on_progress) for part in (train, data.test))
         validation = None if validation is None else self._resized(validation, on_progress)
-        return Benchmark(
+        stream = Benchmark(
             name=f"{self.source.name}_{config.scenario}",
-            shape=self.shape(),
+            shape=self._shape(),
             class_names=self.source.class_names,
             experiences=self._experiences(train, test, validation, seed),
             transform=transform,
             notes=data.notes,
             damaged_files=data.damaged_files,
         )
+        return labelled(stream, config.labels, self._counts)
 
     def _experiences(
         self, train: Patterns, test: Patterns, validation: Patterns | None, seed: int

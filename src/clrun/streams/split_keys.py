@@ -22,6 +22,7 @@ from clrun.streams.class_counts import (
     numbered_order,
     typed,
 )
+from clrun.streams.labelling import Labelling, check_labelling, outputs
 from clrun.streams.normalization import Normalize, without_weights
 
 Scenario = Literal[
@@ -79,9 +80,12 @@ class SplitKeys(Keys):
     normalize: Normalize
     limit_per_class: Count | None
     validation_fraction: Fraction
+    labels: Labelling = "global"
+    """with a default, which records of before it need"""
 
     def __post_init__(self) -> None:
         self._check_scenarios_keys()
+        check_labelling(self.labels, self.scenario)
         self._check_jitter()
         if self.angles is not None and len(self.angles) != self.n_experiences:
             raise ValueError(
@@ -131,6 +135,21 @@ class SplitKeys(Keys):
         else:
             class_counts(num_classes, self.n_experiences, first, listed)
         check_class_order(self.class_order, self.class_order_seed, num_classes, self.scenario)
+        if self.labels != "global":
+            outputs(self.labels, self.classes_by_experience(num_classes))
+
+    def classes_by_experience(self, num_classes: int) -> tuple[int, ...]:
+        """How many classes each experience has, where the keys say it (`UNKNOWN_CLASSES`: not).
+
+        Raises:
+            ValueError: the stream cannot be cut from so many classes.
+        """
+        n, first = self.n_experiences, self.first_experience_classes
+        if self.scenario in ALL_CLASSES:
+            return (num_classes,) * n
+        if self.scenario == "nic":
+            return (first or 1, *(1,) * (n - 1))
+        return class_counts(num_classes, n, first, self.classes_per_experience)
 
     def _check_scenarios_keys(self) -> None:
         """A key of another scenario is not ignored, and one that is needed is not guessed."""
