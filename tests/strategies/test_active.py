@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from clrun.errors import ConfigError
 from clrun.memory.storage_policy import ReservoirStoragePolicy
+from clrun.strategies.active import MASKED
 from clrun.strategies.naive import Naive
+from clrun.strategies.places import Place
+from clrun.strategies.plugin import Plugin
 from clrun.strategies.replay import Replay
+from clrun.streams.experience import Experience
 
 REPLAY = {
     "mem_size": 20,
@@ -123,3 +130,185 @@ def test_one_masked_head_is_as_many_separate_ones(keys, state, tricks, replay, n
         optimizer.step()
         assert float(step.loss) == pytest.approx(float(loss.detach()), abs=1e-5)
     torch.testing.assert_close(weights(trained), separate.joined(), rtol=0, atol=1e-6)
+
+
+def in_use(strategy, experience) -> list[list[bool]]:
+    """For each update on an experience, which rows of the head it moved."""
+    moved, before = [], strategy.learner.model.output.weight.detach().clone()
+    for _ in strategy.learn(experience):
+        after = strategy.learner.model.output.weight.detach().clone()
+        moved.append((after != before).any(1).tolist())
+        before = after
+    return moved
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("keys", [OPTIMIZERS["momentum"], OPTIMIZERS["adamw"]], ids=["sgd", "adam"])
+def test_a_head_that_no_row_belongs_to_stays_as_it_is(
+    keys, precision, descent_keys, parts_of, numbered
+):
+    config = Naive.Config(**{**descent_keys, "active": "experience", **keys})
+    trained = Naive(config, parts_of(precision=precision))
+
+    first = in_use(trained, numbered(0))
+    kept = deepcopy(trained.state_dict()["optimizer"]["state"])
+    second = in_use(trained, numbered(1))
+
+    assert first == [[True, True, False, False, False, False]] * 3
+    assert second == [[False, False, True, True, False, False]] * 3
+    state = trained.state_dict()["optimizer"]["state"]
+    whole = len(list(trained.learner.model.parameters()))
+    for number in (whole, whole + 1):  # weight and bias of the first experience's head
+        assert kept[number].keys() == state[number].keys() != set()
+        for name, value in kept[number].items():
+            assert torch.equal(value, state[number][name]), name
+
+
+def test_without_it_they_move_under_weight_decay_and_momentum(naive, numbered):
+    trained = naive(active="seen", **OPTIMIZERS["momentum"])
+
+    in_use(trained, numbered(0))
+
+    assert in_use(trained, numbered(1)) == [[True] * 6] * 3
+
+
+def test_a_method_can_say_that_other_heads_are_trained_too(naive, numbered):
+    trained = naive(active="experience", l2=0.01)
+    learn(trained, numbered(0), numbered(1))
+    learner, before = trained.learner, weights(trained)[2]
+    e = numbered(2)
+    place, rows = Place(2, 0, 0, 1), torch.arange(8)
+    learner.begin(e)
+
+    logits = learner.forward(learner.inputs(e.train.x[rows], place), place)
+    learner.touches([3])
+    learner.update(learner.loss(logits, e.train.y[rows]), logits, e.train.y[rows], place)
+
+    moved = (weights(trained)[2] != before).any(1).tolist()
+    assert moved == [False, False, True, True, True, True]
+
+
+def test_a_loss_that_is_looked_at_without_gradients_trains_no_head(naive, numbered):
+    trained = naive(active="experience", l2=0.01)
+    learn(trained, numbered(0))
+    learner, before, e = trained.learner, weights(trained)[2], numbered(1)
+    place, y = Place(1, 0, 0, 1), e.train.y[:8]
+    learner.begin(e)
+
+    logits = learner.forward(learner.inputs(e.train.x[:8], place), place)
+    with torch.no_grad():
+        learner.loss(logits, numbered(0).train.y[:8])
+    learner.update(learner.loss(logits, y), logits, y, place)
+
+    assert torch.equal(weights(trained)[2][:2], before[:2])
+
+
+def rows_loss(logits: list[float], label: int, active: list[int]) -> float:
+    return -math.log(math.exp(logits[label]) / sum(math.exp(logits[k]) for k in active))
+
+
+@pytest.mark.parametrize(
+    ("active", "known"),
+    [
+        ("all", lambda label, y: [0, 1, 2, 3, 4, 5]),
+        ("seen", lambda label, y: [0, 1, 4, 5]),
+        ("experience", lambda label, y: [0, 4] if label in (0, 4) else [1, 5]),
+        ("minibatch", lambda label, y: sorted(set(y))),
+    ],
+)
+def test_the_softmax_of_a_row_goes_over_its_active_outputs(active, known, naive, numbered):
+    trained = naive(active=active)
+    learn(trained, numbered(0, classes=[4, 0]))
+    trained.learner.begin(numbered(1, classes=[5, 1]))
+    logits, y = torch.randn(5, 6, generator=torch.Generator().manual_seed(0)), [0, 1, 0, 4, 1]
+
+    loss = trained.learner.loss(logits, torch.tensor(y))
+
+    rows = zip(logits.tolist(), y, strict=True)
+    assert float(loss) == pytest.approx(sum(rows_loss(z, k, known(k, y)) for z, k in rows) / 5)
+
+
+def test_no_yes_or_no_question_is_asked_about_an_inactive_output(naive, numbered):
+    trained = naive(active="experience", criterion="binary_cross_entropy")
+    trained.learner.begin(numbered(0, classes=[4, 0]))
+    logits = torch.randn(3, 6, requires_grad=True)
+
+    loss = trained.learner.loss(logits, torch.tensor([0, 4, 0]))
+    loss.backward()
+
+    asked = logits.detach()[:, [0, 4]]
+    answers = torch.tensor([[1.0, 0], [0, 1], [1, 0]])
+    expected = binary_cross_entropy_with_logits(asked, answers, reduction="sum") / 3
+    torch.testing.assert_close(loss.detach(), expected)
+    assert torch.equal(logits.grad[:, [1, 2, 3, 5]], torch.zeros(3, 4))
+
+
+def test_experiences_merged_into_one_keep_their_own_outputs(naive, numbered):
+    stream = [numbered(0, classes=[4, 0]), numbered(1, classes=[5, 1])]
+    trained = naive(active="experience")
+    trained.learner.begin(Experience.of_all(stream))
+    logits = torch.randn(2, 6)
+
+    masked = trained.learner.masked(logits, torch.tensor([4, 1]))
+
+    assert (masked > MASKED).nonzero().tolist() == [[0, 0], [0, 4], [1, 1], [1, 5]]
+
+
+def test_a_class_that_comes_back_has_no_head_of_its_own(naive, numbered):
+    trained = naive(active="experience")
+    learn(trained, numbered(0, classes=[4, 0]))
+
+    with pytest.raises(ConfigError, match="class 4 occurs in more than one experience"):
+        learn(trained, numbered(1, classes=[4, 1]))
+
+
+def test_correct_rows_are_counted_among_active_outputs(naive, numbered):
+    trained, chance = naive(active="experience"), naive()
+    for strategy in (trained, chance):
+        with torch.no_grad():
+            strategy.learner.model.output.bias[5] = 50.0  # wins among all outputs
+
+    steps, others = learn(trained, numbered(0)), learn(chance, numbered(0))
+
+    assert int(steps[0].correct) > 8
+    assert int(others[0].correct) == 0
+
+
+@pytest.mark.parametrize("active", ["seen", "experience", "minibatch"])
+def test_the_numbers_of_classes_do_not_matter(active, replay, numbered):
+    one, other = replay(active=active, l2=0.01), replay(active=active, l2=0.01)
+    names = torch.tensor([5, 2, 0, 4, 1, 3])
+    with torch.no_grad():
+        head, renamed = one.learner.model.output, other.learner.model.output
+        renamed.weight[names], renamed.bias[names] = head.weight.clone(), head.bias.clone()
+
+    for k in range(3):
+        ours, theirs = numbered(k), numbered(k)
+        theirs = replace(theirs, classes=tuple(names[list(ours.classes)].tolist()))
+        theirs.train.y.copy_(names[ours.train.y])
+        losses = [
+            [float(step.loss) for step in s.learn(e)] for s, e in ((one, ours), (other, theirs))
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_plugins_see_what_the_loss_knows(descent_keys, parts_of, numbered):
+    seen = []
+
+    class Looking(Plugin):
+        def penalty(self, update):
+            seen.append((update.masked > MASKED).any(0).tolist())
+
+        def after_experience(self, learnt):
+            inputs, y = next(learnt.minibatches(8))
+            seen.append((learnt.masked(learnt.forward(inputs), y) > MASKED).any(0).tolist())
+
+        def state_dict(self):
+            return {}
+
+    config = Naive.Config(**{**descent_keys, "active": "experience"})
+    trained = Naive(config, parts_of(plugins=(Looking(),)))
+
+    learn(trained, numbered(1))
+
+    assert seen == [[False, False, True, True, False, False]] * 4

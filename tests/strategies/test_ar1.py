@@ -799,3 +799,36 @@ def test_it_brings_mobilenet_and_the_command_line_still_wins():
     assert clrun.compose(["strategy=ar1"]).nodes["model"].option == "mobilenet_v1"
     assert clrun.compose(["strategy=ar1", "model=cnn"]).nodes["model"].option == "cnn"
     assert clrun.compose(["strategy=naive"]).nodes["model"].option == "mlp"
+
+
+@pytest.mark.parametrize("head", ["cwr_star", "plain"])
+def test_separate_heads_learn_under_a_consolidated_head_too(head, on_digits):
+    benchmark = digits()
+    strategy = on_digits(benchmark, active="experience", head=head, train_epochs=2, lr=0.1)
+
+    for experience in benchmark:
+        list(strategy.learn(experience))
+
+    own = [task_aware(strategy, experience) for experience in benchmark]
+    assert min(own) > 0.8
+
+
+def task_aware(strategy: AR1, experience: Experience) -> float:
+    """The accuracy among the experience's own classes."""
+    logits = strategy.predict(experience.test.x)[:, list(experience.classes)]
+    answers = torch.tensor(experience.classes)[logits.argmax(1)]
+    return float((answers == experience.test.y).double().mean())
+
+
+def test_in_an_update_of_separate_heads_no_other_row_moves(on_digits):
+    benchmark = digits()
+    strategy = on_digits(benchmark, active="experience", rm_sz=0, l2=0.01, momentum=0.9)
+    list(strategy.learn(benchmark.experiences[0]))
+    steps = strategy.learn(benchmark.experiences[1])
+    next(steps)
+    before = strategy.split.head.weight.detach().clone()
+
+    next(steps)
+
+    moved = (strategy.split.head.weight.detach() != before).any(1)
+    assert moved.nonzero().flatten().tolist() == list(benchmark.experiences[1].classes)

@@ -241,3 +241,22 @@ def test_the_bytes_of_the_memory_count_the_logits(der, numbered):
 
     image, class_experience_and_key, logits = 16, 3 * 8, 6 * 4
     assert strategy.memory_rows()["bytes"] == 30 * (image + class_experience_and_key + logits)
+
+
+def test_the_distance_is_that_of_active_outputs(der, numbered):
+    strategy = der(active="experience")
+    learn(strategy, numbered(0), numbered(1))
+    rows = strategy.memory.exemplars
+    logits = torch.zeros(len(rows), 6, requires_grad=True)
+
+    distance = strategy._distance(logits, rows)
+    distance.backward()
+
+    squares = [
+        float(rows["logits"][i, k]) ** 2
+        for i, label in enumerate(rows.y.tolist())
+        for k in ([0, 1] if label < 2 else [2, 3])
+    ]
+    assert float(distance.detach()) == pytest.approx(sum(squares) / (2 * len(rows)), rel=1e-5)
+    pulled = (logits.grad != 0).any(0).tolist()
+    assert pulled == [True] * 4 + [False] * 2

@@ -132,3 +132,26 @@ def test_yes_or_no_questions_are_asked_about_the_classes_beside_a_row(strategy, 
             yes = 1 / (1 + math.exp(-row[k]))
             loss -= math.log(yes if k == label else 1 - yes) / 30
     assert float(step.loss) == pytest.approx(loss, rel=1e-5)
+
+
+def test_remembered_rows_compete_in_their_own_experience_where_heads_are_separate(
+    strategy, numbered, recording
+):
+    trained = strategy(active="experience", memory_update="experience")
+    learn(trained, numbered(0))
+    w, e = weights(trained), [numbered(0), numbered(1, rows=30)]
+    recording.minibatches.clear()
+
+    (step,) = learn(trained, e[1])
+
+    (rows,) = recording.minibatches
+    x = torch.stack([e[r // 1000].train.x[r % 1000] for r in rows])
+    labels = [int(e[r // 1000].train.y[r % 1000]) for r in rows]
+    losses = [
+        loss_of_a_row(z, k, {0, 1} if k < 2 else {2, 3})
+        for z, k in zip(logits_of(w, x), labels, strict=True)
+    ]
+    new = len(rows) - step.replayed
+    assert step.replayed == 8
+    expected = float(mean(losses[:new]) + mean(losses[new:]))
+    assert float(step.loss) == pytest.approx(expected, rel=1e-4)

@@ -44,6 +44,11 @@ RESUMED = {
         *("ar1", *SMALL, *SGD, *RANDOM, "strategy.head_lr_factor=3"),
         *("strategy.schedule=step", "strategy.schedule_milestones=[1,2]"),
     ),
+    "naive-separate": ("naive", *SMALL, *ADAM, *RANDOM, "strategy.active=experience"),
+    "replay-separate": ("replay", *SMALL, *SGD, *RANDOM, "strategy.active=experience"),
+    "ar1-separate": ("ar1", *SMALL, *ADAM, *RANDOM, "strategy.active=experience"),
+    "lwf-separate": ("lwf", *SMALL, *SGD, *RANDOM, "strategy.active=experience"),
+    "der-seen": ("der", *SMALL, *SGD, *RANDOM, "strategy.active=seen"),
     "replay-online": ("replay", *SMALL, *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
     "replay-herding": (
         "replay",

@@ -32,6 +32,10 @@ def learn(strategy, *experiences) -> list:
     return [step for experience in experiences for step in strategy.learn(experience)]
 
 
+def logits_of_anything() -> Tensor:
+    return torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+
+
 def weights(strategy) -> Tensor:
     return torch.cat([p.detach().flatten() for p in strategy.learner.model.parameters()])
 
@@ -125,3 +129,72 @@ def test_classes_of_all_earlier_experiences_are_kept_in_a_resumed_run_too(lwf, n
     assert resumed.old_classes == [1, 3, 4]
     losses = [[float(s.loss) for s in s_.learn(numbered(2))] for s_ in (strategy, resumed)]
     assert losses[0] == losses[1]
+
+
+def kept_apart(logits: Tensor, old: Tensor, groups: list[list[int]]) -> float:
+    """The distillations of each group of classes, summed: mean over rows, at temperature 2."""
+    total = 0.0
+    for now, before in zip(logits.tolist(), old.tolist(), strict=True):
+        for classes in groups:
+            p, q = softened(before, classes, 2), softened(now, classes, 2)
+            total -= sum(a * math.log(b) for a, b in zip(p, q, strict=True))
+    return total / len(logits)
+
+
+def test_with_separate_heads_each_is_kept_for_itself(lwf, numbered):
+    strategy, rows = lwf(active="experience"), numbered(2, rows=32)
+    learn(strategy, numbered(0, classes=[4, 0]), numbered(1, classes=[3, 1]))
+    rows = numbered(2, rows=32, classes=[5, 2])
+    old = strategy.predict(rows.train.x)
+    with torch.no_grad():  # else the answers are still the old ones
+        strategy.learner.model.output.weight.mul_(1.5)
+    logits = strategy.predict(rows.train.x)
+
+    (step,) = learn(strategy, rows)
+
+    labels = [[4, 0], [3, 1], [5, 2]][2]
+    own = [
+        -math.log(softened(z, labels, 1)[labels.index(k)])
+        for z, k in zip(logits.tolist(), rows.train.y.tolist(), strict=True)
+    ]
+    expected = sum(own) / 32 + 0.7 * kept_apart(logits, old, [[0, 4], [1, 3]])
+    assert float(step.loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_keeps_the_old_heads_trains_them_and_never_the_new_one(lwf, numbered):
+    strategy = lwf(active="experience", lwf_lambda=2.0)
+    learn(strategy, numbered(0), numbered(1))
+    groups = strategy._kept_together(2)
+    logits = logits_of_anything().requires_grad_()
+
+    strategy._distance(logits, logits.detach() ** 2, groups).backward()
+    before = strategy.learner.model.output.weight.detach().clone()
+    learn(strategy, numbered(2))
+
+    assert [g.tolist() for g in groups] == [[0, 1], [2, 3]]
+    assert (logits.grad != 0).any(0).tolist() == [True] * 4 + [False] * 2
+    moved = strategy.learner.model.output.weight.detach() != before
+    assert moved.any(1).tolist() == [True] * 6
+
+
+@pytest.mark.parametrize("active", ["all", "experience"])
+def test_the_gradient_of_what_keeps_is_zero_at_the_old_answers(active, lwf, numbered):
+    strategy = lwf(active=active)
+    learn(strategy, numbered(0), numbered(1))
+    logits = logits_of_anything().requires_grad_()
+
+    strategy._distance(logits, logits.detach().clone(), strategy._kept_together(2)).backward()
+
+    torch.testing.assert_close(logits.grad, torch.zeros(8, 6), rtol=0, atol=1e-7)
+
+
+def test_separate_heads_without_weight_are_naive_bit_for_bit(lwf, descent_keys, parts_of, numbered):
+    keys = {"active": "experience", "l2": 0.01, "momentum": 0.9}
+    free = Naive(Naive.Config(**{**descent_keys, **keys}), parts_of())
+    without, held = lwf(lwf_lambda=0.0, **keys), lwf(**keys)
+
+    for strategy in (free, without, held):
+        learn(strategy, numbered(0), numbered(1), numbered(2))
+
+    assert torch.equal(weights(without), weights(free))
+    assert not torch.equal(weights(held), weights(free))

@@ -37,6 +37,7 @@ from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, num_updates, places
+from clrun.strategies.separate_heads import require_separable
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
 from clrun.strategies.step import START, Position, Step
@@ -130,8 +131,10 @@ class AR1(Strategy):
         """Refuse what cannot work with this model and these images; both stay as they are.
 
         Raises:
-            ConfigError: see `SplitModel`, its `require_whole` and `LatentMemory.capacity`.
+            ConfigError: see `SplitModel`, its `require_whole`, `LatentMemory.capacity` and
+                `require_separable`.
         """
+        require_separable(config, model, shape.num_classes)
         split, image_shape = copied(model, config), (shape.channels, shape.height, shape.width)
         split.require_whole(image_shape)
         latent_shape = split.cut.latent_shape(image_shape)

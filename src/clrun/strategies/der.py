@@ -8,7 +8,8 @@ Each update draws two minibatches from the memory, independently and uniformly. 
 offered to the memory with the logits they had before it, as augmented for it. Images are stored as
 they are, and augmented anew when they come back. A term of weight 0 takes no forward pass.
 
-The paper writes a squared norm; as in the authors' code it is divided by the number of classes too.
+The paper writes a squared norm; as in the authors' code it is divided by the number of classes too,
+or of those outputs alone that `strategy.active` leaves to a row.
 Its memory is a reservoir, here the default among all storage policies. Avalanche's DER is another:
 one draw and one forward pass for all terms, a class-balanced memory that is filled when an
 experience ends, with logits computed then.
@@ -80,7 +81,7 @@ class DER(MemoryStrategy):
             if len(distilled):
                 answers.append(learner.forward(learner.inputs(distilled.x, place), place))
                 labels.append(distilled.y)
-                loss = loss + c.alpha * mse_loss(answers[-1], distilled["logits"])
+                loss = loss + c.alpha * self._distance(answers[-1], distilled)
             if len(labelled):
                 answers.append(learner.forward(learner.inputs(labelled.x, place), place))
                 labels.append(labelled.y)
@@ -91,6 +92,15 @@ class DER(MemoryStrategy):
                 self._offer(rows, logits, place)
             yield step
         learner.end(experience)
+
+    def _distance(self, logits: Tensor, rows: Table) -> Tensor:
+        """The mean squared distance from the stored logits, over active outputs. [B, C] -> []"""
+        before, active = rows["logits"], self.learner.active
+        if active is None:
+            return mse_loss(logits, before)
+        inactive = active.inactive(rows.y).expand_as(logits)
+        squares = (logits - before).square().masked_fill(inactive, 0)
+        return squares.sum() / (~inactive).sum()
 
     def _drawn(self, place: Place) -> list[Table]:
         """A minibatch of the memory for each of the two terms, none for one of weight 0."""

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from clrun.device.rows import Rows
 from clrun.memory.replay_memory import ReplayMemory
 from clrun.strategies.learner import Learner
+from clrun.strategies.separate_heads import require_separable
 from clrun.strategies.strategy import Strategy
+from clrun.streams.experience import StreamShape
 
 
 class DescentStrategy(Strategy):
     """What strategies share that learn the whole model by descent; `learn` is their own."""
 
     learner: Learner
+
+    @staticmethod
+    def check(config: Any, model: nn.Module, shape: StreamShape) -> None:
+        """Refuse a model that has no separate heads to offer where `active` asks for them.
+
+        Raises:
+            ConfigError: see `require_separable`.
+        """
+        require_separable(config, model, shape.num_classes)
 
     @property
     def train_macs(self) -> int | None:  # type: ignore[override]  # others count it themselves

@@ -14,8 +14,9 @@ learning).
 
 KD is not multiplied by T squared, as in those three. The copy sees the augmented inputs that the
 model sees, in evaluation mode; Mammoth takes its answers once, to images without augmentation, and
-trains a new head alone first. The paper distils each old task's outputs apart, which needs heads
-that are told apart; with one softmax over all of them this is the class-incremental form alone.
+trains a new head alone first. With `active: experience` this is the paper's form for a head a task:
+KD is the sum of one for each earlier experience, with softmaxes over its classes alone. FACIL has
+one softmax over all old heads there.
 """
 
 from __future__ import annotations
@@ -71,17 +72,18 @@ class LwF(DescentStrategy):
         """Train on the experience's rows in a fresh order each epoch, then keep the model."""
         learner, size = self.learner, self.config.train_mb_size
         plan = shuffled(experience, size, self.parts.device, self.parts.seed)
-        device = self.parts.device.torch
-        old_classes = torch.tensor(self.old_classes, dtype=torch.int64, device=device)
         learner.begin(experience)
+        groups = self._kept_together(experience.index)
         for place, rows in places(experience, self.config, plan, start):
             inputs = learner.inputs(rows.x, place)
             logits = learner.forward(inputs, place)
             loss = learner.loss(logits, rows.y)
             if learner.previous is not None:
-                distance = self._distance(logits, learner.previous(inputs), old_classes)
+                distance = self._distance(logits, learner.previous(inputs), groups)
                 new, old = self._weights(experience.index)
                 loss = new * loss + old * distance
+                if old > 0:
+                    learner.touches(self.old_classes)
             yield learner.update(loss, logits, rows.y, place)
         learner.end(experience)
         learner.snapshot()
@@ -94,10 +96,21 @@ class LwF(DescentStrategy):
         new = 1 / (experience + 1)
         return new, (1 - new) * self.config.lwf_lambda
 
-    def _distance(self, logits: Tensor, before: Tensor, old_classes: Tensor) -> Tensor:
-        """The cross-entropy of the old answers and those of now, over old classes. [B, C] -> []"""
-        now, then = (z[:, old_classes] / self.config.temperature for z in (logits, before))
-        return -(softmax(then, 1) * log_softmax(now, 1)).sum(1).mean()
+    def _kept_together(self, experience: int) -> list[Tensor]:
+        """The old classes: those whose answers add up to 1 are one tensor [n] int64."""
+        active, device = self.learner.active, self.parts.device.torch
+        if active is not None and active.mode == "experience":
+            return [classes.nonzero().flatten() for classes in active.table[:experience]]
+        return [torch.tensor(self.old_classes, dtype=torch.int64, device=device)]
+
+    def _distance(self, logits: Tensor, before: Tensor, groups: Sequence[Tensor]) -> Tensor:
+        """The cross-entropy of the old answers and those of now, summed over groups of classes.
+        [B, C] -> []"""
+        scaled = [
+            (z / self.config.temperature for z in (logits[:, g], before[:, g])) for g in groups
+        ]
+        kept = [-(softmax(then, 1) * log_softmax(now, 1)).sum(1).mean() for now, then in scaled]
+        return torch.stack(kept).sum()
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "old_classes": list(self.old_classes)}

@@ -16,6 +16,27 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from clrun.errors import ConfigError
+from clrun.models.features import head
+from clrun.strategies.descent_keys import DescentKeys
+
+
+def require_separable(keys: DescentKeys, model: nn.Module, num_classes: int) -> None:
+    """Refuse a model whose head has not a row for each class, where the rows are to be separate.
+
+    Raises:
+        ConfigError: it has not, or no head at all.
+    """
+    if keys.active != "experience":
+        return
+    name, last = head(model)
+    if last.out_features != num_classes:
+        raise ConfigError(
+            f"strategy.active=experience: {name}, the last linear layer of {type(model).__name__}, "
+            f"has {last.out_features} outputs for {num_classes} classes. Use strategy.active=seen, "
+            "or a model that ends in one with an output for each class."
+        )
+
 
 class SeparateHeads:
     """The rows of a head's weight and bias as parameters of their own, for the optimizer alone."""
