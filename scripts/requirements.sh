@@ -12,8 +12,8 @@ build=$(mktemp)
 printf 'hatchling>=1.27\neditables\n' >"$build"  # the editable install builds with these
 pin pyproject.toml "$build" -o requirements.txt
 pin pyproject.toml "$build" --extra dev -o requirements-dev.txt
-{ cat "$build"; echo 'setuptools>=70'; grep -E '^(pytest|hypothesis)==' requirements-dev.txt | tr -d '\\'; } >"$build.oldest"
-pin pyproject.toml "$build.oldest" --resolution lowest-direct -o requirements-oldest.txt
+{ cat "$build"; echo 'setuptools>=70'; grep -E '^(pytest|pytest-xdist|hypothesis)==' requirements-dev.txt | tr -d '\\'; } >"$build.oldest"
+pin pyproject.toml "$build.oldest" --extra onnx --extra ray --extra slurm --extra tune --resolution lowest-direct -o requirements-oldest.txt
 printf 'avalanche-lib==0.6.0\ntorch==2.15.0\n' >"$build"  # what scripts/bench measures against
 pin "$build" -o benchmarks/pinned/avalanche.txt
 rm "$build" "$build.oldest"
