@@ -33,6 +33,11 @@ def jittered(x: Tensor, draws: Tensor, strengths: Sequence[float]) -> Tensor:
     return _turn_hue(x, draws[:, 3] * strengths[3]) if strengths[3] else x
 
 
+def greyed(x: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen images [B] bool without their colours. [B, C, H, W] -> [B, C, H, W]"""
+    return torch.where(chosen[:, None, None, None], _grey(x), x)
+
+
 def _blend(x: Tensor, other: Tensor, factor: Tensor) -> Tensor:
     """`factor` of x and the rest of `other`, cut to [0, 1]."""
     return torch.lerp(other, x, factor).clamp_(0, 1)

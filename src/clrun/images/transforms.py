@@ -5,16 +5,25 @@ torchvision's v2 transforms draw one flip and one crop for a whole batch; these 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import grid_sample, interpolate, pad
 
 from clrun.device.rows import sent
-from clrun.images.augment import JITTER, AugmentPolicy
-from clrun.images.color import jittered
+from clrun.images.augment import (
+    GREYED,
+    JITTER,
+    JITTERED,
+    WINDOW_AREA,
+    WINDOW_RATIO,
+    AugmentPolicy,
+)
+from clrun.images.color import greyed, jittered
 from clrun.images.download import Progress
 
 PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -39,22 +48,23 @@ class Draws:
     color: Tensor | None = None
     """[n, 4] float32 in [-1, 1): brightness, contrast, saturation and hue, as shares of how far
     each may go"""
+    window: Tensor | None = None
+    """[n, 4] float32 in [0, 1): the area and ratio of a window, between their bounds, and its row
+    and column, as shares of the room there is"""
+    grey: Tensor | None = None
+    """[n] bool"""
 
     def __getitem__(self, index: Tensor | slice) -> Draws:
         """The decisions of the chosen samples."""
-        return Draws(
-            None if self.flip is None else self.flip[index],
-            None if self.place is None else self.place[index],
-            None if self.color is None else self.color[index],
-        )
+        return self._each(lambda decisions: decisions[index])
 
     def to(self, device: torch.device | str) -> Draws:
         """The same decisions on another device; worth doing once an epoch, not once a batch."""
-        return Draws(
-            None if self.flip is None else sent(self.flip, device),
-            None if self.place is None else sent(self.place, device),
-            None if self.color is None else sent(self.color, device),
-        )
+        return self._each(lambda decisions: sent(decisions, device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Draws:
+        every = (self.flip, self.place, self.color, self.window, self.grey)
+        return Draws(*(None if each is None else change(each) for each in every))
 
 
 @dataclass(frozen=True)
@@ -79,17 +89,22 @@ class Transform:
         """Augmented as `draws` says, then as `evaluation`. [B, C, H, W] uint8 -> float32
 
         A crop may reach over the border by an eighth of the side, where it sees black, the usual
-        4 pixels at 32 (He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2). Colours
-        change last (`color.jittered`).
+        4 pixels at 32 (He et al. 2016, https://arxiv.org/abs/1512.03385, section 4.2). A window
+        is enlarged to the image's size. Colours change last (`color.jittered`), some to grey.
         """
         if draws is not None:
             draws = draws.to(x.device)
             if draws.place is not None:
                 x = _crop(x, draws.place)
+            if draws.window is not None:
+                x = _enlarged(x, draws.window)
             if draws.flip is not None:
                 x = torch.where(draws.flip[:, None, None, None], x.flip(3), x)
             if draws.color is not None:
-                return self._normalised(jittered(x / 255, draws.color, self.jitter) * 255)
+                colored = jittered(x / 255, draws.color, self.jitter)
+                if draws.grey is not None:
+                    colored = greyed(colored, draws.grey)
+                return self._normalised(colored * 255)
         return self.evaluation(x)
 
     def draw(self, n: int, rng: Generator) -> Draws | None:
@@ -99,6 +114,8 @@ class Transform:
         """
         if self.augment == "none":
             return None
+        if self.augment == "contrastive":
+            return _view_draws(n, rng)
         flips, crops = "flip" in self.augment, "crop" in self.augment
         return Draws(
             torch.randint(2, (n,), generator=rng).bool() if flips else None,
@@ -142,6 +159,44 @@ def _crop(x: Tensor, place: Tensor) -> Tensor:
     row, column = (place * room).long().minimum(room - 1).unbind(1)  # rounding may reach the room
     windows = pad(x, (left, left, up, up)).unfold(2, height, 1).unfold(3, width, 1)  # a view
     return windows[torch.arange(len(x), device=x.device), :, row, column]
+
+
+def _view_draws(n: int, rng: Generator) -> Draws:
+    """The decisions of n contrastive views."""
+    chances = torch.rand(n, 7, generator=rng)
+    flip, is_jittered, is_grey = chances[:, :3].unbind(1)
+    color = torch.rand(n, 4, generator=rng) * 2 - 1
+    return Draws(
+        flip=flip < 0.5,
+        place=None,
+        color=color * (is_jittered < JITTERED)[:, None],  # 0 changes nothing
+        window=chances[:, 3:],
+        grey=is_grey < GREYED,
+    )
+
+
+def _enlarged(x: Tensor, window: Tensor) -> Tensor:
+    """Windows of the images, each enlarged to the whole image's size: bilinear, between whole
+    pixels, a side no longer than the image's. [B, C, H, W] uint8 -> float32"""
+    height, width = x.shape[2:]
+    low, high = WINDOW_AREA
+    area = (low + window[:, 0] * (high - low)) * (height * width)
+    lowest, highest = map(math.log, WINDOW_RATIO)
+    ratio = (lowest + window[:, 1] * (highest - lowest)).exp()
+    rows = _places((area / ratio).sqrt(), window[:, 2], height)
+    columns = _places((area * ratio).sqrt(), window[:, 3], width)
+    shape = (len(x), height, width)
+    grid = torch.stack([columns[:, None].expand(shape), rows[:, :, None].expand(shape)], dim=3)
+    return grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
+
+
+def _places(length: Tensor, place: Tensor, side: int) -> Tensor:
+    """Where each pixel of a window's enlargement lies in a side, from -1 to 1. [B] -> [B, side]"""
+    length = length.round().clamp(1, side)
+    first = (place * (side - length + 1)).floor().minimum(side - length)  # rounding may reach it
+    pixel = torch.arange(side, device=place.device) + 0.5
+    within = (pixel * length[:, None] / side).clamp(min=0.5).minimum(length[:, None] - 0.5)
+    return (first[:, None] + within) * 2 / side - 1
 
 
 @lru_cache(maxsize=16)

@@ -112,7 +112,7 @@ class Rehearsal:
         plan = planned_rows(self.keys, y, held, self.parts.seed, experience.index, epoch)
         old = remembered.minibatches(plan.memory)
         new = current.minibatches(plan.current)
-        return _MixedMinibatches(plan.current, new, old.__getitem__)
+        return MixedMinibatches(plan.current, new, old.__getitem__)
 
     def _online(
         self, experience: Experience, epoch: int, current: DevicePatterns
@@ -121,7 +121,7 @@ class Rehearsal:
         count = len(experience.train.y)
         rows = online_rows(self.keys, count, self.parts.seed, experience.index, epoch)
         drawn = self._drawn(experience, epoch)
-        return _MixedMinibatches(rows, current.minibatches(rows), drawn)
+        return MixedMinibatches(rows, current.minibatches(rows), drawn)
 
     def _drawn(self, experience: Experience, epoch: int) -> Callable[[int], Patterns[Tensor]]:
         """Rows drawn from the memory as it is when an update comes; none while it is empty."""
@@ -137,7 +137,7 @@ class Rehearsal:
         return drawn
 
 
-class _MixedMinibatches:
+class MixedMinibatches:
     """The minibatches of one epoch; the remembered rows of each are asked for when it is read."""
 
     def __init__(

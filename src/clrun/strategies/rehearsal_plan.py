@@ -18,6 +18,7 @@ from clrun.memory.replay_memory import ReplayMemory
 from clrun.memory.selection import RandomExemplarsSelectionStrategy
 from clrun.memory.table import Table
 from clrun.seeds import generator
+from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled_rows
 from clrun.strategies.places import num_updates
 from clrun.strategies.replay_keys import ReplayKeys
@@ -55,7 +56,7 @@ def rehearsal_updates(keys: ReplayKeys, ahead: Ahead) -> list[int]:
     Raises:
         ConfigError: more groups share a minibatch than it has rows.
     """
-    updates, memory = [], _without_images(keys, ahead)
+    updates, memory = [], _without_images(keys.mem_size, ahead)
     depends = not Composition.of(keys).has_one_length
     for index, y in enumerate(ahead.labels):
         if keys.memory_update == "minibatch":
@@ -65,16 +66,41 @@ def rehearsal_updates(keys: ReplayKeys, ahead: Ahead) -> list[int]:
         held = memory.exemplars
         updates.append(num_updates(keys, partial(planned_rows, keys, y, held, ahead.seed, index)))
         if depends or index == 0:
-            x = torch.empty((len(y), 0, 0, 0), dtype=torch.uint8)
-            memory.offer(Patterns(x, y), index, _no_features)
+            _offer(memory, y, index)
     return updates
 
 
-def _without_images(keys: ReplayKeys, ahead: Ahead) -> ReplayMemory:
+def joint_updates(keys: DescentKeys, mem_size: int, ahead: Ahead) -> list[int]:
+    """How many updates `places` yields with `joint_rows` in each experience; see above."""
+    updates, memory = [], _without_images(mem_size, ahead)
+    for index, y in enumerate(ahead.labels):
+        rows = len(y), len(memory)
+        updates.append(num_updates(keys, partial(joint_rows, *rows, keys, ahead.seed, index)))
+        _offer(memory, y, index)
+    return updates
+
+
+def joint_rows(
+    rows: int, held: int, keys: DescentKeys, seed: int, experience: int, epoch: int
+) -> EpochPlan:
+    """The minibatches of an epoch over current and held rows, all of them shuffled together."""
+    minibatches = shuffled_rows(rows + held, keys.train_mb_size, seed, experience, epoch)
+    return EpochPlan(
+        current=[numbers[numbers < rows] for numbers in minibatches],
+        memory=[numbers[numbers >= rows] - rows for numbers in minibatches],
+    )
+
+
+def _offer(memory: ReplayMemory, y: Tensor, experience: int) -> None:
+    x = torch.empty((len(y), 0, 0, 0), dtype=torch.uint8)
+    memory.offer(Patterns(x, y), experience, _no_features)
+
+
+def _without_images(mem_size: int, ahead: Ahead) -> ReplayMemory:
     """A memory for rows that no model has seen; all of them have the loss 0."""
     chance = RandomExemplarsSelectionStrategy(RandomExemplarsSelectionStrategy.Config())
     measures = {"loss": lambda rows: torch.zeros(len(rows))}
-    return ReplayMemory(keys.mem_size, ahead.storage_policy, chance, ahead.seed, measures)
+    return ReplayMemory(mem_size, ahead.storage_policy, chance, ahead.seed, measures)
 
 
 def _no_features(x: Tensor, layer: str | None) -> Tensor:

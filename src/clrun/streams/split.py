@@ -15,7 +15,7 @@ from clrun.device.memory import require_memory
 from clrun.device.rows import Rows
 from clrun.errors import ConfigError
 from clrun.images.altered_rows import Alteration, Permutation, Rotation, altered, resized
-from clrun.images.augment import JITTER, AugmentPolicy, preset
+from clrun.images.augment import JITTER, AugmentPolicy, changes_colors, preset
 from clrun.images.download import Progress
 from clrun.images.files import data_folder
 from clrun.images.patterns import Patterns
@@ -117,10 +117,10 @@ class Split:
             self.config.check_classes(len(self.source.class_names))
         except ValueError as error:  # of a source whose classes are not known before
             raise ConfigError(f"benchmark.{error}") from None
-        if "jitter" in self._augment() and self.source.channels not in (1, 3):
+        if changes_colors(self._augment()) and self.source.channels not in (1, 3):
             raise ConfigError(
                 f"benchmark.augment={self.config.augment}: the images have "
-                f"{self.source.channels} channels, and jitter is for grey or RGB ones. "
+                f"{self.source.channels} channels, and colours are changed of grey or RGB ones. "
                 f"Use another augmentation."
             )
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from clrun.config.bounds import Count, FilePath, Fraction, NonNegative, Share
 from clrun.config.keys import Keys, Known
-from clrun.images.augment import AugmentPolicy
+from clrun.images.augment import AugmentPolicy, changes_colors
 from clrun.streams.class_counts import (
     check_class_order,
     check_every_class_everywhere,
@@ -171,7 +171,7 @@ class SplitKeys(Keys):
         if self.jitter is None:
             return
         given = f"jitter={typed(self.jitter)}"
-        if "jitter" not in self.augment:  # nor with auto, whose presets have none
+        if not changes_colors(self.augment):  # nor with auto, whose presets have none
             raise ValueError(
                 f"{given}: augment={self.augment} does not read it. "
                 f"Use jitter=null, or augment=jitter."
