@@ -144,6 +144,17 @@ CASES: dict[str, Case] = {
             *("strategy.epoch_length=current", "strategy.optimizer_state=fresh"),
         ),
     ),
+    "icarl others": (
+        ("strategy=icarl", *MLP, "strategy.mem_size=20"),
+        ("strategy.temperature=1", "strategy.optimizer_state=keep"),
+        ("strategy.temperature=2", "strategy.optimizer_state=fresh"),
+    ),
+    "icarl scored": (("strategy=icarl", *MLP, "strategy.mem_size=20", "eval=seen"), *SCORED),
+    "scr optimizer_state": (
+        ("strategy=scr", *MLP, "strategy.mem_size=20"),
+        ("strategy.optimizer_state=fresh",),
+        ("strategy.optimizer_state=keep",),
+    ),
     "ar1 rm_sz": (AR1, (), ("strategy.rm_sz=7",)),
     "ar1 without a memory": (AR1, (), ("strategy.rm_sz=0",)),
     "ar1 latent_dtype": (

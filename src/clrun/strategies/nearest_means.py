@@ -122,6 +122,7 @@ class NearestMeansStrategy(MemoryStrategy):
 
     @staticmethod
     def check(config: Any, model: nn.Module, shape: StreamShape) -> None:
+        MemoryStrategy.check(config, model, shape)
         require_head_is_last(model, shape)
 
     def exemplars(self) -> Table:
