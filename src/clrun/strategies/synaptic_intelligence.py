@@ -10,19 +10,17 @@ every device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import NonNegative, Positive
 from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
-from clrun.errors import ConfigError, did_you_mean
-from clrun.models.freezing import NORMS
 from clrun.strategies.plugin import Learnt, Update
+from clrun.strategies.regularised import flat, flat_known, regularised
 
 
 class SynapticIntelligence:
@@ -32,6 +30,9 @@ class SynapticIntelligence:
         cumulative += c * trajectory / ((theta - reference)^2 + eps)  each experience
         importance  = -cumulative clipped to [0, clip]
         penalty     = ewc_lambda / 2 * sum(importance * (theta - reference)^2)
+
+    With `clamp: experience` that clipping is done to `cumulative` itself at the end of each
+    experience, and what was cut off is forgotten; with `use` the sums go on as they are.
 
     `reference` is theta at the start of the experience, and the gradient is that of the whole
     loss, penalty included, weight decay not. `reference` and `trajectory` are vectors over the
@@ -46,13 +47,15 @@ class SynapticIntelligence:
         eps: Positive = 1e-7  # the reference code's; the paper's xi, 0.1 or 0.001 there
         clip: Positive = 0.001  # the reference code's, and that of AR1's Caffe original
         c: Positive = 1.0  # the reference code's
+        clamp: Literal["use", "experience"] = "use"  # the reference code's
         exclude: list[str] = field(default_factory=list)
 
         def acts_from(self) -> Mapping[str, Moment]:
             # the account is kept whatever its weight, and made importance when the first
             # experience is over
-            ended = dict.fromkeys(("eps", "c"), FIRST_LEARNT)
-            return {**ended, **dict.fromkeys(("ewc_lambda", "clip"), SECOND)}
+            ended = dict.fromkeys(("eps", "c", "clamp"), FIRST_LEARNT)
+            clipped = SECOND if self.clamp == "use" else FIRST_LEARNT
+            return {**ended, "ewc_lambda": SECOND, "clip": clipped}
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -76,8 +79,8 @@ class SynapticIntelligence:
         Raises:
             ConfigError: a pattern of `exclude` matches no parameter.
         """
-        regularised = _regularised(model, self.config.exclude)
-        names, self._parameters = list(regularised), list(regularised.values())
+        found = regularised(model, self.config.exclude)
+        names, self._parameters = list(found), list(found.values())
         theta = self._theta()
         if experience_index == self._experience:  # continued from a saved state
             assert names == self._names, "other parameters are frozen than when it was saved"
@@ -87,20 +90,20 @@ class SynapticIntelligence:
             self.reference, self.trajectory = theta, torch.zeros_like(theta)
         self._names, self._experience = names, experience_index
         known = bool(self.cumulative and names)
-        self._importance = self._known_importance(theta) if known else None
+        self._importance = flat_known(found, self.importance) if known else None
 
     def penalty(self, update: Update | None = None) -> Tensor | None:
         """ewc_lambda / 2 * sum(importance * (theta - reference)^2); None before the second
         experience and where ewc_lambda is 0."""
         if self._importance is None or self.config.ewc_lambda == 0:
             return None
-        moved = _flat(self._parameters) - self.reference
+        moved = flat(self._parameters) - self.reference
         return self.config.ewc_lambda / 2 * (self._importance * moved.square()).sum()
 
     @torch.no_grad()
     def before_update(self, update: Update | None = None) -> None:
         """Copy gradients and parameters: optimizers change both in place."""
-        gradient = _flat(_gradient(parameter) for parameter in self._parameters)
+        gradient = flat(_gradient(parameter) for parameter in self._parameters)
         self._before = gradient, self._theta()
 
     @torch.no_grad()
@@ -121,7 +124,10 @@ class SynapticIntelligence:
         sizes = [parameter.numel() for parameter in self._parameters]
         for name, sums in zip(self._names, gained.mul_(self.config.c).split(sizes), strict=True):
             known = self.cumulative.get(name)
-            self.cumulative[name] = sums.clone() if known is None else known.to(sums.device) + sums
+            sums = sums.clone() if known is None else known.to(sums.device) + sums
+            if self.config.clamp == "experience":
+                sums.clamp_(-self.config.clip, 0)
+            self.cumulative[name] = sums
         self.reference, self._experience = theta, None
 
     def state_dict(self) -> dict[str, Any]:
@@ -139,42 +145,7 @@ class SynapticIntelligence:
         self.cumulative = {name: sums.clone() for name, sums in state["cumulative"].items()}
 
     def _theta(self) -> Tensor:
-        return _flat(parameter.detach() for parameter in self._parameters)
-
-    def _known_importance(self, theta: Tensor) -> Tensor:
-        """Importance as one vector like theta; 0 for parameters that were never regularised."""
-        known = self.importance
-        sizes = [parameter.numel() for parameter in self._parameters]
-        found = torch.zeros_like(theta)
-        for name, part in zip(self._names, found.split(sizes), strict=True):
-            if name in known:
-                part.copy_(known[name])
-        return found
-
-
-def _regularised(model: nn.Module, exclude: list[str]) -> dict[str, nn.Parameter]:
-    """Trainable parameters by name, without excluded ones and those of normalisation layers."""
-    names = [name for name, _ in model.named_parameters()]
-    excluded: set[str] = set()
-    for pattern in exclude:
-        matched = {n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")}
-        if not matched:
-            raise ConfigError(
-                f"strategy.plugins exclude={pattern}: no parameter of {type(model).__name__} has "
-                f"such a name.{did_you_mean(pattern, names)} Use the name of a layer or parameter."
-            )
-        excluded |= matched
-    normalising = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, NORMS)
-        for parameter in module.parameters(recurse=False)
-    }
-    return {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and name not in excluded and id(parameter) not in normalising
-    }
+        return flat(parameter.detach() for parameter in self._parameters)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -182,9 +153,3 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None or not parameter.requires_grad:
         return torch.zeros_like(parameter)
     return parameter.grad
-
-
-def _flat(tensors: Iterable[Tensor]) -> Tensor:
-    """One new vector of all their values, never a view."""
-    parts = [tensor.reshape(-1) for tensor in tensors]
-    return torch.cat(parts) if parts else torch.empty(0)
