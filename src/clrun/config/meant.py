@@ -9,8 +9,8 @@ from clrun.config.sources import GROUPS, PLUGINS, options
 from clrun.config.usual_names import usual_key
 from clrun.errors import did_you_mean
 
-PENALTIES = ("ewc", "ewc_on", "online_ewc", "mas", "synaptic_intelligence")
-"""Methods that protect weights, which people type as a strategy; `si` stands in for others."""
+PENALTIES = {"ewc_on": "ewc", "online_ewc": "ewc", "synaptic_intelligence": "si"}
+"""Other names of plugins, which people type as a strategy."""
 
 
 def meant(prefix: str, key: str, allowed: Sequence[str]) -> str:
@@ -28,10 +28,8 @@ def meant(prefix: str, key: str, allowed: Sequence[str]) -> str:
 
 def plugin_of(name: str) -> str | None:
     """The words that add the plugin of this name, or the one for what the name stands for."""
-    known = [option.name for option in options(PLUGINS)]
-    if name not in known:
-        name = "si" if name in PENALTIES else ""
-    return plugin_words(name) if name in known else None
+    name = PENALTIES.get(name, name)
+    return plugin_words(name) if name in {option.name for option in options(PLUGINS)} else None
 
 
 def plugin_words(name: str) -> str:

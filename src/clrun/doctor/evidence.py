@@ -54,8 +54,9 @@ class Evidence:
         config = self.record.get("config", {})
         values = [plugin.get("values", {}) for plugin in config.get("plugins", ())]
         for found in [*values, {"ewc_lambda": self.key("strategy.ewc_lambda")}]:
-            if isinstance(weight := found.get("ewc_lambda"), int | float):
-                yield weight
+            for key in ("ewc_lambda", "mas_lambda"):
+                if isinstance(weight := found.get(key), int | float):
+                    yield weight
 
     @cached_property
     def class_names(self) -> list[str]:

@@ -100,7 +100,8 @@ def penalty_zero(run: Evidence) -> Iterator[Finding]:
     if idle:
         yield Finding(
             f"The penalty of {listed(idle)} was 0 in all updates from the second experience on.",
-            "Raise its weight (ewc_lambda), and see that the layers it looks after can learn.",
+            "Raise its weight (ewc_lambda or mas_lambda), and see that the layers it looks after "
+            "can learn.",
         )
 
 

@@ -153,7 +153,9 @@ class Learner:
         own = {id(parameter) for parameter in self.part.parameters() if parameter.requires_grad}
         parameters = {n: p for n, p in self.model.named_parameters() if id(p) in own}
         learnt = Learnt(
-            self.model, experience, self._evaluation, self._logits, parameters, self.masked
+            *(self.model, experience, self._evaluation, self._logits, parameters, self.masked),
+            part=self.part,
+            seed=self.parts.seed,
         )
         self.seed_draws("end", experience.index)
         with span("plugins"), self._evaluating():

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from clrun.seeds import generator
 from clrun.strategies.active import MASKED
 from clrun.strategies.places import Place
 from clrun.strategies.step import Step
@@ -81,13 +82,22 @@ class Learnt:
     masked: Callable[[Tensor, Tensor], Tensor] = _as_they_are
     """logits [B, num_classes] and labels [B] -> the logits that the loss knows (`strategy.active`)
     """
+    part: nn.Module | None = None
+    """what `forward` computes with: the whole model or its upper part, neither compiled nor in a
+    lower precision"""
+    seed: int = 0
 
-    def minibatches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and labels of the experience's rows in their order, on the device."""
+    def minibatches(self, size: int, of: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and labels of the experience's rows, or of those that are numbered in `of`, in
+        their order, on the device."""
         x, y = self.experience.train
-        for rows in torch.arange(len(y)).split(size):
+        for rows in (torch.arange(len(y)) if of is None else of).split(size):
             inputs = self.inputs(x.index_select(0, rows))
             yield inputs, y[rows].to(inputs.device)
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A fresh CPU generator for one purpose at the end of this experience."""
+        return generator(self.seed, purpose, self.experience.index)
 
 
 class Plugin(Protocol):
