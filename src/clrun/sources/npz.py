@@ -110,14 +110,14 @@ class NpzArrays:
             names = _Members(archive).of("images")
             arrays = {name: read_array(archive, name) for name in names}
             _check_depth(arrays)
-        x = torch.cat([_pixels(array, self._shape) for array in arrays.values()])
+        places = [f"{name}[{k}]" for name, array in arrays.items() for k in range(len(array))]
+        x = _joined(arrays, self._shape)
         sides = {name: rows.side == k for k, name in enumerate(("training", "test", "validation"))}
-        train, test, held = (Patterns(x[side], rows.y[side]) for side in sides.values())
+        train, test, held = (Patterns(_taken(x, side), rows.y[side]) for side in sides.values())
         self._statistics = channel_statistics(train.x)
         with one_line_errors(self.root):
             way_out = f"Save {names[0]}.astype(bool)"
             check_not_zeros_and_ones(x, self._statistics, way_out)
-        places = [f"{name}[{k}]" for name, array in arrays.items() for k in range(len(array))]
         notes = notes_on_copies(
             train.x,
             {"test": test.x, "validation": held.x},
@@ -285,6 +285,20 @@ def _check_depth(arrays: dict[str, NDArray[Any]]) -> None:
     deep = {name: int(x.max()) for name, x in arrays.items() if x.dtype.itemsize == 2}
     if deep:
         check_depth(f"{next(iter(deep))} is uint16", max(deep.values()), is_array=True)
+
+
+def _joined(arrays: dict[str, NDArray[Any]], shape: ImageShape) -> Tensor:
+    """The images of all arrays, which are let go of one by one. [N, C, H, W] uint8"""
+    parts = [_pixels(arrays.pop(name), shape) for name in list(arrays)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _taken(x: Tensor, chosen: Tensor) -> Tensor:
+    """The rows where `chosen` [N] is true; a view, if they lie side by side."""
+    places = chosen.nonzero().flatten()
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+    is_run = last - first + 1 == len(places)
+    return x[first : last + 1] if is_run else x.index_select(0, places)
 
 
 def _pixels(x: NDArray[Any], shape: ImageShape) -> Tensor:
