@@ -46,9 +46,9 @@ def _group(word: str) -> str:
 def entries(group: str, folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """(name, description) of each option of a group."""
     if group == METRICS:
-        from clrun.metrics import all_metrics  # NumPy takes 0.1 s to import
+        from clrun.metrics import plain_metrics  # NumPy takes 0.1 s to import
 
-        for metric in all_metrics().values():
+        for metric in plain_metrics().values():
             yield metric.key, f"{metric.label}: {metric.meaning}"
         return
     for option in options(group, folders):

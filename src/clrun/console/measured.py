@@ -33,6 +33,8 @@ def print_metrics(
     """All metrics: the value with what it means, or why there is none."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for key, metric in all_metrics().items():
+        if key not in metrics:  # one with task ids, of a run without
+            continue
         known = metrics[key] is not None
         said = f"{metric.label}: {metric.meaning}" if known else f"undefined: {notes[key]}"
         table.add_row(Text(key, style="bold"), number(key, metrics[key]), Text(said, style="dim"))
@@ -71,7 +73,7 @@ def print_rows(console: Console, rows: Sequence[Row]) -> None:
     found = [
         metric
         for metric in all_metrics().values()
-        if metric.in_end_table and any(row.metrics[metric.key] is not None for row in rows)
+        if metric.in_end_table and any(row.metrics.get(metric.key) is not None for row in rows)
     ]
     shown = [metric.key for metric in found]
     table, left_out = _rows(rows, shown), list[str]()
@@ -91,7 +93,7 @@ def _rows(rows: Sequence[Row], keys: Sequence[str]) -> Table:
     for key in keys:
         table.add_column(key, justify="right")
     for row in rows:
-        values = (number(key, row.metrics[key]) for key in keys)
+        values = (number(key, row.metrics.get(key)) for key in keys)
         table.add_row(Text(row.name), Text(row.state), *values)
     return table
 

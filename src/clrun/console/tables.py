@@ -26,6 +26,7 @@ def print_results(
     """The matrix, the metrics, of the rows of `stream`, and where everything is written."""
     console.print(matrix_table(results.accuracy_matrix, console.width, stream))
     console.print(metrics_table(results.metrics, results.notes))
+    console.print(results.task_ids)
     memory = results.memory
     if memory["rows"]:
         console.print(
@@ -80,6 +81,8 @@ def _shown_metrics(values: Mapping[str, float | None]) -> Iterator[Metric]:
     stand_ins = {metric.stands_in_for: metric for metric in metrics if metric.stands_in_for}
     for metric in metrics:
         if not metric.in_end_table or metric.stands_in_for:
+            continue
+        if metric.twin_of is not None and metric.key not in values:  # a run without task ids
             continue
         stand_in = stand_ins.get(metric.key)
         if values.get(metric.key) is None and stand_in and values.get(stand_in.key) is not None:

@@ -23,7 +23,8 @@ from clrun.metrics.equal_cost import Reached, at_equal_cost, best_within, common
 from clrun.metrics.matrix import matrix_of_rows
 from clrun.metrics.metric import Measurements, Metric
 from clrun.metrics.reference import intransigence, relative_forgetting
-from clrun.metrics.table import METRICS, all_metrics, computed
+from clrun.metrics.table import METRICS, all_metrics, computed, plain_metrics
+from clrun.metrics.task_aware import twin
 from clrun.metrics.transfer import bwt, forgetting_first, forgetting_max, fwt
 from clrun.metrics.undefined import Undefined
 
@@ -60,9 +61,11 @@ __all__ = [
     "matrix_of_rows",
     "min_acc",
     "nll",
+    "plain_metrics",
     "recency_bias",
     "relative_forgetting",
     "stability_gap",
+    "twin",
     "wc_acc",
     "windowed_forgetting",
     "windowed_plasticity",

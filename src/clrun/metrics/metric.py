@@ -42,6 +42,9 @@ class Measurements:
     """accuracy matrix of a joint (or cumulative) run of the same stream"""
     naive: ArrayLike | None = None
     """accuracy matrix of a naive run of the same stream"""
+    task_aware: Measurements | None = None
+    """the same of the same predictions, each row held against the outputs of its experience alone;
+    None where the run was not scored with task ids"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +71,7 @@ class Metric:
     """False: in results.json alone"""
     stands_in_for: str | None = None
     """the end of a run shows it only where the metric with this key is undefined, above that one"""
+    of_accuracies: bool = True
+    """False: of confusions or probabilities, which there are of all outputs alone"""
+    twin_of: str | None = None
+    """the metric whose twin with task ids this is (`metrics.task_aware`)"""

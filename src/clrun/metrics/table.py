@@ -27,6 +27,7 @@ from clrun.metrics.continual import (
 from clrun.metrics.matrix import square_matrix
 from clrun.metrics.metric import Measurements, Metric
 from clrun.metrics.reference import intransigence, relative_forgetting
+from clrun.metrics.task_aware import twin
 from clrun.metrics.transfer import bwt, forgetting_first, forgetting_max, fwt
 from clrun.metrics.undefined import Undefined
 
@@ -233,6 +234,7 @@ METRICS = (
         formula="sum_b n_b/N |acc_b - conf_b|, 15 equal bins",
         source="Guo et al. 2017, arXiv 1706.04599",
         function=lambda m: _of_last_evaluation(m.ece),
+        of_accuracies=False,
         in_end_table=False,
     ),
     Metric(
@@ -243,6 +245,7 @@ METRICS = (
         formula="-1/N sum_i ln p(y_i | x_i)",
         source="Guo et al. 2017, arXiv 1706.04599",
         function=lambda m: _of_last_evaluation(m.nll),
+        of_accuracies=False,
         in_end_table=False,
     ),
     Metric(
@@ -253,6 +256,7 @@ METRICS = (
         formula="(sum_i M[i, new] - sum_j M[new, j]) / N",
         source="after Wu et al. 2019, arXiv 1905.13260",
         function=_recency_bias,
+        of_accuracies=False,
         is_signed=True,
         in_end_table=False,
     ),
@@ -304,7 +308,8 @@ METRICS = (
 
 @cache
 def all_metrics() -> Mapping[str, Metric]:
-    """key -> metric: ours first, then those of installed packages by name.
+    """key -> metric: ours first, then those of installed packages by name, then the twins with task
+    ids of those that are of accuracies.
 
     Raises:
         ConfigError: an entry point names no `Metric`, or its key belongs to another metric.
@@ -317,19 +322,32 @@ def all_metrics() -> Mapping[str, Metric]:
                 f"{_named(entry)}: a metric is called {metric.key} already. Choose another key."
             )
         found[metric.key] = metric
-    return found
+    twins = [twin(metric) for metric in found.values() if metric.of_accuracies]
+    return found | {metric.key: metric for metric in twins}
+
+
+def plain_metrics() -> Mapping[str, Metric]:
+    """Those of every run: `all_metrics` without the twins.
+
+    Raises:
+        ConfigError: as `all_metrics`.
+    """
+    return {key: metric for key, metric in all_metrics().items() if metric.twin_of is None}
 
 
 def computed(
     measured: Measurements, metrics: Mapping[str, Metric] | None = None
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    """(key -> value or None, key -> reason for None) of these metrics, or of all there are.
+    """(key -> value or None, key -> reason for None) of these metrics, or of all there are; twins
+    are left out of a run that was not scored with task ids.
 
     A metric that fails gets its error as the reason: it must not cost a run its other results.
     """
     values: dict[str, float | None] = {}
     notes: dict[str, str] = {}
     for key, metric in (all_metrics() if metrics is None else metrics).items():
+        if metric.twin_of is not None and measured.task_aware is None:
+            continue
         try:
             values[key] = _finite(metric.function(measured))
         except Undefined as undefined:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clrun.disk.opening import open_regular, read_text
 from clrun.errors import ConfigError
 from clrun.metrics import Evaluation, Measurements, matrix_of_rows
+from clrun.metrics.task_aware import PREFIX
 from clrun.records.run_folder import RUNNING, run_status
 from clrun.records.sound_record import sound_record
 
@@ -25,6 +26,10 @@ Floats = NDArray[np.float64]
 
 UNUSED = (b'{"kind": "step"', b'{"kind": "epoch"')
 """How most lines begin; they say nothing of evaluations."""
+
+
+OF_THE_LINE = ("experience", "epoch", "iteration", "seen")
+"""What an evaluation with task ids has in common with that without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +55,28 @@ class Measured:
         Raises:
             ConfigError: one of them is of another stream.
         """
+        for name, other in (("joint", joint), ("naive", naive)):
+            if other is not None and (differs := self._differs(other)):
+                raise ConfigError(f"--{name} {other.folder}: {differs} than in {self.folder}.")
         measurements = replace(
-            self.measurements, joint=self._cut("joint", joint), naive=self._cut("naive", naive)
+            self.measurements,
+            joint=self._cut(None if joint is None else joint.measurements),
+            naive=self._cut(None if naive is None else naive.measurements),
         )
-        return replace(self, measurements=measurements)
+        aware = measurements.task_aware
+        if aware is not None:
+            aware = replace(
+                aware,
+                joint=self._cut(None if joint is None else joint.measurements.task_aware),
+                naive=self._cut(None if naive is None else naive.measurements.task_aware),
+            )
+        return replace(self, measurements=replace(measurements, task_aware=aware))
 
-    def _cut(self, name: str, other: Measured | None) -> Floats | None:
+    def _cut(self, other: Measurements | None) -> Floats | None:
+        """The accuracy matrix of another run, of the experiences that this one finished."""
         if other is None:
             return None
-        if differs := self._differs(other):
-            raise ConfigError(f"--{name} {other.folder}: {differs} than in {self.folder}.")
-        matrix = np.asarray(other.measurements.accuracy, dtype=np.float64)
+        matrix = np.asarray(other.accuracy, dtype=np.float64)
         if self.experiences == self.total:
             return matrix
         count = self.experiences
@@ -126,10 +142,30 @@ def _measured(
         total=total,
         class_names=[str(name) for name in names],
         fingerprint=record.get("data", {}).get("fingerprint"),
-        measurements=_measurements(
+        measurements=_with_twin(
             evaluations, described[:count], finished, count, is_over=count == total
         ),
     )
+
+
+def _with_twin(
+    lines: Sequence[Line], *stream: *tuple[Sequence[Line], int, int], is_over: bool
+) -> Measurements:
+    """Those of a run, and with them those with task ids where its lines have any."""
+    plain, own = _measurements(lines, *stream, is_over=is_over), _with_task_ids(lines)
+    if not own:
+        return plain
+    return replace(plain, task_aware=_measurements(own, *stream, is_over=is_over))
+
+
+def _with_task_ids(lines: Sequence[Line]) -> list[Line]:
+    """What evaluations say with task ids, as lines that say nothing else."""
+    found: list[Line] = []
+    for line in lines:
+        own = {k.removeprefix(PREFIX): v for k, v in line.items() if k.startswith(PREFIX)}
+        if own:
+            found.append({**{key: line[key] for key in OF_THE_LINE if key in line}, **own})
+    return found
 
 
 def _measurements(

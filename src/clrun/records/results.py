@@ -11,6 +11,7 @@ from typing import Any
 
 from clrun.disk.files import write_json, write_text
 from clrun.profiling.spans import phase
+from clrun.records.task_ids import WITHOUT
 
 Row = Sequence[float | None]
 """Accuracies in [0, 1]; None where nothing was evaluated."""
@@ -37,6 +38,11 @@ class Results:
     initial_accuracy: list[float | None] | None
     """Accuracies of the untrained model, up to the last experience that has one; None where
     eval.initial is off."""
+    task_aware: dict[str, Any] | None = None
+    """`accuracy_matrix`, `class_accuracy` and `initial_accuracy` of the same predictions, each row
+    held against the outputs of its experience alone; None without eval.task_ids."""
+    task_ids: str = WITHOUT
+    """Whether the ids of experiences were used, in training and in testing (`records.task_ids`)."""
     metrics: dict[str, float | None]
     notes: dict[str, str] = field(default_factory=dict)
     """Why a metric or a cost is None; under `data`, what a user should know of the data."""

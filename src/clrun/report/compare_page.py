@@ -53,7 +53,7 @@ def compare_page(found: Compared) -> Page:
         _settings_section(every),
         _missing_section(found),
         methods_section(tuple(done)),
-        definitions_section(),
+        definitions_section({key for side in done for run in side.runs for key in run.metrics}),
     )
     return Page(
         kind="comparison",

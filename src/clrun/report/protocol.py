@@ -9,6 +9,7 @@ from clrun.config.sources import options
 from clrun.metrics.table import all_metrics
 from clrun.records.alike import Method
 from clrun.records.past_run import PastRun
+from clrun.records.task_ids import TRAINED, WITHOUT, use_of_task_ids
 from clrun.report.said import Said, amount, listed, numbers
 
 SCENARIOS = {
@@ -24,6 +25,10 @@ SCENARIOS = {
     "given": "as the data say",
 }
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+LABELS = {
+    "within_experience": "a label is the place of a class among those of its experience",
+    "per_experience": "each experience has labels of its own",
+}
 DESCENT = (
     *("lr", "momentum", "l2", "train_epochs", "train_mb_size", "optimizer", "criterion"),
     *("schedule", "schedule_milestones", "schedule_factor", "eval_mb_size", "eval_every"),
@@ -77,6 +82,9 @@ def _stream(name: str, said: Said) -> str:
         )
     words = [SCENARIOS.get(str(value), str(value)) for value in said.all("benchmark.scenario")]
     if words:
+        parts.append(f"; {listed(words, 'or')}")
+    if not said.is_always("benchmark.labels", "global"):
+        words = [LABELS.get(str(v), "a label is a class") for v in said.all("benchmark.labels")]
         parts.append(f"; {listed(words, 'or')}")
     return f"{''.join(parts)}. {_order(said)}{_images(said)}".strip()
 
@@ -212,6 +220,11 @@ def _evaluation(said: Said) -> Iterator[str]:
     limit = _unless(said, "eval.limit_per_experience", " ({} rows of each)", None)
     of = "all experiences, also those to come" if which == "all" else "the experiences so far"
     yield f"After each experience the model is scored on the {stream} images of {of}{limit}."
+    used = [use for run in said.runs if (use := use_of_task_ids(run.values)) != WITHOUT]
+    if used:
+        own = "the same predictions are scored among the outputs of a row's own experience too"
+        tested = f": {own}" if any(use != TRAINED for use in used) else ""
+        yield f"Runs were {listed(list(dict.fromkeys(used)), 'or')}{tested}."
     if not said.is_always("eval.every_steps", None):
         subset = _unless(said, "eval.subset", ", on {} rows of each", None)
         yield f"Inside experiences it is scored every {said['eval.every_steps']} updates{subset}."

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from clrun.records.past_run import PastRun
 from clrun.report import numbers
@@ -17,6 +17,7 @@ from clrun.report.intervals import cell as interval_of
 from clrun.report.intervals import test_rows
 from clrun.report.page import Section
 
+CAPTION = "Test accuracy after training on each experience (row), on each (column)"
 MOST = 24
 """Rows and columns that are shown; of more, so many evenly apart with the first and the last."""
 
@@ -26,7 +27,11 @@ Floats = NDArray[np.float64]
 def matrix_section(run: PastRun, others: Beside) -> Section:
     """The matrix, and what is different in another run's."""
     matrix, tested = _matrix(run), test_rows(run.measured.measurements)
-    maps = [_heat_map(matrix, tested, run)] if matrix.size else []
+    maps = [_heat_map(matrix, tested, "accuracy-matrix", CAPTION)] if matrix.size else []
+    aware = run.measured.measurements.task_aware
+    if aware is not None and matrix.size:
+        own = _square(aware.accuracy)
+        maps.append(_heat_map(own, tested, "task-aware-matrix", f"{CAPTION}, with task ids"))
     left_out = "" if max(matrix.shape, default=0) <= MOST else _left_out(matrix)
     problem = ""
     if others.against is not None and matrix.size:
@@ -49,15 +54,19 @@ def matrix_section(run: PastRun, others: Beside) -> Section:
 
 
 def _matrix(run: PastRun) -> Floats:
-    found = np.asarray(run.measured.measurements.accuracy, dtype=np.float64)
+    return _square(run.measured.measurements.accuracy)
+
+
+def _square(accuracy: ArrayLike) -> Floats:
+    found = np.asarray(accuracy, dtype=np.float64)
     return found.reshape(len(found), -1) if found.size else np.zeros((0, 0))
 
 
-def _heat_map(matrix: Floats, tested: Sequence[int] | None, run: PastRun) -> HeatMap:
+def _heat_map(matrix: Floats, tested: Sequence[int] | None, place: str, caption: str) -> HeatMap:
     down, across = shown(len(matrix)), shown(matrix.shape[1])
     return HeatMap(
-        id="accuracy-matrix",
-        caption="Test accuracy after training on each experience (row), on each (column)",
+        id=place,
+        caption=caption,
         row_label="after",
         column_label="tested on experience",
         row_names=_after(matrix, down),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from clrun.metrics import Metric, all_metrics
@@ -34,7 +34,8 @@ class Number(NamedTuple):
 
 
 def numbers_of(run: PastRun, others: Beside) -> list[Number]:
-    """Every metric of a run, in the order of results.json."""
+    """Every metric of a run, in the order of results.json; those with task ids, of a run that has
+    them."""
     known = intervals(run.measured.measurements)
 
     def of(other: PastRun | None, key: str) -> float | None:
@@ -51,6 +52,7 @@ def numbers_of(run: PastRun, others: Beside) -> list[Number]:
             other=of(others.against, key),
         )
         for key, metric in all_metrics().items()
+        if metric.twin_of is None or key in run.metrics
     ]
 
 
@@ -83,7 +85,9 @@ def numbers_section(run: PastRun, others: Beside) -> Section:
     return Section("numbers", "Numbers", html)
 
 
-def definitions_section() -> Section:
-    """What each number is, in words and in symbols."""
-    html = fragment("run_definitions.html", metrics=list(all_metrics().values()))
+def definitions_section(known: Container[str]) -> Section:
+    """What each number is, in words and in symbols; of those with task ids the `known` ones."""
+    every = all_metrics().items()
+    metrics = [metric for key, metric in every if metric.twin_of is None or key in known]
+    html = fragment("run_definitions.html", metrics=metrics)
     return Section("definitions", "Definitions", html)

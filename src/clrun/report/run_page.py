@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from clrun.console.visible import one_line
 from clrun.records.past_run import PastRun
+from clrun.records.task_ids import use_of_task_ids
 from clrun.report.beside import Beside
 from clrun.report.intervals import intervals
 from clrun.report.moments import read_story
@@ -36,7 +37,7 @@ def run_page(run: PastRun, others: Beside | None = None) -> Page:
         cost_section(run),
         configuration_section(run, beside),
         provenance_section(run),
-        definitions_section(),
+        definitions_section(run.metrics),
     )
     return Page(
         kind="run report",
@@ -132,6 +133,7 @@ def _facts(run: PastRun) -> Iterator[tuple[str, str]]:
             yield group, run.options[group]
     if run.seed is not None:
         yield "seed", str(run.seed)
+    yield "task ids", use_of_task_ids(run.values)
     if run.record.get("device"):
         yield "device", str(run.record["device"])
     yield "status", run.status

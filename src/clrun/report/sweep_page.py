@@ -44,7 +44,7 @@ def sweep_page(path: Path) -> Page:
         jobs_section(view),
         methods_section(methods),
         sweep_provenance_section(view),
-        definitions_section(),
+        definitions_section({key for row in view.rows for key in row.metrics}),
     )
     return Page(
         kind="sweep report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -14,9 +14,19 @@ from clrun.config.keys import Keys, Known
 from clrun.config.moment import FIRST_LEARNT, Moment
 from clrun.images.patterns import Patterns, occurrence
 from clrun.runner.judged import Detail, Predicts, detail_of, guessed, judged
-from clrun.runner.packs import Feed, Packs
+from clrun.runner.packs import Asked, Feed, Packs
+from clrun.runner.task_aware import (
+    OwnOutputs,
+    classes_table,
+    require_not_below,
+    require_own_classes,
+    without_own_outputs,
+)
 from clrun.seeds import generator
 from clrun.streams.experience import Benchmark, Experience
+
+Accuracies = list[float | None]
+"""None where there were no rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +40,21 @@ class Scores:
     """of the experiences again, on the rows of `eval.subset` alone; None where that is not given"""
     detail: Detail | None = None
     """None where it was not asked for"""
+    task_aware: Scores | None = None
+    """of the same logits, each row held against the outputs of its experience alone; None without
+    `eval.task_ids`"""
 
     def as_dict(self) -> dict[str, Any]:
-        """Both lists of accuracies by name, copied."""
-        return {"experiences": list(self.experiences), "classes": list(self.classes)}
+        """The lists of accuracies by name, copied."""
+        own = {} if self.task_aware is None else {"task_aware": self.task_aware.as_dict()}
+        return {"experiences": list(self.experiences), "classes": list(self.classes), **own}
+
+    @staticmethod
+    def of_dict(saved: Mapping[str, Any]) -> Scores:
+        """Those that `as_dict` gave."""
+        own = saved.get("task_aware")
+        plain = {key: saved[key] for key in ("experiences", "classes")}
+        return Scores(**plain, task_aware=None if own is None else Scores.of_dict(own))
 
 
 class Evaluation:
@@ -52,14 +73,19 @@ class Evaluation:
         limit_per_experience: Count | None
         every_steps: Count | None = None  # a trained model's file may be older than these two
         subset: Count | None = None
+        task_ids: bool = False  # nor are they newer than this one
 
         def acts_from(self) -> Mapping[str, Moment]:
             if self.initial or self.every_steps is not None:
                 return {}
-            return dict.fromkeys(("stream", "experiences", "limit_per_experience"), FIRST_LEARNT)
+            keys = ("stream", "experiences", "limit_per_experience", "task_ids")
+            return dict.fromkeys(keys, FIRST_LEARNT)
 
         def conflicts(self, known: Known) -> Iterator[str]:
-            """A subset is for something, and rows to validate on must have been held out."""
+            """A subset is for something, rows to validate on must have been held out, and an
+            experience has outputs that its id tells from others."""
+            if self.task_ids:
+                yield from without_own_outputs(known)
             if self.subset is not None and self.every_steps is None:
                 yield (
                     f"eval.subset={self.subset}: eval.every_steps=null evaluates nothing on it. "
@@ -78,8 +104,18 @@ class Evaluation:
     def __init__(self, config: Config, seed: int = 0) -> None:
         """`seed` chooses the rows of `eval.subset`."""
         self.config, self._seed = config, seed
+        self._table: tuple[Benchmark, Tensor] | None = None
         self._packs, self._subset_packs = Packs(self.rows), Packs(self.subset_rows)
         self._choices: dict[tuple[int, int], Tensor] = {}
+
+    def check(self, benchmark: Benchmark) -> None:
+        """Refuse a stream that was read and cannot be scored so.
+
+        Raises:
+            ConfigError: with task ids, see `require_own_classes`.
+        """
+        if self.config.task_ids:
+            require_own_classes(benchmark, ((e, self.rows(e)) for e in benchmark))
 
     def rows(self, experience: Experience) -> Patterns:
         """The rows an experience is scored on, thinned to the limit class by class."""
@@ -119,27 +155,54 @@ class Evaluation:
         """
         last = seen if self.config.experiences == "seen" else len(benchmark)
         asked = self._packs.asked(last, benchmark, feed)
-        y, classes = asked.counted, benchmark.shape.num_classes
+        outputs, classes = self._outputs(benchmark, asked), benchmark.shape.num_classes
+        detail = None
         if detailed:
-            said = judged(strategy, asked.minibatches, asked.y)
-            guess, detail = said.guess, detail_of(said, y, classes)
+            said = judged(strategy, asked.minibatches, asked.y, outputs)
+            guess, own = said.guess, said.own
+            detail = detail_of(said, asked.counted, classes)
         else:
-            guess, detail = guessed(strategy, asked.minibatches), None
+            guess, own = guessed(strategy, asked.minibatches, outputs)
+        scores = replace(self._scored(guess, asked, classes), detail=detail)
+        if outputs is None:
+            return scores
+        aware = self._scored(own, asked, classes)
+        require_not_below(aware.experiences, scores.experiences)
+        return replace(scores, task_aware=aware)
+
+    def subset_scores(
+        self, strategy: Predicts, benchmark: Benchmark, *, seen: int, feed: Feed
+    ) -> tuple[Accuracies, Accuracies | None]:
+        """Accuracy on each of the first `seen` experiences, on the rows of the subset; and with
+        task ids, where `eval.task_ids` asks for it."""
+        asked = self._subset_packs.asked(seen, benchmark, feed)
+        outputs, y = self._outputs(benchmark, asked), asked.counted
+        found = [
+            _by_experience(guess[: len(y)].cpu() == y, asked.sizes)
+            for guess in guessed(strategy, asked.minibatches, outputs)
+        ]
+        if outputs is None:
+            return found[0], None
+        require_not_below(found[1], found[0])
+        return found[0], found[1]
+
+    def _outputs(self, benchmark: Benchmark, asked: Asked) -> OwnOutputs | None:
+        """Those that each row may be; None where all rows may be all."""
+        if not self.config.task_ids:
+            return None
+        if self._table is None or self._table[0] is not benchmark:
+            self._table = benchmark, classes_table(benchmark)
+        return OwnOutputs(self._table[1], asked.experience)
+
+    def _scored(self, guess: Tensor, asked: Asked, classes: int) -> Scores:
+        """The accuracies of these classes, called of the rows that were asked for."""
+        y = asked.counted
         hits = guess[: len(y)].cpu() == y
         return Scores(
             experiences=_by_experience(hits, asked.sizes),
             classes=_shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
             subset=self._on_subset(hits, asked.sizes),
-            detail=detail,
         )
-
-    def subset_scores(
-        self, strategy: Predicts, benchmark: Benchmark, *, seen: int, feed: Feed
-    ) -> list[float | None]:
-        """Accuracy on each of the first `seen` experiences, on the rows of the subset."""
-        asked = self._subset_packs.asked(seen, benchmark, feed)
-        guess, y = guessed(strategy, asked.minibatches), asked.counted
-        return _by_experience(guess[: len(y)].cpu() == y, asked.sizes)
 
     def _on_subset(self, hits: Tensor, sizes: Tensor) -> list[float | None] | None:
         """The accuracies on the subset, of rows that were all predicted."""

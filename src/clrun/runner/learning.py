@@ -153,6 +153,7 @@ def _evaluated(
         accuracy=trimmed(scores.experiences),
         class_accuracy=scores.classes,
         **({} if scores.subset is None else {"curve": trimmed(scores.subset)}),
+        **_task_aware(scores.task_aware),
         **_detail(scores, with_confusion=is_last or _has_room_for_confusion(prepared)),
     )
     return scores
@@ -163,10 +164,20 @@ def _evaluated_on_curve(prepared: Prepared, state: RunState, experience: int, ep
     leaves all, the line is no less one of the curve: no matrix has it."""
     evaluation, seen = prepared.evaluation, _seen(prepared, state, experience)
     with _evaluating(prepared, state) as (strategy, feed):
-        accuracies = evaluation.subset_scores(strategy, prepared.data, seen=seen, feed=feed)
-    state.scored.add_inside(seen - 1, accuracies, state.cost.train_steps)
-    values = {"stream": evaluation.config.stream, "seen": seen, "curve": trimmed(accuracies)}
-    state.recorder.write("eval", experience, epoch, **values, **_spent(state))
+        curve, aware = evaluation.subset_scores(strategy, prepared.data, seen=seen, feed=feed)
+    state.scored.add_inside(seen - 1, curve, state.cost.train_steps, aware)
+    values = {"stream": evaluation.config.stream, "seen": seen, "curve": trimmed(curve)}
+    own = {} if aware is None else {"task_aware_curve": trimmed(aware)}
+    state.recorder.write("eval", experience, epoch, **values, **own, **_spent(state))
+
+
+def _task_aware(scores: Scores | None) -> dict[str, Any]:
+    """The same accuracies with task ids, where there are any."""
+    if scores is None:
+        return {}
+    curve = {} if scores.subset is None else {"curve": trimmed(scores.subset)}
+    found = {"accuracy": trimmed(scores.experiences), "class_accuracy": scores.classes, **curve}
+    return {f"task_aware_{name}": value for name, value in found.items()}
 
 
 def _spent(state: RunState) -> dict[str, int | None]:

@@ -50,6 +50,14 @@ class Asked(NamedTuple):
     """[N] int64: the labels of all"""
     sizes: Tensor
     """[experiences] int64: rows of each; those after them share a minibatch and do not count"""
+    packs: Sequence[Pack]
+    """what they are in"""
+
+    @property
+    def experience(self) -> Tensor:
+        """[N] int64: the place in the stream of the experience of each row."""
+        sizes = torch.cat([pack.sizes for pack in self.packs])
+        return torch.arange(len(sizes)).repeat_interleave(sizes)
 
     @property
     def counted(self) -> Tensor:
@@ -85,6 +93,7 @@ class Packs:
             self._minibatches(packs, feed),
             torch.cat([pack.y for pack in packs]),
             torch.cat([pack.sizes for pack in packs])[:last],
+            packs,
         )
 
     def _all(self, benchmark: Benchmark, minibatch: int) -> list[Pack]:

@@ -164,6 +164,7 @@ class Prepared:
                 classes_return=_classes_return(benchmark),
             )
         )
+        self.evaluation.check(benchmark)
         return benchmark, before.plus(Seconds.now().since(start))
 
 

@@ -53,21 +53,41 @@ class Scored:
     detail: Detail | None = None
     """of the last evaluation that was at the end of an experience"""
 
+    task_aware: Scored | None = None
+    """the same evaluations with task ids; None where there were none with them"""
+
     def add(self, seen: int, scores: Scores, iteration: int) -> None:
         """Keep an evaluation on all rows, after so many updates."""
         experiences, classes = floats(trimmed(scores.experiences)), floats(scores.classes)
         own_curve = floats(trimmed(scores.subset or []))
         self.points.append(Point(seen, experiences, classes, own_curve, iteration))
         self.detail = scores.detail or self.detail
+        if scores.task_aware is not None:
+            self._aware().add(seen, scores.task_aware, iteration)
 
-    def add_inside(self, seen: int, accuracies: Sequence[float | None], iteration: int) -> None:
+    def add_inside(
+        self,
+        seen: int,
+        accuracies: Sequence[float | None],
+        iteration: int,
+        task_aware: Sequence[float | None] | None = None,
+    ) -> None:
         """Keep an evaluation inside an experience, on the rows of the curve."""
         none, curve = np.zeros(0), floats(trimmed(accuracies))
         self.points.append(Point(seen, none, none, curve, iteration))
+        if task_aware is not None:
+            self._aware().add_inside(seen, task_aware, iteration)
 
     def end_experience(self, *, evaluated: bool) -> None:
         """An experience is over; `evaluated` if the evaluation that was kept last is of its end."""
         self.ends.append(len(self.points) - 1 if evaluated else None)
+        if self.task_aware is not None:
+            self.task_aware.ends = list(self.ends)
+
+    def _aware(self) -> Scored:
+        if self.task_aware is None:
+            self.task_aware = Scored(ends=list(self.ends))
+        return self.task_aware
 
     def at_ends(self) -> list[Point | None]:
         """The evaluation at the end of each experience."""
@@ -88,17 +108,22 @@ class Scored:
             "iterations": torch.tensor([p.iteration for p in self.points], dtype=torch.int64),
             "ends": list(self.ends),
             "detail": None if self.detail is None else _plain(self.detail),
+            **({} if self.task_aware is None else {"task_aware": self.task_aware.state_dict()}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         initial = state["initial"]
-        self.initial = None if initial is None else Scores(**initial)
+        self.initial = None if initial is None else Scores.of_dict(initial)
         rows = [_rows(state[name]) for name in ("experiences", "classes", "curves")]
         parts = state["seen"].tolist(), *rows, state["iterations"].tolist()
         self.points = [Point(*point) for point in zip(*parts, strict=True)]
         self.ends = list(state["ends"])
         detail = state["detail"]
         self.detail = None if detail is None else _detail(detail)
+        self.task_aware = None
+        if "task_aware" in state:
+            self.task_aware = Scored()
+            self.task_aware.load_state_dict(state["task_aware"])
 
 
 def trimmed(values: Sequence[float | None]) -> list[float | None]:

@@ -8,11 +8,14 @@ from typing import Any, overload
 
 import numpy as np
 
+from clrun.config.run_config import RunConfig
 from clrun.metrics import Evaluation, Measurements, computed, matrix_of_rows
 from clrun.records.results import Results
+from clrun.records.task_ids import use_of_task_ids
 from clrun.runner.cost import Known
+from clrun.runner.evaluation import Scores
 from clrun.runner.prepare import Prepared
-from clrun.runner.scored import Floats, Point, floats, optional, padded, trimmed
+from clrun.runner.scored import Floats, Point, Scored, floats, optional, padded, trimmed
 from clrun.runner.state import RunState
 from clrun.runner.state_bytes import state_bytes
 from clrun.streams.experience import Benchmark
@@ -26,23 +29,7 @@ def summary(prepared: Prepared, state: RunState) -> Results:
     strategy, scored = state.strategy, state.scored
     benchmark, evaluation = prepared.data, prepared.evaluation
     sizes = [evaluation.size(experience) for experience in benchmark.experiences]
-    at_ends, width, detail = scored.at_ends(), len(benchmark), scored.detail
-    initial = None if scored.initial is None else trimmed(scored.initial.experiences)
-    metrics, notes = computed(
-        Measurements(
-            accuracy=_matrix([p and p.experiences for p in at_ends], width),
-            class_accuracy=_matrix([p and p.classes for p in at_ends], benchmark.shape.num_classes),
-            initial=None if initial is None else padded(floats(initial), width),
-            test_rows=np.asarray(sizes),
-            evaluations=_Evaluations(scored.points, width),
-            iterations=[point.iteration for point in scored.points],
-            ends=scored.are_ends(),
-            experience_classes=[experience.classes for experience in benchmark.experiences],
-            confusion=None if detail is None else detail.confusion,
-            ece=None if detail is None else detail.ece,
-            nll=None if detail is None else detail.nll,
-        )
-    )
+    metrics, notes = computed(_measurements(scored, scored.initial, benchmark, sizes))
     memory, recorder = json_keys(strategy.memory_rows()), state.recorder
     skipped = {"skipped_updates": recorder.meter.left_out} if recorder.skips else {}
     cost = _cost(prepared, state, memory["bytes"])
@@ -53,15 +40,62 @@ def summary(prepared: Prepared, state: RunState) -> Results:
             {"classes": list(e.classes), "train_rows": len(e.train.y), "test_rows": size}
             for e, size in zip(benchmark.experiences, sizes, strict=True)
         ],
-        accuracy_matrix=table([p and p.experiences for p in at_ends]),
-        class_accuracy=table([p and p.classes for p in at_ends]),
-        initial_accuracy=initial,
+        **_accuracies(scored, scored.initial),
+        task_aware=_task_aware(scored),
+        task_ids=use_of_task_ids(_values(prepared.config)),
         metrics=metrics,
         notes=notes | _unknown_costs(cost) | _on_updates(skipped) | _on_data(benchmark),
         damaged_files=benchmark.damaged_files,
         cost=cost | skipped,
         memory=memory,
     )
+
+
+def _measurements(
+    scored: Scored, initial: Scores | None, benchmark: Benchmark, sizes: Sequence[int]
+) -> Measurements:
+    """What metrics are functions of, and the same with task ids where there are any."""
+    at_ends, width, detail = scored.at_ends(), len(benchmark), scored.detail
+    before = None if initial is None else floats(trimmed(initial.experiences))
+    aware = scored.task_aware
+    return Measurements(
+        accuracy=_matrix([p and p.experiences for p in at_ends], width),
+        class_accuracy=_matrix([p and p.classes for p in at_ends], benchmark.shape.num_classes),
+        initial=None if before is None else padded(before, width),
+        test_rows=np.asarray(sizes),
+        evaluations=_Evaluations(scored.points, width),
+        iterations=[point.iteration for point in scored.points],
+        ends=scored.are_ends(),
+        experience_classes=[experience.classes for experience in benchmark.experiences],
+        confusion=None if detail is None else detail.confusion,
+        ece=None if detail is None else detail.ece,
+        nll=None if detail is None else detail.nll,
+        task_aware=None
+        if aware is None
+        else _measurements(aware, initial and initial.task_aware, benchmark, sizes),
+    )
+
+
+def _accuracies(scored: Scored, initial: Scores | None) -> dict[str, Any]:
+    """The accuracies of results.json."""
+    at_ends = scored.at_ends()
+    return {
+        "accuracy_matrix": table([p and p.experiences for p in at_ends]),
+        "class_accuracy": table([p and p.classes for p in at_ends]),
+        "initial_accuracy": None if initial is None else trimmed(initial.experiences),
+    }
+
+
+def _task_aware(scored: Scored) -> dict[str, Any] | None:
+    """The same with task ids."""
+    if scored.task_aware is None:
+        return None
+    return _accuracies(scored.task_aware, scored.initial and scored.initial.task_aware)
+
+
+def _values(config: RunConfig) -> dict[str, Any]:
+    """`group.key` -> value."""
+    return {f"{g}.{key}": v for g, node in config.nodes.items() for key, v in node.values.items()}
 
 
 def partial_summary(prepared: Prepared, state: RunState, reason: str) -> Results:

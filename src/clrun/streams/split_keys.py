@@ -107,7 +107,11 @@ class SplitKeys(Keys):
         return None if self.is_online_stream() else self.n_experiences
 
     def classes_return_by_keys(self) -> bool | None:
-        """Whether a class is in more than one experience, where the scenario alone says so."""
+        """Whether a label is in more than one experience, where the keys alone say so."""
+        if self.labels == "per_experience":
+            return False
+        if self.labels == "within_experience" and self.n_experiences != 1:
+            return None if self.n_experiences is None else True
         if self.scenario in ("nc", "long_tailed") or self.n_experiences == 1:
             return False
         return True if self.scenario in (*ALL_CLASSES, "online", "blurry") else None

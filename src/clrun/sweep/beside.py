@@ -72,7 +72,11 @@ def measured_beside(path: Path) -> Callable[[Job], References]:
 def metrics_beside(path: Path) -> Callable[[Job], Mapping[str, float | None]]:
     """What gives the metrics of a completed job that need its references, where it has any."""
     beside = measured_beside(path)
-    metrics = {key: metric for key, metric in all_metrics().items() if key in NEED_THEM}
+    metrics = {
+        key: metric
+        for key, metric in all_metrics().items()
+        if key in NEED_THEM or metric.twin_of in NEED_THEM
+    }
 
     def computed_beside(job: Job) -> Mapping[str, float | None]:
         naive, joint = beside(job)
