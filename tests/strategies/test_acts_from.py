@@ -58,8 +58,8 @@ SCORED = (
 CASES: dict[str, Case] = {
     "naive optimizer_state": (
         ("strategy=naive", *MLP),
-        ("strategy.optimizer_state=keep",),
-        ("strategy.optimizer_state=fresh",),
+        ("strategy.optimizer_state=keep", "strategy.head_correction=none"),
+        ("strategy.optimizer_state=fresh", "strategy.head_correction=wa"),
     ),
     "naive scored": (("strategy=naive", *MLP, "eval=seen"), *SCORED),
     "eval limit_per_experience": (
@@ -74,8 +74,8 @@ CASES: dict[str, Case] = {
     ),
     "cumulative": (
         ("strategy=cumulative", *MLP, "eval=seen"),
-        ("strategy.optimizer_state=fresh", *SCORED[0]),
-        ("strategy.optimizer_state=keep", *SCORED[1]),
+        ("strategy.optimizer_state=fresh", "strategy.head_correction=wa", *SCORED[0]),
+        ("strategy.optimizer_state=keep", "strategy.head_correction=none", *SCORED[1]),
     ),
     "lwf lwf_lambda": (
         ("strategy=lwf", *MLP),
@@ -89,6 +89,7 @@ CASES: dict[str, Case] = {
             "strategy.temperature=1",
             "strategy.weighting=experience",
             "strategy.optimizer_state=keep",
+            "strategy.head_correction=wa",
         ),
     ),
     "lwf scored": (("strategy=lwf", *MLP, "eval=seen"), *SCORED),
@@ -120,8 +121,8 @@ CASES: dict[str, Case] = {
     ),
     "replay optimizer_state": (
         REPLAY,
-        ("strategy.optimizer_state=fresh",),
-        ("strategy.optimizer_state=keep",),
+        ("strategy.optimizer_state=fresh", "strategy.head_correction=none"),
+        ("strategy.optimizer_state=keep", "strategy.head_correction=wa"),
     ),
     "replay online optimizer_state": (
         (*REPLAY, "strategy.memory_update=minibatch", "storage_policy=reservoir"),
@@ -142,6 +143,7 @@ CASES: dict[str, Case] = {
         (
             *("strategy.mix=add", "strategy.memory_mb_size=9", "strategy.balance=class"),
             *("strategy.epoch_length=current", "strategy.optimizer_state=fresh"),
+            "strategy.head_correction=wa",
         ),
     ),
     "icarl others": (
@@ -163,6 +165,11 @@ CASES: dict[str, Case] = {
         ("strategy.rm_bytes=2000", "strategy.latent_dtype=uint8", *SCORED[1]),
     ),
     "ar1 inc_lr": (AR1, ("strategy.inc_lr=0.01",), ("strategy.inc_lr=null",)),
+    "ar1 head_correction": (
+        (*AR1, "strategy.head=plain"),
+        ("strategy.head_correction=wa",),
+        ("strategy.head_correction=none",),
+    ),
     "ar1 inc_update_rate": (
         (*AR1[:1], *CNN),
         ("strategy.inc_update_rate=0.5",),

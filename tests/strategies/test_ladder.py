@@ -48,6 +48,9 @@ RESUMED = {
     "replay-separate": ("replay", *SMALL, *SGD, *RANDOM, "strategy.active=experience"),
     "ar1-separate": ("ar1", *SMALL, *ADAM, *RANDOM, "strategy.active=experience"),
     "lwf-separate": ("lwf", *SMALL, *SGD, *RANDOM, "strategy.active=experience"),
+    "naive-wa": ("naive", *SMALL, *SGD, *RANDOM, "strategy.head_correction=wa"),
+    "replay-bic": ("replay", *SMALL, *SGD, *RANDOM, "strategy.head_correction=bic"),
+    "der-bic": ("der", *SMALL, *SGD, *RANDOM, "strategy.head_correction=bic"),
     "der-seen": ("der", *SMALL, *SGD, *RANDOM, "strategy.active=seen"),
     "replay-online": ("replay", *SMALL, *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
     "replay-herding": (

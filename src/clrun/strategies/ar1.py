@@ -90,6 +90,11 @@ class AR1(Strategy):
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            if self.head_correction != "none" and self.head == "cwr_star":
+                raise ValueError(
+                    f"head_correction={self.head_correction}: strategy.head=cwr_star corrects the "
+                    "head itself. Use head_correction=none, or strategy.head=plain."
+                )
             if self.rm_sz > 0 and self.train_mb_size < 2:
                 raise ValueError(
                     f"train_mb_size={self.train_mb_size}: cannot hold a new and a replayed row. "

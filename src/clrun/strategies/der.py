@@ -46,6 +46,7 @@ class DER(MemoryStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(DescentKeys):
+        fits_bic: ClassVar[bool] = True
         tuned: ClassVar[Mapping[str, str]] = {
             **DescentKeys.tuned,
             "alpha": "0.1,0.2,0.5,1.0",
@@ -70,6 +71,7 @@ class DER(MemoryStrategy):
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience, offering its rows to the memory as they pass."""
+        experience = self.without_held_out(experience)
         learner, c = self.learner, self.config
         plan = shuffled(experience, c.train_mb_size, self.parts.device, self.parts.seed)
         learner.begin(experience)

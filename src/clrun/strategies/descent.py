@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from clrun.device.rows import Rows
+from clrun.memory.counts import summary
 from clrun.memory.replay_memory import ReplayMemory
+from clrun.strategies.head_correction import require_correctable
 from clrun.strategies.learner import Learner
 from clrun.strategies.separate_heads import require_separable
 from clrun.strategies.strategy import Strategy
-from clrun.streams.experience import StreamShape
+from clrun.streams.experience import Experience, StreamShape
 
 
 class DescentStrategy(Strategy):
@@ -24,9 +27,10 @@ class DescentStrategy(Strategy):
         """Refuse a model that has no separate heads to offer where `active` asks for them.
 
         Raises:
-            ConfigError: see `require_separable`.
+            ConfigError: see `require_separable` and `require_correctable`.
         """
         require_separable(config, model, shape.num_classes)
+        require_correctable(config, model)
 
     @property
     def train_macs(self) -> int | None:  # type: ignore[override]  # others count it themselves
@@ -53,13 +57,34 @@ class MemoryStrategy(DescentStrategy):
     uses_memory: ClassVar[bool] = True
     memory: ReplayMemory
 
+    def without_held_out(self, experience: Experience) -> Experience:
+        """The experience as it is learnt: without the rows that `head_correction=bic` holds out.
+
+        A `learn` calls it first; its `Config` has `fits_bic` then.
+        """
+        return self.learner.correction.left_to_learn(experience)
+
     def memory_rows(self) -> dict[str, Any]:
-        """How much is stored; bytes count every column."""
-        return self.memory.summary()
+        """How much is stored, with what is held out; bytes count every column."""
+        held_out, held = self.learner.correction.held_out.rows, self.memory.exemplars
+        if not len(held_out):
+            return self.memory.summary()
+        y, experience = (
+            torch.cat([getattr(rows, column) for rows in (held, held_out)])
+            for column in ("y", "experience")
+        )
+        return summary(y, experience, held.nbytes + held_out.nbytes)
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "memory": self.memory.state_dict()}
+        memory: dict[str, Any] = dict(self.memory.state_dict())
+        if len(self.learner.correction.held_out.rows):
+            memory["held out"] = self.learner.correction.rows_state()
+        return {**super().state_dict(), "memory": memory}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.memory.load_state_dict(state["memory"])
+        memory = dict(state["memory"])
+        held_out = memory.pop("held out", None)
+        if held_out is not None:
+            self.learner.correction.load_rows(held_out)
+        self.memory.load_state_dict(memory)
         super().load_state_dict(state)

@@ -35,10 +35,24 @@ class DescentKeys(Keys):
     optimizer_state: Literal["keep", "fresh"] = "keep"
     on_nan: Literal["stop", "skip"] = "stop"
     active: Literal["all", "seen", "experience", "minibatch"] = "all"
+    head_correction: Literal["none", "wa", "bic"] = "none"
+
+    fits_bic: ClassVar[bool] = False
+    """Rows of its memory and of its experiences can be held out."""
+
+    @property
+    def held_out_places(self) -> int:
+        """Rows of the memory that are never trained on."""
+        return getattr(self, "mem_size", 0) // 10 if self.head_correction == "bic" else 0
 
     def __post_init__(self) -> None:
         """Check the schedule; a `Config` with a check of its own calls this first."""
         milestones, epochs = self.schedule_milestones, self.train_epochs
+        if self.head_correction == "bic" and not self.fits_bic:
+            raise ValueError(
+                "head_correction=bic: this strategy holds out no rows of a memory to fit it on. "
+                "Use head_correction=wa or none, or e.g. strategy=replay."
+            )
         if self.schedule == "step" and not milestones:
             raise ValueError(
                 "schedule_milestones=[]: strategy.schedule=step has no epoch to change the step "
@@ -69,11 +83,27 @@ class DescentKeys(Keys):
                 "minibatch, whose classes come back in the next. Use strategy.active=seen, or "
                 "another scenario."
             )
-        elif self.active == "experience" and known.classes_return:
+        yield from self._correction_conflicts(known)
+        if self.active == "experience" and known.classes_return and not known.is_online:
             yield (
                 "strategy.active=experience: classes occur in more than one experience, so that a "
                 "row's class does not tell its experience. Use strategy.active=seen, or "
                 "benchmark.labels=per_experience."
+            )
+
+    def _correction_conflicts(self, known: Known) -> Iterator[str]:
+        """A head to correct, and a held-out row for every class."""
+        correction, places = self.head_correction, self.held_out_places
+        if correction != "none" and known.value("model.head") == "cosine":
+            yield (
+                f"strategy.head_correction={correction}: model.head=cosine has neither norms nor a "
+                "bias to correct. Use model.head=linear, or strategy.head_correction=none."
+            )
+        if correction == "bic" and known.classes is not None and places < known.classes:
+            yield (
+                "strategy.head_correction=bic: a tenth of the memory is held out, "
+                f"{places} rows for {known.classes} classes. Use strategy.mem_size of at least "
+                f"{10 * known.classes}, or strategy.head_correction=wa."
             )
 
     def descent_acts_from(self) -> dict[str, Moment]:
@@ -82,6 +112,8 @@ class DescentKeys(Keys):
         Whether a run is scored before it learns is for `eval.initial` to say.
         """
         found = {"optimizer_state": SECOND}  # in the first experience it is a new one either way
+        if self.head_correction != "bic":  # which holds rows out of the first experience too
+            found["head_correction"] = SECOND
         is_scored_within = 0 < self.eval_every < self.train_epochs
         if not is_scored_within:
             found |= {"eval_every": FIRST_LEARNT, "eval_mb_size": FIRST_LEARNT}

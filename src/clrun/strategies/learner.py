@@ -31,6 +31,7 @@ from clrun.strategies.active import ActiveClasses
 from clrun.strategies.criterion import criterion
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.drawing import is_foreign, may_draw
+from clrun.strategies.head_correction import HeadCorrection
 from clrun.strategies.left_out import LeftOut, gradients_are_finite
 from clrun.strategies.loss_guard import LossGuard
 from clrun.strategies.optimizers import lay_out_as_parameters, optimizer_of
@@ -100,6 +101,7 @@ class Learner:
         """The outputs that the loss of each row knows; None where that is all (`active=all`)."""
         if keys.active != "all":
             self.active = ActiveClasses(keys.active, parts.num_classes, parts.device.torch)
+        self.correction = HeadCorrection(keys, parts, self.predict)
         separate = keys.active == "experience"
         self._heads = SeparateHeads(head(parts.model)[1]) if separate else None
         if model is None:
@@ -149,7 +151,8 @@ class Learner:
                 plugin.before_experience(self.model, experience.index)
 
     def end(self, experience: Experience) -> None:
-        """Let the plugins read the experience's rows, now that it is learnt."""
+        """Correct the head, then let plugins read the experience's rows, now that it is learnt."""
+        self.correction.correct(experience)
         own = {id(parameter) for parameter in self.part.parameters() if parameter.requires_grad}
         parameters = {n: p for n, p in self.model.named_parameters() if id(p) in own}
         learnt = Learnt(
@@ -288,7 +291,9 @@ class Learner:
         """The mean penalty of each kind of plugin in the experience that is over, None where it had
         none. Synchronises."""
         means = self._penalties.means()
-        return {"penalties": means} if means else {}
+        found = {"penalties": means} if means else {}
+        corrected = self.correction.found
+        return {**found, "head_correction": corrected} if corrected else found
 
     def apply(self, update: Update) -> None:
         """Move the parameters as the optimizer makes of their gradients."""
@@ -400,12 +405,14 @@ class Learner:
             "begun": self._begun,
             "penalties": self._penalties.state_dict(),
             "left_out": 0 if self._left_out is None else self._left_out.in_a_row,
+            "correction": self.correction.state_dict(),
             "active": None if self.active is None else self.active.table.clone(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from such a state; a strategy that calls `start` has done so before."""
         self.model.load_state_dict(state["model"])
+        self.correction.load_state_dict(state["correction"])
         if self.active is not None:
             self.active.load(state["active"])
             self._divide_head()

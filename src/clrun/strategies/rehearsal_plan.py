@@ -56,7 +56,7 @@ def rehearsal_updates(keys: ReplayKeys, ahead: Ahead) -> list[int]:
     Raises:
         ConfigError: more groups share a minibatch than it has rows.
     """
-    updates, memory = [], _without_images(keys.mem_size, ahead)
+    updates, memory = [], _without_images(keys.mem_size - keys.held_out_places, ahead)
     depends = not Composition.of(keys).has_one_length
     for index, y in enumerate(ahead.labels):
         if keys.memory_update == "minibatch":

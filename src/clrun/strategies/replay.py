@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from clrun.config.moment import Moment
 from clrun.strategies.descent import MemoryStrategy
@@ -30,6 +31,8 @@ class Replay(MemoryStrategy):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(ReplayKeys):
+        fits_bic: ClassVar[bool] = True
+
         def acts_from(self) -> Mapping[str, Moment]:
             return self.rehearsal_acts_from()
 
@@ -45,6 +48,7 @@ class Replay(MemoryStrategy):
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience mixed with the memory, and let the memory choose from it."""
+        experience = self.without_held_out(experience)
         learner, rehearsal = self.learner, self.rehearsal
         learner.begin(experience)
         for place, rows in places(experience, self.config, rehearsal.plan(experience), start):

@@ -18,7 +18,8 @@ from clrun.strategies.strategy import Parts
 def replay_memory(mem_size: int, parts: Parts, learner: Learner) -> ReplayMemory:
     """The memory that a run's storage policy and selection strategy describe."""
     policy, selection = parts.storage_policy, parts.selection
-    return ReplayMemory(mem_size, policy, selection, parts.seed, measures(learner))
+    places = mem_size - learner.keys.held_out_places
+    return ReplayMemory(places, policy, selection, parts.seed, measures(learner))
 
 
 def measures(learner: Learner) -> Mapping[str, Measure]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from clrun.images.transforms import Transform
 from clrun.memory.selection import ClassExemplarsSelectionStrategy
 from clrun.memory.storage_policy import StoragePolicy
 from clrun.models.features import Chooser
+from clrun.strategies.held_out import left_to_learn
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.shared_latents import SharedLatents
 from clrun.strategies.step import START, Position, Step
@@ -151,7 +152,11 @@ class Strategy(ABC):
 def expected_updates(strategy: type[Strategy], config: Any, ahead: Ahead) -> Sequence[int] | None:
     """`strategy.updates`; None too where it inherits the count and has a loop of its own."""
     loop, count = _ancestor(strategy, "learn"), _ancestor(strategy, "updates")
-    return strategy.updates(config, ahead) if count <= loop else None
+    if count > loop:
+        return None
+    if places := getattr(config, "held_out_places", 0):
+        ahead = replace(ahead, labels=list(left_to_learn(ahead.labels, places, ahead.seed)))
+    return strategy.updates(config, ahead)
 
 
 def _ancestor(strategy: type[Strategy], member: str) -> int:
