@@ -64,6 +64,7 @@ class ICaRL(NearestMeansStrategy):
         temperature: Positive
         flip_means: bool
         active: Literal["all", "seen"] = "all"  # others hide outputs whose old answers are kept
+        head_correction: Literal["none"] = "none"  # the head does not predict
         criterion: Literal["binary_cross_entropy"] = "binary_cross_entropy"
 
         def acts_from(self) -> Mapping[str, Moment]:

@@ -54,6 +54,7 @@ class SCR(NearestMeansStrategy):
         projection: Count
         view: AugmentPolicy
         active: Literal["all"] = "all"  # rows are compared, and no outputs
+        head_correction: Literal["none"] = "none"  # the head does not predict
         criterion: Own = "supervised_contrastive"  # type: ignore[assignment]
 
         def __post_init__(self) -> None:
