@@ -157,6 +157,45 @@ CASES: dict[str, Case] = {
         ("strategy.optimizer_state=fresh",),
         ("strategy.optimizer_state=keep",),
     ),
+    "agem stored": (
+        ("strategy=agem", *MLP, "eval=seen"),
+        ("strategy.mem_size=30", "storage_policy=class_balanced", "selection=herding", *SCORED[0]),
+        ("strategy.mem_size=9", "storage_policy=reservoir", "selection=random", *SCORED[1]),
+    ),
+    "agem drawn": (
+        ("strategy=agem", *MLP),
+        ("strategy.memory_mb_size=30", "strategy.optimizer_state=fresh"),
+        ("strategy.memory_mb_size=4", "strategy.optimizer_state=keep"),
+    ),
+    "agem online": (
+        ("strategy=agem", *MLP, "strategy.memory_update=minibatch"),
+        ("strategy.optimizer_state=fresh",),
+        ("strategy.optimizer_state=keep",),
+    ),
+    "mir stored": (
+        ("strategy=mir", *MLP, "strategy.memory_update=experience", "eval=seen"),
+        ("strategy.mem_size=60", "storage_policy=class_balanced", "selection=herding", *SCORED[0]),
+        ("strategy.mem_size=19", "storage_policy=reservoir", "selection=random", *SCORED[1]),
+    ),
+    "mir drawn": (
+        ("strategy=mir", *MLP, "strategy.memory_update=experience"),
+        (
+            *("strategy.memory_mb_size=4", "strategy.candidates=20"),
+            *("strategy.candidates_from=all", "strategy.optimizer_state=keep"),
+        ),
+        (
+            *("strategy.memory_mb_size=9", "strategy.candidates=30"),
+            *("strategy.candidates_from=past", "strategy.optimizer_state=fresh"),
+        ),
+    ),
+    "mir online": (
+        ("strategy=mir", *MLP, "strategy.mem_size=60"),
+        (
+            *("strategy.memory_mb_size=4", "strategy.candidates=20"),
+            "strategy.optimizer_state=fresh",
+        ),
+        ("strategy.memory_mb_size=9", "strategy.candidates=30", "strategy.optimizer_state=keep"),
+    ),
     "ar1 rm_sz": (AR1, (), ("strategy.rm_sz=7",)),
     "ar1 without a memory": (AR1, (), ("strategy.rm_sz=0",)),
     "ar1 latent_dtype": (

@@ -12,12 +12,13 @@ A strategy's loop calls these four in the open, and puts its own between them:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from clrun.device.rows import Rows, rows_at_once, sent
 from clrun.fast.evaluating_form import evaluating_form
@@ -261,15 +262,17 @@ class Learner:
         inactive = None if self.active is None else self.active.inactive(y)
         return Update(self.model, self._experience, place, logits, y, replayed, passes, inactive)
 
-    def gradients(self, loss: Tensor, update: Update) -> Tensor:
+    def gradients(self, loss: Tensor, update: Update, *, penalised: bool = True) -> Tensor:
         """Give every parameter the gradient of the loss and all penalties; that sum, detached.
+
+        One of the calls in an update is `penalised`, where there are several.
 
         Raises:
             NonFiniteLoss: it is NaN or infinite. On a CUDA device, which is not waited for, `apply`
                 changes nothing instead, from then on; with `on_nan=skip`, in this update alone.
         """
         assert self.optimizer is not None, "start() comes first"
-        if self.plugins:
+        if self.plugins and penalised:
             with span("plugins"):
                 loss = self._penalties.added(loss, update)
         with span("backward"):
@@ -359,6 +362,15 @@ class Learner:
             inputs = self._evaluation(x)
             with span("forward"):
                 return self._evaluated(inputs).float()
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Logits of what `inputs` made, in evaluation mode, with these parameters in the place of
+        the part's own of those names. Nothing of the model changes. [B, ...] -> [B, C] float32"""
+        self._count_part(inputs)
+        with self._evaluating(), self.parts.device.autocast(), span("forward"):
+            logits: Tensor = functional_call(self.part, dict(parameters), (inputs,))
+            return logits.float()
 
     @torch.no_grad()
     def features(self, x: Rows) -> Tensor:

@@ -1,0 +1,57 @@
+"""A replay memory that is drawn from uniformly, and when it is offered rows.
+
+For methods that do something else with remembered rows than to mix them into a minibatch, which is
+what `Rehearsal` does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clrun.images.patterns import Patterns
+from clrun.memory.table import Table
+from clrun.strategies.drawn_keys import DrawnKeys
+from clrun.strategies.learner import Learner
+from clrun.strategies.places import Place
+from clrun.strategies.row_measures import replay_memory
+from clrun.strategies.strategy import Parts
+from clrun.streams.experience import Experience
+
+
+class DrawnMemory:
+    """Past rows of a strategy, on the CPU; those drawn for an update go to the device."""
+
+    def __init__(self, keys: DrawnKeys, parts: Parts, learner: Learner) -> None:
+        self.parts, self._learner = parts, learner
+        self.memory = replay_memory(keys.mem_size, parts, learner)
+        self.is_online = keys.memory_update == "minibatch"
+
+    def drawn(self, size: int, place: Place, *, of_past: bool = False) -> Table:
+        """As many rows, each at most once, or all where there are fewer; on the device.
+
+        `of_past`: none of the experience in progress.
+        """
+        held, rng = self.memory.exemplars, place.generator(self.parts.seed, "replayed rows")
+        if of_past:
+            rows = (held.experience != place.experience).nonzero().flatten()
+            rows = rows[torch.randperm(len(rows), generator=rng)[:size]]
+        else:
+            rows = torch.randperm(len(held), generator=rng)[:size]
+        return held.select(rows).to(self.parts.device.torch)
+
+    def after_update(self, rows: Patterns[Tensor], place: Place) -> None:
+        """Offer the rows of an update in the first epoch, where the memory is online.
+
+        Rows of an update that was left out would have it left out again when they come back.
+        """
+        if self.is_online and place.epoch == 0 and not self._learner.left_out:
+            rng = place.generator(self.parts.seed, "memory")
+            keys = torch.rand(len(rows.y), generator=rng, dtype=torch.float64)
+            patterns = Patterns(rows.x.cpu(), rows.y.cpu())
+            self.memory.offer(patterns, place.experience, self._learner.extract, keys)
+
+    def after_experience(self, experience: Experience) -> None:
+        """Offer all rows of the experience, unless that was done as they passed."""
+        if not self.is_online:
+            self.memory.offer(experience.train, experience.index, self._learner.extract)
