@@ -88,6 +88,7 @@ def trial() -> Callable[..., Trial]:
             selection=prepared.selection,
             plugins=tuple(build(node) for node in prepared.config.plugins),
             pattern_macs=prepared.pattern_macs,
+            image_shape=prepared.image_shape,
         )
         strategy = build(prepared.config.nodes["strategy"], parts)
         stream = [merged(benchmark)] if strategy.whole_stream else list(benchmark)

@@ -24,10 +24,14 @@ class Base(NamedTuple):
     component: str | None = None
     keys: str = "clrun.config.keys:Keys"
     """of the `Config`; without torch"""
+    suited: str | None = None
+    """a function from a class and its checked keys to the class that a run makes"""
 
 
 BASES = {
-    "strategy": Base("clrun.strategies.strategy:Strategy"),
+    "strategy": Base(
+        "clrun.strategies.strategy:Strategy", suited="clrun.strategies.on_latents:suited"
+    ),
     "storage_policy": Base(
         "clrun.memory.storage_policy:StoragePolicy", "clrun.memory.policy_keys:PolicyKeys"
     ),
@@ -43,8 +47,11 @@ def component(node: Node) -> Any:
     Raises:
         ConfigError: there is no such class, or it lacks a member that has no default.
     """
-    cls, base = component_class(node.target), _base(node.group).component
-    return cls if base is None else _complete(cls, component_class(base), node)
+    cls, base = component_class(node.target), _base(node.group)
+    if base.component is None:
+        return cls
+    whole = _complete(cls, component_class(base.component), node)
+    return whole if base.suited is None else component_class(base.suited)(whole, node.config)
 
 
 def keys_class(group: str, target: str) -> Any:

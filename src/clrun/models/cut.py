@@ -65,6 +65,11 @@ class ByMode(nn.Module):
             self.register_buffer(name, buffer)
 
     @property
+    def forms(self) -> tuple[fx.GraphModule, fx.GraphModule]:
+        """In training mode, and in evaluation mode."""
+        return self._forms
+
+    @property
     def evaluation(self) -> fx.GraphModule:
         """The form in evaluation mode."""
         return self._forms[1]
@@ -145,7 +150,7 @@ def _loss(whole: nn.Module, parts: Cut, input_shape: Sequence[int]) -> str | Non
 
 def _layers_called(part: nn.Module) -> list[str]:
     """Names of the layers that a part calls as they are."""
-    forms = part._forms if isinstance(part, ByMode) else (part,)
+    forms: Sequence[nn.Module] = part.forms if isinstance(part, ByMode) else (part,)
     nodes = (node for form in forms for node in form.graph.nodes)  # type: ignore[union-attr]
     return [str(node.target) for node in nodes if node.op == "call_module"]
 

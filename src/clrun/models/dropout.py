@@ -58,6 +58,14 @@ class SeededDropout(nn.Module):
         return f"p={self.p}"
 
 
+DROPOUT = (SeededDropout, nn.modules.dropout._DropoutNd)
+
+
+def idle_dropout(part: nn.Module) -> list[str]:
+    """Names of the dropout layers of a part of a model, which never act if it always evaluates."""
+    return [n for n, m in part.named_modules() if isinstance(m, DROPOUT) and m.p > 0]
+
+
 LAYERS: WeakValueDictionary[int, SeededDropout] = WeakValueDictionary()
 """Layers that were ever reseeded, by number: a graph knows numbers and tensors only."""
 

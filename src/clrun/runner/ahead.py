@@ -1,10 +1,11 @@
-"""How many updates a run will make, asked of its strategy before anything is learnt."""
+"""What a strategy says of a run before it learns: its updates, and what is worth a line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
+from torch import nn
 
 from clrun.config.bases import component
 from clrun.config.run_config import RunConfig
@@ -20,13 +21,26 @@ def updates_ahead(config: RunConfig, stream: Benchmark) -> Sequence[int] | None:
         ConfigError: minibatches cannot be made up as the keys have it.
     """
     node, shape = config.nodes["strategy"], stream.shape
-    strategy = component(node)
+    ahead = _ahead(config, stream, lambda: build(config.nodes["model"], shape))
+    return expected_updates(component(node), node.config, ahead)
+
+
+def notes_ahead(config: RunConfig, stream: Benchmark, model: nn.Module) -> Iterable[str]:
+    """What the strategy has to say of this stream and model; both stay as they are."""
+    node = config.nodes["strategy"]
+    notes: Iterable[str] = component(node).notes(node.config, _ahead(config, stream, lambda: model))
+    return notes
+
+
+def _ahead(config: RunConfig, stream: Benchmark, model: Callable[[], nn.Module]) -> Ahead:
+    shape = stream.shape
     labels = [experience.train.y for experience in stream]
-    ahead = Ahead(
-        labels=[torch.cat(labels)] if strategy.whole_stream else labels,
+    whole_stream = component(config.nodes["strategy"]).whole_stream
+    return Ahead(
+        labels=[torch.cat(labels)] if whole_stream else labels,
         image_shape=(shape.channels, shape.height, shape.width),
         seed=config.seed,
         storage_policy=build(config.nodes["storage_policy"]),
-        model=lambda: build(config.nodes["model"], shape),
+        model=model,
+        augment=stream.transform.augment,
     )
-    return expected_updates(strategy, node.config, ahead)

@@ -33,6 +33,7 @@ def made_strategy(prepared: Prepared, latents: SharedLatents | None = None) -> S
         plugins=prepared.plugins,
         chooser=chooser and chooser._replace(model=device.place(chooser.model)),
         pattern_macs=prepared.pattern_macs,
+        image_shape=prepared.image_shape,
         latents=latents,
     )
     return build(prepared.config.nodes["strategy"], parts)

@@ -27,6 +27,7 @@ from clrun.models.macs import Macs, pattern_macs
 from clrun.profiling.seconds import Seconds
 from clrun.profiling.spans import phase
 from clrun.records.run_folder import require_writable
+from clrun.runner.ahead import notes_ahead
 from clrun.runner.building import (
     benchmark_source,
     build,
@@ -41,6 +42,7 @@ from clrun.runner.made_strategy import try_strategy
 from clrun.runner.out_of_memory import memory_errors
 from clrun.runner.own import OwnBenchmark, with_own
 from clrun.runner.sizes import allocated, require_images_fit, require_update_fits
+from clrun.strategies.on_latents import learning_part
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.run_keys import RunKeys
 from clrun.streams.experience import Benchmark, BenchmarkSource, StreamShape
@@ -88,8 +90,13 @@ class Prepared:
     @cached_property
     def macs(self) -> Macs:
         """Multiply-accumulates of the model for one pattern."""
+        return pattern_macs(self.model, self.image_shape)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """[C, H, W] of the images."""
         shape = self.benchmark.shape()
-        return pattern_macs(self.model, (shape.channels, shape.height, shape.width))
+        return shape.channels, shape.height, shape.width
 
     @property
     def pattern_macs(self) -> int:
@@ -267,11 +274,12 @@ def prepare(
     model = _model(config, own_model, benchmark.shape(), tricks=device.tricks)
     shape = benchmark.shape()
     chooser = chosen_network(nodes["selection"], model, shape)
-    with explained(nodes["selection"], ".check(...)"):
-        features_of = model if chooser is None else chooser.model
-        component(nodes["selection"]).check(nodes["selection"].config, features_of)
     with explained(nodes["strategy"], ".check(...)"):
         component(nodes["strategy"]).check(nodes["strategy"].config, model, shape)
+    with explained(nodes["selection"], ".check(...)"):
+        learning = learning_part(model, nodes["strategy"].config)
+        features_of = learning if chooser is None else chooser.model
+        component(nodes["selection"]).check(nodes["selection"].config, features_of)
     _refuse_conflicts(
         replace(
             Known.by_keys(nodes, config.plugins),
@@ -299,9 +307,10 @@ def prepare(
     )
     with allocated(nodes["model"], shape):
         _ = prepared.macs  # now, while nothing has started
-    image_shape = (shape.channels, shape.height, shape.width)
     device.settle(model)
-    fastest.choose(device, model, image_shape, prepared.keys.train_mb_size, prepared.update_macs)
+    fastest.choose(
+        device, model, prepared.image_shape, prepared.keys.train_mb_size, prepared.update_macs
+    )
     return prepared
 
 
@@ -353,8 +362,9 @@ def _wanted_by_weights(config: RunConfig, model: nn.Module) -> PixelStatistics |
 
 def all_notes(prepared: Prepared) -> list[str]:
     """What is valid and yet worth a line before the run."""
-    on_data = (*prepared.data.notes, *weights_note(prepared))
-    return [*notes(prepared.config), *prepared.device.notes(), *on_data]
+    config, stream = prepared.config, prepared.data
+    on_data = (*stream.notes, *weights_note(prepared), *notes_ahead(config, stream, prepared.model))
+    return [*notes(config), *prepared.device.notes(), *on_data]
 
 
 def weights_note(prepared: Prepared) -> list[str]:

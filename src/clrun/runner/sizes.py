@@ -56,7 +56,8 @@ def require_update_fits(prepared: Prepared) -> None:
     weights = sum(p.nbytes * (1 + p.requires_grad) for p in prepared.model.parameters())
     there = _device_bytes(prepared.device.torch)
     most = rows * math.prod(image) * FLOAT_BYTES * SURELY_KEPT
-    freezes = hasattr(config.nodes["strategy"].config, "freeze_below_layer")
+    keys = config.nodes["strategy"].config
+    freezes = hasattr(keys, "freeze_below_layer") or getattr(keys, "latent_layer", None) is not None
     if there is None or freezes or weights + most < there:
         return
     try:

@@ -82,7 +82,7 @@ class AR1(Strategy):
         head_lr_factor: Positive
         rm_sz: Natural
         rm_bytes: Bytes | None
-        latent_dtype: Literal["float32", "float16", "bfloat16", "uint8"]
+        latent_dtype: Literal["float32", "float16", "bfloat16", "uint8"]  # type: ignore[assignment]
         latent_cache: Literal["auto", "off"]
         ewc_lambda: NonNegative
         head: Literal["cwr_star", "plain"]

@@ -36,14 +36,23 @@ class DescentKeys(Keys):
     on_nan: Literal["stop", "skip"] = "stop"
     active: Literal["all", "seen", "experience", "minibatch"] = "all"
     head_correction: Literal["none", "wa", "bic"] = "none"
+    latent_layer: str | None = None
+    latent_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
     fits_bic: ClassVar[bool] = False
     """Rows of its memory and of its experiences can be held out."""
+    cuts_itself: ClassVar[bool] = False
+    """True: what it does with `latent_layer` is the strategy's own business (AR1)."""
 
     @property
     def held_out_places(self) -> int:
         """Rows of the memory that are never trained on."""
         return getattr(self, "mem_size", 0) // 10 if self.head_correction == "bic" else 0
+
+    @property
+    def is_on_latents(self) -> bool:
+        """The strategy is given what `latent_layer` makes of images (`on_latents`)."""
+        return self.latent_layer is not None and not self.cuts_itself
 
     def __post_init__(self) -> None:
         """Check the schedule; a `Config` with a check of its own calls this first."""
@@ -89,6 +98,24 @@ class DescentKeys(Keys):
                 "strategy.active=experience: classes occur in more than one experience, so that a "
                 "row's class does not tell its experience. Use strategy.active=seen, or "
                 "benchmark.labels=per_experience."
+            )
+        if not self.cuts_itself:
+            yield from self._latent_conflicts(known)
+
+    def _latent_conflicts(self, known: Known) -> Iterator[str]:
+        """A type of latents is for latents; and where those are all that is stored, no network of
+        images can choose among them."""
+        if self.latent_layer is None and self.latent_dtype != "float32":
+            yield (
+                f"strategy.latent_dtype={self.latent_dtype}: strategy.latent_layer=null has no "
+                "latents. Use strategy.latent_dtype=float32, or name a layer."
+            )
+        chooser = known.value("selection.model")
+        if self.latent_layer is not None and chooser not in (None, "current"):
+            yield (
+                f"selection.model={chooser}: wants images, and with "
+                f"strategy.latent_layer={self.latent_layer} a memory holds latents. "
+                "Use selection.model=current, or strategy.latent_layer=null."
             )
 
     def _correction_conflicts(self, known: Known) -> Iterator[str]:

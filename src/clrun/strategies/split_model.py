@@ -10,13 +10,12 @@ from clrun.errors import ConfigError
 from clrun.models.batch_renorm import change_brn_pars, replace_bn_with_brn
 from clrun.models.copies import copy_of
 from clrun.models.cut import Cut, cut, cut_before_head, require_whole
-from clrun.models.dropout import SeededDropout
+from clrun.models.dropout import idle_dropout
 from clrun.models.features import head
 from clrun.models.freezing import NORMS, freeze_below
 from clrun.models.mobilenet_v1 import MobilenetV1
 from clrun.strategies.split_model_keys import SplitModelKeys
 
-DROPOUT = (SeededDropout, nn.modules.dropout._DropoutNd)
 MOBILENET_LAYERS = {"latent_layer_num": 19, "freeze_below_layer": "lat_features.19.bn.beta"}
 """The keys' defaults, which mean layers of MobilenetV1. For other models they mean nothing: the
 cut is before the head, and everything below it is frozen."""
@@ -68,8 +67,7 @@ class SplitModel:
 
     def idle_dropout(self) -> list[str]:
         """Names of dropout layers that never act, since the lower part always evaluates."""
-        layers = self.cut.lower.named_modules()
-        return [n for n, m in layers if isinstance(m, DROPOUT) and m.p > 0]
+        return idle_dropout(self.cut.lower)
 
     def frozen(self, experience: int) -> bool:
         """Nothing in the lower part learns in this experience."""

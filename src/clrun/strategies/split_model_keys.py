@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ UpdateRate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 class SplitModelKeys:
     """The fields of AR1's `Config` that concern its model."""
 
+    cuts_itself: ClassVar[bool] = True
     latent_layer_num: Annotated[int, Field(ge=0, le=27)]
     latent_layer: str | None
     freeze_below_layer: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -39,6 +39,8 @@ class Parts:
     """On the device, the network whose features choose exemplars; None: the model in training."""
     pattern_macs: int | None = None
     """Multiply-accumulates of training the model on one pattern, where they were counted."""
+    image_shape: tuple[int, ...] | None = None
+    """[C, H, W] of the images, or the shape of a latent; where multiply-accumulates are counted."""
     latents: SharedLatents | None = None
     """What runs of a sweep have in common below a frozen layer, where there is such a sweep."""
 
@@ -53,7 +55,9 @@ class Ahead:
     seed: int
     storage_policy: StoragePolicy
     model: Callable[[], nn.Module]
-    """builds the model, which takes its time"""
+    """the model, to look at alone; to build it may take its time"""
+    augment: str = "none"
+    """how training images are altered"""
 
 
 class Strategy(ABC):
@@ -88,6 +92,11 @@ class Strategy(ABC):
             ConfigError: minibatches cannot be made up as the keys have it.
         """
         return None
+
+    @classmethod
+    def notes(cls, config: Any, ahead: Ahead) -> Iterable[str]:
+        """What of these keys is valid with such a stream, and yet worth a line before the run."""
+        return ()
 
     @abstractmethod
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:

@@ -146,7 +146,9 @@ def _shared(sweep: Path, leader: Job, moment: Moment, needs: Unit | None) -> Uni
 def _lower(job: Job) -> str:
     """What jobs have in common whose frozen layers may be the same."""
     nodes, seed = job.config["nodes"], job.config["root"]["seed"]
-    what = [seed, nodes["strategy"]["target"], *(nodes[group] for group in LOWER)]
+    named = nodes["strategy"]["values"].get("latent_layer")  # what is frozen, whoever learns above
+    strategy = nodes["strategy"]["target"] if named is None else f"above {named}"
+    what = [seed, strategy, *(nodes[group] for group in LOWER)]
     return json.dumps(what, sort_keys=True)
 
 
