@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from clrun.device.rows import Rows
 from clrun.errors import ConfigError
+from clrun.images.augment import AugmentPolicy, changes_colors
 from clrun.images.patterns import Patterns
-from clrun.images.transforms import Draws, Transform
+from clrun.images.transforms import Transform
 from clrun.models.copies import copy_of
 from clrun.models.cut import Cut, cut, require_whole
 from clrun.models.dropout import idle_dropout
@@ -45,15 +46,14 @@ log = logging.getLogger("clrun.note")
 
 @dataclass(frozen=True)
 class LatentTransform(Transform):
-    """What the upper part is given of latents: the latents, as float32."""
+    """What the upper part is given of latents: the latents, as float32.
+
+    A strategy that makes views of its own may crop and flip those that have places.
+    """
 
     def evaluation(self, x: Tensor) -> Tensor:
         """[B, ...] of any float type -> float32"""
         return x.to(torch.float32)
-
-    def training(self, x: Tensor, draws: Draws | None) -> Tensor:
-        """As `evaluation`: nothing of a latent is augmented."""
-        return self.evaluation(x)
 
 
 LATENTS = LatentTransform((), (), "none")
@@ -217,7 +217,30 @@ def _check(cls: type[Strategy], config: DescentKeys, model: nn.Module, shape: St
     both = frozen_cut(copied, config)
     image_shape = (shape.channels, shape.height, shape.width)
     require_whole(copied, both, image_shape, key=f"strategy.latent_layer={config.latent_layer}")
+    _require_no_images(config, len(both.latent_shape(image_shape)) == 3)
     cls.check(config, both.upper, _shape_above(both, shape))
+
+
+def _require_no_images(config: DescentKeys, have_places: bool) -> None:
+    """Refuse keys of a strategy that alter images in a way that latents do not allow.
+
+    Raises:
+        ConfigError: it changes colours, or mirrors or crops what has no places.
+    """
+    view: AugmentPolicy = getattr(config, "view", "none")
+    flips = getattr(config, "flip_means", False)
+    above = f"with strategy.latent_layer={config.latent_layer} rows are latents"
+    if changes_colors(view):
+        raise ConfigError(
+            f"strategy.view={view}: changes colours of images, and {above}. "
+            f"Use strategy.view={'crop_flip' if have_places else 'none'}."
+        )
+    if not have_places and (flips or view != "none"):
+        key = f"strategy.view={view}" if view != "none" else "strategy.flip_means=true"
+        raise ConfigError(
+            f"{key}: mirrors or crops images, and {above} without places. "
+            f"Use {key.partition('=')[0]}={'none' if view != 'none' else 'false'}."
+        )
 
 
 def frozen_cut(model: nn.Module, config: DescentKeys) -> Cut:
