@@ -65,6 +65,7 @@ KINDS = {
         *("strategy=replay", "strategy.mem_size=20", "storage_policy=class_balanced"),
         "selection=herding",
     ),
+    "replay bic": ("strategy=replay", "strategy.mem_size=100", "strategy.head_correction=bic"),
     "er_ace": ("strategy=er_ace", "strategy.mem_size=20"),
     "der": ("strategy=der", "strategy.mem_size=20"),
     "lwf": ("strategy=lwf",),
