@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from clrun.config.bounds import Count, FilePath, Fraction
+from clrun.config.bounds import Count, FilePath, Fraction, Positive
+from clrun.models.cosine_head import head_layer
 from clrun.models.dropout import SeededDropout
+from clrun.models.head_keys import Head
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pretrained import require_file
 from clrun.models.weights import load_pretrained
@@ -29,6 +31,8 @@ class CNN(nn.Module):
         norm: Literal["none", "batch"]
         dropout: Fraction
         pretrained: bool | FilePath
+        head: Head = "linear"
+        head_scale: Positive = 10.0
 
         def __post_init__(self) -> None:
             require_file(self.pretrained, model="cnn")
@@ -50,7 +54,7 @@ class CNN(nn.Module):
         if config.dropout > 0:
             layers["dropout"] = SeededDropout(config.dropout)
         self.features = nn.Sequential(layers)
-        self.output = nn.Linear(width, shape.num_classes)
+        self.output = head_layer(config, width, shape.num_classes)
         load_pretrained(self, config.pretrained)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from clrun.config.bounds import Count, FilePath, Fraction
+from clrun.config.bounds import Count, FilePath, Fraction, Positive
+from clrun.models.cosine_head import head_layer
 from clrun.models.dropout import SeededDropout
+from clrun.models.head_keys import Head
 from clrun.models.pretrained import require_file
 from clrun.models.weights import load_pretrained
 from clrun.streams.experience import StreamShape
@@ -28,6 +30,8 @@ class MLP(nn.Module):
         dropout: Fraction
         init: Literal["pytorch", "xavier"]
         pretrained: bool | FilePath
+        head: Head = "linear"
+        head_scale: Positive = 10.0
 
         def __post_init__(self) -> None:
             require_file(self.pretrained, model="mlp")
@@ -43,7 +47,7 @@ class MLP(nn.Module):
                 layers[f"dropout{i}"] = SeededDropout(config.dropout)
             width = units
         self.features = nn.Sequential(layers)
-        self.output = nn.Linear(width, shape.num_classes)
+        self.output = head_layer(config, width, shape.num_classes)
         if config.init == "xavier":
             self.apply(_xavier)
         load_pretrained(self, config.pretrained)
@@ -56,4 +60,5 @@ def _xavier(module: nn.Module) -> None:
     """Glorot & Bengio 2010, uniform, with zero biases: what mammoth's MNIST network uses."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

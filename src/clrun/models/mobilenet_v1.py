@@ -12,9 +12,11 @@ from pydantic import Field
 from torch import Tensor, fx, nn
 from torch.nn.functional import interpolate
 
-from clrun.config.bounds import FilePath
+from clrun.config.bounds import FilePath, Positive
 from clrun.fast.pointwise import Conv2d
 from clrun.images.transforms import IMAGENET, PixelStatistics
+from clrun.models.cosine_head import head_layer
+from clrun.models.head_keys import Head
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pretrained import shown_in_grey
 from clrun.models.pytorchcv_weights import imagenet_weights
@@ -74,9 +76,13 @@ class MobilenetV1Model(MobilenetV1):
     class Config:
         latent_layer_num: Annotated[int, Field(ge=0, le=27)]
         pretrained: bool | FilePath
+        head: Head = "linear"
+        head_scale: Positive = 10.0
 
     def __init__(self, config: Config, shape: StreamShape) -> None:
         super().__init__(shape.num_classes, config.latent_layer_num, shape.channels)
+        if config.head == "cosine":
+            self.output = head_layer(config, 1024, shape.num_classes)
         self.pixel_statistics: PixelStatistics | None = None
         """of the images that published weights were trained with; None: there are none"""
         if config.pretrained is True and not are_weights_left_out():

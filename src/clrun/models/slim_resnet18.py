@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clrun.config.bounds import Count, FilePath
+from clrun.config.bounds import Count, FilePath, Positive
+from clrun.models.cosine_head import head_layer
+from clrun.models.head_keys import Head
 from clrun.models.layers import BatchNorm2d, GlobalAveragePool
 from clrun.models.pretrained import require_file
 from clrun.models.weights import load_pretrained
@@ -27,6 +29,8 @@ class SlimResNet18(nn.Module):
     class Config:
         width: Count
         pretrained: bool | FilePath
+        head: Head = "linear"
+        head_scale: Positive = 10.0
 
         def __post_init__(self) -> None:
             require_file(self.pretrained, model="slim_resnet18")
@@ -40,7 +44,7 @@ class SlimResNet18(nn.Module):
         self.layer3 = _stage(2 * width, 4 * width, stride=2)
         self.layer4 = _stage(4 * width, 8 * width, stride=2)
         self.average = GlobalAveragePool()
-        self.output = nn.Linear(8 * width, shape.num_classes)
+        self.output = head_layer(config, 8 * width, shape.num_classes)
         load_pretrained(self, config.pretrained)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,11 +15,13 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 from torchvision.ops import StochasticDepth
 
-from clrun.config.bounds import FilePath
+from clrun.config.bounds import FilePath, Positive
 from clrun.errors import ConfigError, did_you_mean
 from clrun.images.transforms import PixelStatistics
+from clrun.models.cosine_head import head_layer
 from clrun.models.dropout import SeededDropout
 from clrun.models.features import head
+from clrun.models.head_keys import Head
 from clrun.models.layers import BatchNorm2d
 from clrun.models.pretrained import shown_in_grey
 from clrun.models.published import published_state
@@ -48,6 +50,8 @@ class TorchvisionModel(nn.Module):
     class Config:
         arch: str
         pretrained: bool | FilePath
+        head: Head = "linear"
+        head_scale: Positive = 10.0
 
     def __init__(self, config: Config, shape: StreamShape) -> None:
         super().__init__()
@@ -64,7 +68,8 @@ class TorchvisionModel(nn.Module):
         self.network = _network(config.arch, weights)
         self.weights_from = origin(self.network)
         name, old = head(self.network)
-        new = nn.Linear(old.in_features, shape.num_classes, bias=old.bias is not None)
+        has_bias = old.bias is not None
+        new = head_layer(config, old.in_features, shape.num_classes, bias=has_bias)
         self.network.set_submodule(name, new)
         _require_fit(self, config.arch, shape)
         if weights is None:

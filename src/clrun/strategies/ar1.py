@@ -23,17 +23,21 @@ from torch import Tensor, nn
 from clrun.config.bounds import Bytes, Natural, NonNegative, Positive
 from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 from clrun.device.rows import Rows, sent
+from clrun.errors import ConfigError
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
 from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
 from clrun.memory.table import Table
 from clrun.models.batch_renorm import renormalisation
+from clrun.models.cosine_head import is_cosine
+from clrun.models.features import head
 from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
 from clrun.seeds import generator
 from clrun.strategies.cwr_star import CWRStar
 from clrun.strategies.descent_keys import DescentKeys
+from clrun.strategies.head_correction import require_correctable
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, num_updates, places
@@ -136,10 +140,17 @@ class AR1(Strategy):
         """Refuse what cannot work with this model and these images; both stay as they are.
 
         Raises:
-            ConfigError: see `SplitModel`, its `require_whole`, `LatentMemory.capacity` and
-                `require_separable`.
+            ConfigError: see `SplitModel`, its `require_whole`, `LatentMemory.capacity`,
+                `require_separable` and `require_correctable`; or a cosine head is to be
+                consolidated.
         """
         require_separable(config, model, shape.num_classes)
+        require_correctable(config, model)
+        if config.head != "plain" and is_cosine(head(model)[1]):
+            raise ConfigError(
+                f"strategy.head={config.head}: it consolidates weights as they are, and the logits "
+                f"of {type(model).__name__} are cosines. Use strategy.head=plain, or a linear head."
+            )
         split, image_shape = copied(model, config), (shape.channels, shape.height, shape.width)
         split.require_whole(image_shape)
         latent_shape = split.cut.latent_shape(image_shape)

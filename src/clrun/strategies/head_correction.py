@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from clrun.device.rows import Rows, rows_at_once
 from clrun.errors import ConfigError
 from clrun.memory.table import table
+from clrun.models.cosine_head import is_cosine
 from clrun.models.features import head
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.held_out import HeldOut
@@ -43,8 +44,14 @@ def require_correctable(keys: DescentKeys, model: nn.Module) -> None:
     """Refuse a head that the correction cannot be written into.
 
     Raises:
-        ConfigError: there is none, or bic has no bias to write to.
+        ConfigError: there is none, its logits are cosines, or bic has no bias to write to.
     """
+    if keys.head_correction != "none" and is_cosine(head(model)[1]):
+        raise ConfigError(
+            f"strategy.head_correction={keys.head_correction}: the logits of {type(model).__name__}"
+            " are cosines, which have neither norms nor a bias to correct. Use "
+            "strategy.head_correction=none, or a linear head."
+        )
     if keys.head_correction == "bic" and (last := head(model))[1].bias is None:
         raise ConfigError(
             f"strategy.head_correction=bic: {last[0]}, the head of {type(model).__name__}, has no "
