@@ -134,9 +134,9 @@ def _mapped(path: Path) -> Tensor | None:
             shape = header["shape"]
             if size != HEADER + prod(shape) * dtype.itemsize:
                 return None
-            raw = np.zeros(0, dtype=np.uint8)  # NumPy 1 maps no file without a byte
-            if size > HEADER:
-                raw = np.memmap(file, dtype=np.uint8, mode="c", offset=HEADER)
+            if size == HEADER:  # NumPy 1 maps no file without a byte
+                return torch.empty(shape, dtype=dtype)
+            raw = np.memmap(file, dtype=np.uint8, mode="c", offset=HEADER)
         with suppress(OSError):
             os.utime(path)
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
