@@ -44,6 +44,8 @@ CNN = (
 )
 REPLAY = ("strategy=replay", *MLP, "strategy.mem_size=20")
 SI = "strategy.plugins=[{name: si, %s}]"
+EWC = "strategy.plugins=[{name: ewc, ewc_lambda: %s}]"
+MAS = "strategy.plugins=[{name: mas, mas_lambda: %s}]"
 
 Case = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """What two runs have in common, and what each has besides: the first one trains the beginning."""
@@ -246,6 +248,23 @@ CASES: dict[str, Case] = {
         (SI % "ewc_lambda: 500, clip: 0.1",),
         (SI % "ewc_lambda: 500, clip: 0.001",),
     ),
+    "plugins[0] clamp": (
+        ("strategy=naive", *MLP),
+        (SI % "ewc_lambda: 500, clip: 0.1, clamp: use",),
+        (SI % "ewc_lambda: 500, clip: 0.001, clamp: experience",),
+    ),
+    "ewc ewc_lambda": (
+        ("strategy=naive", *MLP),
+        (EWC % "50, mode: online, gamma: 0.5",),
+        (EWC % "0, mode: separate",),
+    ),
+    "ewc fisher": (
+        ("strategy=naive", *MLP),
+        (EWC % "50, fisher: sample, fisher_rows: 20",),
+        (EWC % "50, fisher: predicted, fisher_rows: 9",),
+    ),
+    "mas mas_lambda": (("strategy=naive", *MLP), (MAS % "1",), (MAS % "0",)),
+    "mas mas_rows": (("strategy=naive", *MLP), (MAS % "1, mas_rows: 9",), (MAS % "1",)),
 }
 SILENT = {"naive scored", "lwf scored"}
 """Keys that change no weight; each other one makes the two runs different."""

@@ -35,9 +35,14 @@ RANDOM = (
     "strategy.plugins=[{name: si, ewc_lambda: 100}]",
 )
 ONLINE = ("strategy.memory_update=minibatch",)
+EWC = "strategy.plugins=[{name: ewc, ewc_lambda: 5, mode: %s, fisher_rows: 20, %s}]"
+MAS = "strategy.plugins=[{name: mas, mas_rows: 20}]"
 RESUMED = {
     **{f"{name}-sgd": (name, *SMALL, *SGD, *RANDOM) for name in OPTIONS},
     **{f"{name}-adam": (name, *SMALL, *ADAM, *RANDOM) for name in OPTIONS},
+    "replay-ewc": ("replay", *SMALL, *ADAM, *RANDOM, EWC % ("separate", "fisher: sample")),
+    "ar1-ewc": ("ar1", *SMALL, *SGD, *RANDOM, EWC % ("online, gamma: 0.9", "exclude: [output]")),
+    "lwf-mas": ("lwf", *SMALL, *SGD, *RANDOM, MAS, "strategy.active=experience"),
     "naive-fp16": ("naive", *SMALL, *SGD, *RANDOM, "device.precision=fp16"),
     "naive-cosine": ("naive", *SMALL, *ADAM, *RANDOM, "strategy.schedule=cosine"),
     "ar1-step": (

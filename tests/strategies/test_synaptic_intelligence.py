@@ -176,6 +176,40 @@ def test_importances_lie_between_zero_and_clip_whatever_the_updates_did():
     assert plugin.importance["weight"].tolist() == pytest.approx([0.0, 0.01, 0.004], rel=1e-4)
 
 
+@pytest.mark.parametrize(("clamp", "later"), [("use", -4.0), ("experience", 0.0)])
+def test_what_is_clipped_after_an_experience_is_forgotten_for_good(clamp, later):
+    model, plugin = nn.Linear(1, 1, bias=False), si(clip=0.01, clamp=clamp)
+
+    def learn(gradient: float) -> None:
+        plugin.before_experience(model, 0)
+        model.weight.grad = torch.tensor([[gradient]])
+        plugin.before_update()
+        model.weight.data -= 0.5
+        plugin.after_update()
+        plugin.after_experience()
+
+    learn(2.0)  # downhill by far: -4
+    assert plugin.importance["weight"].item() == pytest.approx(0.01)
+    learn(-0.002)  # a little uphill: +0.004
+    learn(-0.002)
+    learn(-0.002)
+
+    expected = 0.0 if clamp == "experience" else 0.01
+    assert plugin.importance["weight"].item() == pytest.approx(expected, abs=1e-6)
+    sums = plugin.cumulative["weight"].item()
+    assert sums == pytest.approx(later + (0.012 if clamp == "use" else 0), rel=1e-4)
+
+
+def test_importances_clamped_after_each_experience_lie_between_zero_and_clip():
+    model, plugin = network(), si(clip=0.01, clamp="experience")
+
+    for index in range(3):
+        learn(model, plugin, index=index)
+
+    sums = torch.cat(list(plugin.cumulative.values()))
+    assert (sums.min(), sums.max()) == (pytest.approx(-0.01), 0)
+
+
 def test_parameters_of_normalisation_layers_and_excluded_ones_are_left_out():
     class FancyLayer(nn.GroupNorm):
         pass
@@ -316,11 +350,12 @@ def test_a_saved_state_does_not_change_afterwards():
     assert_same(state, before)
 
 
+@pytest.mark.parametrize("clamp", ["use", "experience"])
 @pytest.mark.parametrize("stop", [0, 2, 5])
-def test_continuing_from_a_saved_state_gives_the_same_bits(stop):
-    model, plugin = network(), si(clip=1.0)
+def test_continuing_from_a_saved_state_gives_the_same_bits(stop, clamp):
+    model, plugin = network(), si(clip=1.0, clamp=clamp)
     learn(model, plugin, index=0)
-    whole_model, whole_plugin = deepcopy(model), si(clip=1.0)
+    whole_model, whole_plugin = deepcopy(model), si(clip=1.0, clamp=clamp)
     whole_plugin.load_state_dict(plugin.state_dict())
     learn(whole_model, whole_plugin, index=1)
 
@@ -331,7 +366,7 @@ def test_continuing_from_a_saved_state_gives_the_same_bits(stop):
     file = io.BytesIO()
     torch.save(plugin.state_dict(), file)
     file.seek(0)
-    continued = si(clip=1.0)
+    continued = si(clip=1.0, clamp=clamp)
     continued.load_state_dict(torch.load(file, weights_only=True))
     learn(model, continued, index=1, updates=range(stop, 5))
 
