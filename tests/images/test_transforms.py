@@ -1,9 +1,13 @@
+import math
+
 import pytest
 import torch
 from operations import Operations
 from torch.nn.functional import pad
 from torch.testing import assert_close
+from torchvision.transforms import functional
 
+from clrun.images.color import jittered
 from clrun.images.transforms import Draws, Transform, resize
 from clrun.seeds import generator
 
@@ -189,3 +193,62 @@ def test_a_crop_builds_no_tensor_from_a_list_but_the_first_time():
 
     assert any("pad" in name for name in seen.names)
     assert not any("lift" in name or "scalar_tensor" in name for name in seen.names)
+
+
+def views_one_by_one(x: torch.Tensor, draws: Draws, jitter: tuple[float, ...]) -> torch.Tensor:
+    """Contrastive views of one image after another, by torchvision: pixels in [0, 1]."""
+    height, width = x.shape[2:]
+    done = []
+    assert draws.window is not None
+    for i, (area, ratio, row, column) in enumerate(draws.window.double().tolist()):
+        share = (0.2 + 0.8 * area) * height * width
+        by_height = math.exp((2 * ratio - 1) * math.log(4 / 3))
+        high = min(height, max(1, round(math.sqrt(share / by_height))))
+        wide = min(width, max(1, round(math.sqrt(share * by_height))))
+        place = int(row * (height - high + 1)), int(column * (width - wide + 1))
+        image = x[i].float() / 255
+        image = functional.resized_crop(image, *place, high, wide, [height, width])
+        if draws.flip[i]:
+            image = image.flip(2)
+        image = jittered(image[None], draws.color[i : i + 1], jitter)[0]
+        if draws.grey[i] and len(x[i]) == 3:
+            image = functional.rgb_to_grayscale(image, 3)
+        done.append(image)
+    return torch.stack(done)
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(3, 32, 32), (1, 28, 28), (3, 16, 24)])
+def test_contrastive_views_are_those_of_torchvision(channels, height, width):
+    plain = {"mean": (0.0,) * channels, "std": (1.0,) * channels}
+    transform = Transform(**plain, augment="contrastive")
+    shape, rng = (60, channels, height, width), generator(0, "images")
+    x = torch.randint(256, shape, dtype=torch.uint8, generator=rng)
+    draws = transform.draw(60, generator(0, "view"))
+
+    views = transform.training(x, draws)
+
+    expected = views_one_by_one(x, draws, transform.jitter)
+    assert_close(views, expected, rtol=0, atol=2e-3)
+    batches = [transform.training(x[rows], draws[rows]) for rows in torch.arange(60).split(7)]
+    assert_close(torch.cat(batches), views, rtol=0, atol=1e-5)
+
+
+def test_contrastive_views_have_the_published_chances():
+    draws = Transform(**PLAIN, augment="contrastive").draw(4000, generator(0, "view"))
+
+    assert float(draws.flip.double().mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(draws.grey.double().mean()) == pytest.approx(0.2, abs=0.03)
+    assert float((draws.color != 0).any(1).double().mean()) == pytest.approx(0.8, abs=0.03)
+    assert_close(draws.window.mean(0), torch.full((4,), 0.5), rtol=0, atol=0.03)
+
+
+def test_a_window_stays_inside_the_image_at_the_ends_of_its_chances():
+    transform, x = Transform(**PLAIN, augment="contrastive"), images(16, side=9)
+    ends = torch.tensor([0.0, 1 - 2**-24])  # the largest number below 1 that is drawn
+    window = torch.cartesian_prod(ends, ends, ends, ends)
+    draws = Draws(None, None, torch.zeros(16, 4), window)
+
+    views = transform.training(x, draws)
+
+    assert views.isfinite().all()
+    assert (views.amin((1, 2, 3)) >= x.float().div(255).amin((1, 2, 3)) - 1e-6).all()
