@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 
 import clrun
-from clrun.images.augment import PRESETS, AugmentPolicy, preset
+from clrun.images.augment import PRESETS, AugmentPolicy, changes_colors, preset
 from clrun.images.transforms import Transform
 from clrun.models.features import extract_features
 from clrun.runner.prepare import prepare
@@ -20,6 +20,13 @@ from clrun.strategies.strategy import Parts
 
 def test_a_preset_is_an_augmentation_and_never_auto():
     assert set(PRESETS.values()) <= set(get_args(AugmentPolicy)) - {"auto"}
+
+
+def test_colours_are_changed_where_the_name_says_so_and_in_contrastive_views():
+    changing = {policy for policy in get_args(AugmentPolicy) if changes_colors(policy)}
+
+    named = {"jitter", "flip_jitter", "crop_jitter", "crop_flip_jitter"}
+    assert changing == {*named, "contrastive"}
 
 
 def test_digits_are_never_mirrored_and_unknown_images_left_alone():
