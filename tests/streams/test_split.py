@@ -557,6 +557,12 @@ def test_a_contradiction_or_a_bad_value_is_found_without_data(changed, message):
         split(**changed)
 
 
+def test_contrastive_views_change_colours_as_far_as_jitter_says():
+    stream = split(augment="contrastive", jitter=[0.1, 0, 0, 0]).load(seed=0)
+
+    assert (stream.transform.augment, stream.transform.jitter) == ("contrastive", (0.1, 0, 0, 0))
+
+
 def test_a_set_of_torchvisions_becomes_a_stream():
     torch.manual_seed(0)
     before = torch.get_rng_state()
