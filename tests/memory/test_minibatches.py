@@ -13,6 +13,7 @@ from clrun.memory.minibatches import EpochPlan, draw, plan_epoch
 from clrun.seeds import generator
 
 FEW = settings(max_examples=60, deadline=None)
+FEWER = settings(max_examples=25, deadline=None)
 CURRENT = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(torch.tensor)
 MEMORY = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=40).map(
     lambda rows: torch.tensor(rows).T
@@ -269,3 +270,47 @@ def test_fewer_rows_than_groups_draw_every_group_equally_often():
 def test_an_empty_memory_gives_no_rows():
     assert draw(None, 0, 8, generator(0, "replayed rows")).tolist() == []
     assert draw(NONE, 0, 8, generator(0, "replayed rows")).tolist() == []
+
+
+@FEWER
+@given(CURRENT, MEMORY, SIZES, BALANCES, LENGTHS, st.sampled_from(["split", "add"]))
+def test_each_minibatch_comes_several_times_in_a_row_beside_other_memory_rows(
+    current, held, size, balance, length, mix
+):
+    once, many = (
+        Composition(size, None, mix, balance, length, updates_per_minibatch=n) for n in (1, 3)
+    )
+    assume(fits(once, current, held))
+
+    whole, repeated = (plan(each, current, held) for each in (once, many))
+
+    assert len(repeated) % 3 == 0
+    if length == "current":
+        assert len(repeated) == 3 * len(whole)
+        assert [b.tolist() for b in repeated.current[::3]] == [b.tolist() for b in whole.current]
+    for place in range(0, len(repeated), 3):
+        assert len({tuple(b.tolist()) for b in repeated.current[place : place + 3]}) == 1
+    uses_of_memory = uses(repeated, "memory")
+    shares = many.shared_by_group and balance == "class"  # a share of one is all current
+    if length == "longest" and not shares:
+        assert set(uses_of_memory) == set(range(held.shape[1]))
+    if balance == "none":
+        assert spread(list(uses_of_memory.values())) <= 1
+
+
+@FEWER
+@given(CURRENT, MEMORY, SIZES, BALANCES, LENGTHS, st.sampled_from(["split", "add"]))
+def test_without_a_short_last_minibatch_all_are_as_long(current, held, size, balance, length, mix):
+    whole, cut = (
+        Composition(size, None, mix, balance, length, drop_last=drops) for drops in (False, True)
+    )
+    assume(fits(whole, current, held))
+
+    before, after = (sizes(plan(each, current, held)) for each in (whole, cut))
+
+    is_short = before[-1][0] < before[0][0]
+    dropped = is_short and len(before) > 1 and length == "current"
+    assert len(after) == len(before) - dropped
+    assert after == before or dropped
+    if dropped:
+        assert {new for new, _ in after} == {before[0][0]}

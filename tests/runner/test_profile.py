@@ -49,8 +49,8 @@ def profiled(config, folder: Path, display=None, clocks: Clocks | None = None, *
     clocks = clocks or Clocks()
     with recorded_by(clocks), clocks.phase("other"):
         prepared = prepare(config)
-        epochs = prepared.keys.train_epochs
-        tracer = Tracer(window(**changed), clocks, prepared.device.torch, epochs)
+        length = prepared.keys.updates
+        tracer = Tracer(window(**changed), clocks, prepared.device.torch, length)
         clocks.trace = tracer.updates
         run_prepared(prepared, folder, display)
     return Profiled(folder, measured_time(clocks.phases), tracer)

@@ -43,6 +43,7 @@ CNN = (
     "strategy.latent_layer=features.relu0",
 )
 REPLAY = ("strategy=replay", *MLP, "strategy.mem_size=20")
+BY_UPDATES = ("strategy.train_iterations=5", "strategy.updates_per_minibatch=2")
 SI = "strategy.plugins=[{name: si, %s}]"
 EWC = "strategy.plugins=[{name: ewc, ewc_lambda: %s}]"
 MAS = "strategy.plugins=[{name: mas, mas_lambda: %s}]"
@@ -64,6 +65,11 @@ CASES: dict[str, Case] = {
         ("strategy.optimizer_state=fresh", "strategy.head_correction=wa"),
     ),
     "naive scored": (("strategy=naive", *MLP, "eval=seen"), *SCORED),
+    "naive optimizer_state by updates": (
+        ("strategy=naive", *MLP, *BY_UPDATES),
+        ("strategy.optimizer_state=keep",),
+        ("strategy.optimizer_state=fresh",),
+    ),
     "eval limit_per_experience": (
         ("strategy=naive", *MLP, "eval=seen"),
         ("eval.experiences=seen",),
@@ -299,7 +305,9 @@ class Ended:
 
 @cache
 def composed(*overrides: str) -> RunConfig:
-    return clrun.compose([*SMALL, *overrides])
+    is_by_updates = any(word.startswith("strategy.train_iterations=") for word in overrides)
+    small = [w for w in SMALL if not (is_by_updates and w.startswith("strategy.train_epochs="))]
+    return clrun.compose([*small, *overrides])
 
 
 def first_difference(a: RunConfig, b: RunConfig) -> Moment:

@@ -58,6 +58,12 @@ RESUMED = {
     "der-bic": ("der", *SMALL, *SGD, *RANDOM, "strategy.head_correction=bic"),
     "der-seen": ("der", *SMALL, *SGD, *RANDOM, "strategy.active=seen"),
     "replay-online": ("replay", *SMALL, *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
+    "naive-updates": ("naive", *SMALL[:2], *SGD, *RANDOM, "strategy.train_iterations=10"),
+    "der-passes": ("der", *SMALL, *ADAM, *RANDOM, "strategy.updates_per_minibatch=2"),
+    "replay-online-passes": (
+        *("replay", *SMALL[:2], *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
+        *("strategy.updates_per_minibatch=3", "strategy.train_iterations=20"),
+    ),
     "replay-herding": (
         "replay",
         *(*SMALL, *ADAM, *RANDOM, "storage_policy=class_balanced", "selection=herding"),
@@ -344,6 +350,32 @@ def test_every_update_is_told_in_order(name, trial):
     assert {s.iterations for s in steps} == {in_epoch}
     assert [s.epoch for s in steps if s.ends_epoch] == [0, 1, 2]
     assert all(0 <= int(s.correct) <= s.patterns and s.replayed < s.patterns for s in steps)
+
+
+BY_DESCENT = [name for name in OPTIONS if "train_iterations" in read_option("strategy", name).keys]
+THRICE = "strategy.train_epochs=3"
+LENGTHS = {
+    (THRICE,): (9, 3, 3, 3),
+    (THRICE, "strategy.drop_last=true"): (6, 2, 2, 2),
+    (THRICE, "strategy.updates_per_minibatch=2"): (18, 6, 6, 6),
+    ("strategy.updates_per_minibatch=2", "strategy.train_iterations=7"): (7, 6, 1),
+    ("strategy.drop_last=true", "strategy.train_iterations=1"): (1, 1),
+}
+"""Keys -> how many updates the first experience has, and each of its epochs."""
+
+
+@pytest.mark.parametrize("words", LENGTHS)
+@pytest.mark.parametrize("name", BY_DESCENT)
+def test_how_long_an_experience_is_learnt_is_for_the_keys_to_say(name, words, trial):
+    strategy, stream, _ = trial(name, *SMALL[:2], *words)
+    rows = Patterns(stream[0].train.x[:80], stream[0].train.y[:80])
+
+    steps = exhaust(strategy.learn(replace(stream[0], train=rows)))
+
+    in_all, *epochs = LENGTHS[words]
+    expected = [(e, i, n) for e, n in enumerate(epochs) for i in range(n)]
+    assert [step[4:7] for step in steps] == expected
+    assert len(steps) == in_all
 
 
 @pytest.mark.parametrize("name", OPTIONS)

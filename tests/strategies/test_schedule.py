@@ -51,6 +51,30 @@ def test_a_cosine_is_pytorchs_over_the_updates_of_the_experience(rates):
     assert rates(**COSINE) == pytest.approx(expected)
 
 
+def cut_rates(descent_keys, in_all: int, **changes) -> list[float]:
+    """The rates of an experience of so many updates, whose last epoch is cut."""
+    keys = DescentKeys(**{**descent_keys, "train_iterations": in_all, **changes})
+    starts = range(0, in_all, UPDATES)
+    epochs = [(e, before, min(UPDATES, in_all - before)) for e, before in enumerate(starts)]
+    return [rate(keys, Place(1, e, i, n, before)) for e, before, n in epochs for i in range(n)]
+
+
+@pytest.mark.parametrize("in_all", [3, 14, 17])
+def test_a_cosine_ends_with_the_updates_of_the_experience(in_all, descent_keys):
+    expected = by_pytorch(lambda optimizer: CosineAnnealingLR(optimizer, T_max=in_all), in_all)
+
+    assert cut_rates(descent_keys, in_all, **COSINE) == pytest.approx(expected)
+
+
+def test_milestones_count_updates_where_an_experience_does(descent_keys):
+    changes = {**STEP, "schedule_milestones": [5, 16]}
+    expected = by_pytorch(lambda optimizer: MultiStepLR(optimizer, [5, 16], gamma=0.2), 17)
+
+    assert cut_rates(descent_keys, 17, **changes) == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"over after strategy.train_iterations=16"):
+        cut_rates(descent_keys, 16, **changes)
+
+
 def test_steps_are_pytorchs_over_its_epochs(rates):
     expected = by_pytorch(lambda optimizer: MultiStepLR(optimizer, [2, 4], gamma=0.2), 5)
 

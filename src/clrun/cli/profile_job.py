@@ -33,8 +33,8 @@ class ProfiledRun:
         self._tree, config = composed
         self._prepared = ready_run(config)
         window, device = _window(arguments, self._prepared), self._prepared.device.torch
-        epochs = self._prepared.keys.train_epochs
-        self.clocks, self.tracer = clocks, Tracer(window, clocks, device, epochs)
+        length = self._prepared.keys.updates
+        self.clocks, self.tracer = clocks, Tracer(window, clocks, device, length)
         clocks.trace = self.tracer.updates
         self.folder = Path()
 

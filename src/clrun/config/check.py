@@ -77,7 +77,7 @@ def checked(
     plugins, more = known.plugins(listed, origin)
     problems += more
     loggers, more = known.loggers(tree.get(LOGGERS), origin)
-    problems += more + Known.by_keys(nodes, plugins).conflicts()
+    problems += more + Known.by_keys(nodes, plugins, overrides).conflicts()
     if problems:
         raise ConfigError(problems)
     return RunConfig(

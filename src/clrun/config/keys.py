@@ -6,7 +6,7 @@ Nothing of this imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,12 +30,19 @@ class Known:
     """whether there are rows to validate on"""
     plugins: Sequence[Node] = ()
     """those that the strategy carries"""
+    typed: Collection[str] = ()
+    """keys that stand on the command line, as `group.key`"""
     classes_return: bool | None = None
     """whether a class occurs in more than one experience"""
 
     @classmethod
-    def by_keys(cls, nodes: Mapping[str, Node], plugins: Sequence[Node] = ()) -> Known:
-        """What the keys alone say."""
+    def by_keys(
+        cls,
+        nodes: Mapping[str, Node],
+        plugins: Sequence[Node] = (),
+        overrides: Sequence[str] = (),
+    ) -> Known:
+        """What the keys alone say, and what was typed."""
         benchmark = nodes.get("benchmark")
         experiences = None if benchmark is None else benchmark.config.experiences_by_keys()
         validation = None if benchmark is None else benchmark.config.validation_by_keys()
@@ -45,6 +52,7 @@ class Known:
             classes=None,
             validation=validation,
             plugins=plugins,
+            typed={word.lstrip("+~").partition("=")[0] for word in overrides},
             classes_return=None if benchmark is None else benchmark.config.classes_return_by_keys(),
         )
 

@@ -32,7 +32,8 @@ class Pace(NamedTuple):
     experience: int
     experiences: int
     epoch: int
-    epochs: int
+    epochs: int | None
+    """None where nobody knows how many there will be"""
     done: float
     """share of all training done, in [0, 1]"""
     loss: float
@@ -152,7 +153,7 @@ class _Line:
         if pace is None:  # nothing was said of updates yet
             return [*items, "first updates"] if self._activity_at else items
         numbers = [f"loss {pace.loss:.3f}", f"acc {pace.accuracy:.3f}"]
-        return [*items, f"epoch {pace.epoch + 1}/{pace.epochs}", *numbers, *speed(pace)[:1]]
+        return [*items, _epoch(pace), *numbers, *speed(pace)[:1]]
 
 
 class SilentDisplay:
@@ -197,10 +198,12 @@ def time_left(seconds: float) -> str:
 
 def described(pace: Pace) -> str:
     """Where the run is and how it is doing, as one phrase."""
-    return (
-        f"{_where(pace)}, epoch {pace.epoch + 1}/{pace.epochs}"
-        f": loss {pace.loss:.3f}, acc {pace.accuracy:.3f}"
-    )
+    return f"{_where(pace)}, {_epoch(pace)}: loss {pace.loss:.3f}, acc {pace.accuracy:.3f}"
+
+
+def _epoch(pace: Pace) -> str:
+    of = "" if pace.epochs is None else f"/{pace.epochs}"
+    return f"epoch {pace.epoch + 1}{of}"
 
 
 def _where(pace: Pace) -> str:

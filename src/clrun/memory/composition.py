@@ -18,6 +18,8 @@ class Composition:
     `balance`: what has equal shares; none knows current and memory only.
     `epoch_length`: current sees each current row once, longest lasts until the largest group has
     been seen.
+    `updates_per_minibatch`: so often in a row the same current rows come, with other memory rows.
+    `drop_last`: a short last minibatch is left out, unless it is the only one.
     """
 
     train_mb_size: int
@@ -25,6 +27,8 @@ class Composition:
     mix: Literal["split", "add"]
     balance: Literal["experience", "class", "none"]
     epoch_length: Literal["current", "longest"]
+    updates_per_minibatch: int = 1
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
         if self.mix == "add":
@@ -46,8 +50,11 @@ class Composition:
         return cls(**{field.name: getattr(keys, field.name) for field in fields(cls)})
 
     @classmethod
-    def proportional(cls, current: int, held: int, minibatch: int) -> Composition:
-        """Minibatches of `proportional_shares`, over an epoch that sees each new row once."""
+    def proportional(cls, current: int, held: int, minibatch: int, **others: Any) -> Composition:
+        """Minibatches of `proportional_shares`, over an epoch that sees each new row once.
+
+        `others` are `updates_per_minibatch` and `drop_last`.
+        """
         new, replayed = proportional_shares(current, held, minibatch)
         return cls(
             train_mb_size=new + replayed,
@@ -55,6 +62,7 @@ class Composition:
             mix="split",
             balance="none",
             epoch_length="current",
+            **others,
         )
 
     @property

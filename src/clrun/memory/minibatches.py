@@ -61,7 +61,7 @@ def plan_epoch(
     """Plan one epoch over the current rows (classes [N]) and the memory's (classes [M]).
 
     Every group cycles through fresh permutations of its rows, so that each of them is used equally
-    often within one.
+    often within one. The plan has an entry for every update.
 
     Raises:
         ConfigError: more groups share a minibatch than it has rows.
@@ -69,17 +69,20 @@ def plan_epoch(
     assert len(current_y), "an experience has rows"
     layout = _layout(composition, current_y, memory_y, memory_experience, rng)
     current, memory = layout.current, layout.memory
-    iterations = current.iterations()
+    iterations, passes = current.iterations(), composition.updates_per_minibatch
     if composition.epoch_length == "longest" and len(memory.counts):
-        iterations = max(iterations, memory.iterations())
-    current_sizes, memory_sizes = current.sizes(iterations), memory.sizes(iterations)
-    if layout.once:
-        last = len(current_y) - (iterations - 1) * int(current.size[0])
+        iterations = max(iterations, -(-memory.iterations() // passes))
+    last = len(current_y) - (iterations - 1) * int(current.size[0]) if layout.once else None
+    if last is not None and composition.drop_last and iterations > 1 and last < current.size[0]:
+        iterations, last = iterations - 1, None
+    current_sizes, memory_sizes = current.sizes(iterations), memory.sizes(iterations * passes)
+    if last is not None:
         current_sizes[0, -1] = last
         if layout.ends_balanced:
-            memory_sizes[:, -1].clamp_(max=last)
+            memory_sizes[:, -passes:].clamp_(max=last)
+    rows = scheduled_rows(current, current_sizes, rng)
     return EpochPlan(
-        current=scheduled_rows(current, current_sizes, rng),
+        current=[each for each in rows for _ in range(passes)],
         memory=scheduled_rows(memory, memory_sizes, rng),
     )
 

@@ -51,7 +51,7 @@ class Preview:
     strategy: str
     seed: int
     epochs: int | None
-    """None for a strategy that has no such key"""
+    """None for a strategy that has no such key, or counts updates"""
     minibatch: int | None
     stream: Benchmark
     sizes: Sizes
@@ -128,7 +128,7 @@ def preview(config: RunConfig, stream: Benchmark) -> Preview:
         said=_said(config.overrides),
         strategy=config.nodes["strategy"].option,
         seed=config.seed,
-        epochs=keys.get("train_epochs"),
+        epochs=None if keys.get("train_iterations") else keys.get("train_epochs"),
         minibatch=keys.get("train_mb_size"),
         stream=stream,
         sizes=sizes(stream),

@@ -6,7 +6,7 @@ import gzip
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -51,8 +51,15 @@ class Tracer:
     takes seconds and a hundred megabytes that the run itself does not need.
     """
 
-    def __init__(self, window: Window, clocks: Clocks, device: torch.device, epochs: int) -> None:
-        self.window, self.clocks, self.device, self.epochs = window, clocks, device, epochs
+    def __init__(
+        self,
+        window: Window,
+        clocks: Clocks,
+        device: torch.device,
+        length: Callable[[int], int],
+    ) -> None:
+        """`length`: the updates of an epoch -> those of an experience."""
+        self.window, self.clocks, self.device, self.length = window, clocks, device, length
         self.steps = 0
         """updates traced so far"""
         self.first: int | None = None
@@ -71,7 +78,7 @@ class Tracer:
                 if update is None:
                     return
                 if total < 0:  # a short experience has a shorter warm-up
-                    total = update.iterations * self.epochs
+                    total = self.length(update.iterations)
                     start = min(start, max(1, total - self.window.steps))
                 if self._running and (self.steps == self.window.steps or count == total - 1):
                     self._stop()

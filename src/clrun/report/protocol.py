@@ -32,7 +32,7 @@ LABELS = {
 DESCENT = (
     *("lr", "momentum", "l2", "train_epochs", "train_mb_size", "optimizer", "criterion"),
     *("schedule", "schedule_milestones", "schedule_factor", "eval_mb_size", "eval_every"),
-    *("on_nan", "optimizer_state"),
+    *("on_nan", "optimizer_state", "train_iterations", "updates_per_minibatch", "drop_last"),
 )
 """Keys of a strategy that stand in sentences of their own, or change no number."""
 
@@ -153,14 +153,23 @@ def _descent(name: str, said: Said) -> str:
     momentum = _unless(said, "strategy.momentum", ", momentum {}", 0.0, 0)
     decay = _unless(said, "strategy.l2", ", weight decay {}", 0.0, 0)
     schedule = _unless(said, "strategy.schedule", ", {} over an experience", "constant")
-    epochs = said["strategy.train_epochs"]
-    passes = f"{epochs} pass{'' if epochs == '1' else 'es'}"
+    passes = _unless(said, "strategy.updates_per_minibatch", ", {} updates on each", 1)
     return (
-        f"An experience is learnt in {passes} over its rows, in minibatches "
-        f"of {said['strategy.train_mb_size']} rows, by {listed(by, 'or') or 'descent'} with step "
+        f"An experience is learnt in {_length(said)}, in minibatches "
+        f"of {said['strategy.train_mb_size']} rows{passes}, "
+        f"by {listed(by, 'or') or 'descent'} with step "
         f"size {said['strategy.lr']}{momentum}{decay}{schedule}, on "
         f"{said['strategy.criterion'].replace('_', ' ')}."
     )
+
+
+def _length(said: Said) -> str:
+    """How long an experience is learnt."""
+    counts = [count for count in said.all("strategy.train_iterations") if count is not None]
+    if counts:
+        return f"{listed([f'{count:,}' for count in counts], 'or')} updates"
+    epochs = said["strategy.train_epochs"]
+    return f"{epochs} pass{'' if epochs == '1' else 'es'} over its rows"
 
 
 def _memory(name: str, said: Said) -> str:

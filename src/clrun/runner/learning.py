@@ -61,7 +61,7 @@ def _learn(prepared: Prepared, experience: Experience, state: RunState, pause: P
     for step in state.cost.steps(updates(learning, index)):
         recorder.update(index, step)
         state.passed(step)
-        if _is_scored_inside(prepared, step, state.cost.train_steps):
+        if _is_scored_inside(prepared, step, state):
             state.owed = step.epoch
             _score_inside(prepared, index, state)
         pause(state)
@@ -107,9 +107,10 @@ def _score(prepared: Prepared, index: int, state: RunState, *, is_last: bool) ->
 
 
 def is_scored_after(epoch: int, keys: RunKeys) -> bool:
-    """Whether the run is scored in the middle of an experience; at its end it is anyway."""
+    """Whether the run is scored after an epoch inside an experience; at its end it is anyway."""
     every = keys.eval_every
-    return every > 0 and (epoch + 1) % every == 0 and epoch + 1 < keys.train_epochs
+    is_inside = keys.train_iterations is not None or epoch + 1 < keys.train_epochs
+    return every > 0 and (epoch + 1) % every == 0 and is_inside
 
 
 def _tested(prepared: Prepared, experience: Experience, state: RunState) -> dict[str, int]:
@@ -119,13 +120,14 @@ def _tested(prepared: Prepared, experience: Experience, state: RunState) -> dict
     return {"test_rows": prepared.evaluation.size(experience)}
 
 
-def _is_scored_inside(prepared: Prepared, step: Step, updates: int) -> bool:
-    """Whether the run is scored after this update, of so many; after an experience it is anyway."""
+def _is_scored_inside(prepared: Prepared, step: Step, state: RunState) -> bool:
+    """Whether the run is scored after this update; after an experience it is anyway."""
     keys, every = prepared.keys, prepared.evaluation.config.every_steps
+    if keys.is_over(state.start.epoch, state.made):
+        return False
     if step.ends_epoch and is_scored_after(step.epoch, keys):
         return True
-    is_end = step.ends_epoch and step.epoch + 1 == keys.train_epochs
-    return every is not None and updates % every == 0 and not is_end
+    return every is not None and state.cost.train_steps % every == 0
 
 
 def _evaluated(

@@ -38,14 +38,15 @@ class Recorder:
         cost: Cost,
         *,
         experiences: int,
-        epochs: int,
+        epochs: int | None,
         log_every: int,
         updates: int | None = None,
         evaluations: int = 0,
         skips: bool = False,
         sinks: Sequence[Sink] = (),
     ) -> None:
-        """`updates` and `evaluations`: how many the whole run will make, where that is known.
+        """`epochs` of an experience, `updates` and `evaluations`: how many the whole run will make,
+        where that is known.
 
         `skips`: a loss that is not finite is that of an update which was not made, and no error.
         """
@@ -139,7 +140,7 @@ class Recorder:
         """How much of all training is over, in [0, 1]; all experiences are as long if need be."""
         if self.updates:
             return min(self.cost.train_steps / self.updates, 1.0)
-        within = (step.epoch + (step.iteration + 1) / step.iterations) / self.epochs
+        within = (step.epoch + (step.iteration + 1) / step.iterations) / (self.epochs or 1)
         return (experience + within) / self.experiences
 
 

@@ -181,7 +181,7 @@ def _pause(how: _How, prepared: Prepared, saver: Saver, signals: list[int]) -> P
         if how.at_pause is not None:
             how.at_pause(state)
         if how.until is not None:
-            stop_at(how.until, state, prepared.keys.train_epochs)
+            stop_at(how.until, state, prepared.keys)
         saver.pause(state)
         with state.whole():
             raise_noted(signals)
@@ -247,7 +247,7 @@ def _begun(prepared: Prepared, raw_log: RawLog, how: _How) -> tuple[list[Experie
         display,
         cost,
         experiences=len(stream),
-        epochs=prepared.keys.train_epochs,
+        epochs=None if prepared.keys.train_iterations else prepared.keys.train_epochs,
         log_every=prepared.config.root.log_every,
         updates=updates,
         evaluations=_evaluations(prepared, len(stream), updates),
@@ -289,12 +289,16 @@ def _evaluations(prepared: Prepared, experiences: int, updates: int | None) -> i
     by_steps = updates // every if updates and every else 0
     if keys.eval_every < 0:
         return by_steps + 1
+    if keys.train_iterations is not None:
+        return experiences + by_steps  # how many epochs there are is not known
     inside = sum(is_scored_after(epoch, keys) for epoch in range(keys.train_epochs))
     return experiences * (inside + 1) + by_steps
 
 
 def _updates(prepared: Prepared, experiences: int) -> int | None:
     """How many updates there will be, if that is known; of a long stream nobody waits for it."""
+    if prepared.keys.train_iterations is not None:
+        return prepared.keys.train_iterations * experiences
     if experiences > COUNTED_EXPERIENCES:
         return None
     try:

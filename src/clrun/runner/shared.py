@@ -23,6 +23,7 @@ from clrun.records.raw_log import RawLog
 from clrun.records.run_folder import RunFolder, read_record
 from clrun.runner.saving import Saver
 from clrun.runner.state import RunState
+from clrun.strategies.run_keys import RunKeys
 from clrun.strategies.step import START
 
 SHARED = (".sweep", "shared")
@@ -65,14 +66,14 @@ class Reached(Exception):
     """The moment came until which a run is wanted."""
 
 
-def stop_at(moment: Moment, state: RunState, epochs: int) -> None:
-    """Called between two updates; `epochs` is how long an experience is learnt.
+def stop_at(moment: Moment, state: RunState, keys: RunKeys) -> None:
+    """Called between two updates; the keys say how long an experience is learnt.
 
     Raises:
         Reached: this is the moment.
         ClrunError: it passed.
     """
-    at_end = state.start.epoch >= epochs
+    at_end = keys.is_over(state.start.epoch, state.made)
     now = Moment(state.experience, at_end or state.is_learnt)
     if now < moment:
         return

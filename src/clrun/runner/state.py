@@ -30,6 +30,8 @@ class RunState:
     """the one in progress or, between two, the next one"""
     start: Position = START
     """its next update"""
+    made: int = 0
+    """its updates so far"""
     owed: int | None = None
     """the epoch after which the run is still to be scored, before that update"""
     is_learnt: bool = False
@@ -53,6 +55,7 @@ class RunState:
     def passed(self, step: Step) -> None:
         """An update was made and recorded."""
         self.start = step.following
+        self.made += 1
 
     def learnt(self) -> None:
         """The experience was learnt to its end, and that was recorded."""
@@ -61,6 +64,7 @@ class RunState:
     def finished(self, experience: int) -> None:
         """An experience was learnt, scored and recorded."""
         self.experience, self.start, self.is_learnt = experience + 1, START, False
+        self.made = 0
 
     def plain(self) -> dict[str, Any]:
         """The state in dicts and lists of tensors, numbers and texts. Synchronises.
@@ -73,6 +77,7 @@ class RunState:
         return {
             "experience": self.experience,
             "start": list(self.start),
+            "made": self.made,
             "owed": self.owed,
             "is_learnt": self.is_learnt,
             "cost": self.cost.state_dict(),
@@ -85,6 +90,7 @@ class RunState:
         """Go on from what `plain` gave; the raw log is cut where it ended then."""
         self.strategy.load_state_dict(plain["strategy"])  # first: the log is cut for good
         self.experience, self.start = plain["experience"], Position(*plain["start"])
+        self.made = plain.get("made", 0)  # a state of before the key has epochs to go by
         self.owed, self.is_learnt = plain["owed"], plain["is_learnt"]
         self.cost.load_state_dict(plain["cost"])
         self.recorder.load_state_dict(plain["recorder"])

@@ -63,7 +63,7 @@ class AGEM(MemoryStrategy):
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows, held to what the memory's rows allow."""
         learner, c = self.learner, self.config
-        plan = shuffled(experience, c.train_mb_size, self.parts.device, self.parts.seed)
+        plan = shuffled(experience, c, self.parts.device, self.parts.seed)
         learner.begin(experience)
         for place, rows in places(experience, c, plan, start):
             logits = learner.forward(learner.inputs(rows.x, place), place)

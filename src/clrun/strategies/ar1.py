@@ -129,8 +129,7 @@ class AR1(Strategy):
         """Counted with a memory of as many rows, whose latents have nothing in them."""
         updates, memory = [], LatentMemory(_capacity(config, ahead), None, "float32", ahead.seed)
         for index, y in enumerate(ahead.labels):
-            size, held = config.train_mb_size, memory.rows
-            plan = partial(planned_rows, size, y, held, ahead.seed, index)
+            plan = partial(planned_rows, config, y, memory.rows, ahead.seed, index)
             updates.append(num_updates(config, plan))
             memory.offer(y, index, lambda rows: torch.zeros(len(rows), 1), (1,))
         return updates
@@ -237,7 +236,7 @@ class AR1(Strategy):
     def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
         """The epoch's minibatches of new and stored rows."""
         y, held, seed = experience.train.y, self.memory.rows, self.parts.seed
-        return planned_rows(self.config.train_mb_size, y, held, seed, experience.index, epoch)
+        return planned_rows(self.config, y, held, seed, experience.index, epoch)
 
     def _inputs(
         self, experience: Experience, rows: Minibatch, place: Place
@@ -371,12 +370,18 @@ def _without_account(state: dict[str, Any], plugins: int) -> dict[str, Any]:
 
 
 def planned_rows(
-    minibatch: int, y: Tensor, held: Table, seed: int, experience: int, epoch: int
+    keys: DescentKeys, y: Tensor, held: Table, seed: int, experience: int, epoch: int
 ) -> EpochPlan:
     """The minibatches of an epoch: each new row, of the classes y [N], once; held ones equally
     often."""
     rng = generator(seed, "order", experience, epoch)
-    sizes = Composition.proportional(len(y), len(held), minibatch)
+    sizes = Composition.proportional(
+        len(y),
+        len(held),
+        keys.train_mb_size,
+        updates_per_minibatch=keys.updates_per_minibatch,
+        drop_last=keys.drop_last,
+    )
     return plan_epoch(sizes, y, held.y, torch.zeros_like(held.y), rng)
 
 

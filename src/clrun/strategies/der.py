@@ -34,7 +34,7 @@ from clrun.strategies.descent import MemoryStrategy
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.device_patterns import shuffled, shuffled_updates
 from clrun.strategies.learner import Learner
-from clrun.strategies.places import Place, places
+from clrun.strategies.places import Place, is_last_pass, places
 from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.step import START, Position, Step
 from clrun.strategies.strategy import Ahead, Parts
@@ -73,7 +73,7 @@ class DER(MemoryStrategy):
         """Train on the experience, offering its rows to the memory as they pass."""
         experience = self.without_held_out(experience)
         learner, c = self.learner, self.config
-        plan = shuffled(experience, c.train_mb_size, self.parts.device, self.parts.seed)
+        plan = shuffled(experience, c, self.parts.device, self.parts.seed)
         learner.begin(experience)
         for place, rows in places(experience, c, plan, start):
             logits = learner.forward(learner.inputs(rows.x, place), place)
@@ -90,7 +90,7 @@ class DER(MemoryStrategy):
                 loss = loss + c.beta * learner.loss(answers[-1], labelled.y)
             seen, y = torch.cat(answers), torch.cat(labels)
             step = learner.update(loss, seen, y, place, replayed=len(y) - len(rows.y))
-            if not learner.left_out:
+            if is_last_pass(place, c.updates_per_minibatch) and not learner.left_out:
                 self._offer(rows, logits, place)
             yield step
         learner.end(experience)

@@ -38,6 +38,9 @@ class DescentKeys(Keys):
     head_correction: Literal["none", "wa", "bic"] = "none"
     latent_layer: str | None = None
     latent_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    train_iterations: Count | None = None
+    updates_per_minibatch: Count = 1
+    drop_last: bool = False
 
     fits_bic: ClassVar[bool] = False
     """Rows of its memory and of its experiences can be held out."""
@@ -56,12 +59,15 @@ class DescentKeys(Keys):
 
     def __post_init__(self) -> None:
         """Check the schedule; a `Config` with a check of its own calls this first."""
-        milestones, epochs = self.schedule_milestones, self.train_epochs
+        self._check_schedule()
         if self.head_correction == "bic" and not self.fits_bic:
             raise ValueError(
                 "head_correction=bic: this strategy holds out no rows of a memory to fit it on. "
                 "Use head_correction=wa or none, or e.g. strategy=replay."
             )
+
+    def _check_schedule(self) -> None:
+        milestones = self.schedule_milestones
         if self.schedule == "step" and not milestones:
             raise ValueError(
                 "schedule_milestones=[]: strategy.schedule=step has no epoch to change the step "
@@ -72,15 +78,24 @@ class DescentKeys(Keys):
                 f"schedule_milestones={milestones}: strategy.schedule={self.schedule} has none. "
                 "Use strategy.schedule=step, or no milestones."
             )
-        if any(milestone >= epochs for milestone in milestones):
+        by, end = "train_iterations", self.train_iterations
+        if end is None:
+            by, end = "train_epochs", self.train_epochs
+        if any(milestone >= end for milestone in milestones):
             raise ValueError(
                 f"schedule_milestones={milestones}: an experience is over after "
-                f"strategy.train_epochs={epochs}. Use milestones below that."
+                f"strategy.{by}={end}. Use milestones below that."
             )
 
     def conflicts(self, known: Known) -> Iterator[str]:
-        """Momentum is SGD's, and separate heads need to know whose a row is; a `Config` with
-        conflicts of its own yields from these first."""
+        """Epochs or updates, momentum is SGD's, and separate heads need to know whose a row is; a
+        `Config` with conflicts of its own yields from these first."""
+        if self.train_iterations is not None and "strategy.train_epochs" in known.typed:
+            yield (
+                f"strategy.train_epochs={self.train_epochs}: strategy.train_iterations="
+                f"{self.train_iterations} says how long an experience is learnt. Use one of them; "
+                "strategy.train_iterations=null leaves it to the epochs."
+            )
         if self.optimizer != "sgd" and self.momentum:
             yield (
                 f"strategy.momentum={self.momentum:g}: {self.optimizer} has no such momentum. "
@@ -141,7 +156,9 @@ class DescentKeys(Keys):
         found = {"optimizer_state": SECOND}  # in the first experience it is a new one either way
         if self.head_correction != "bic":  # which holds rows out of the first experience too
             found["head_correction"] = SECOND
-        is_scored_within = 0 < self.eval_every < self.train_epochs
+        is_scored_within = 0 < self.eval_every < self.train_epochs or (
+            self.eval_every > 0 and self.train_iterations is not None
+        )
         if not is_scored_within:
             found |= {"eval_every": FIRST_LEARNT, "eval_mb_size": FIRST_LEARNT}
         return found

@@ -48,35 +48,44 @@ class PatternMinibatches:
 
 
 def shuffled(
-    experience: Experience, minibatch: int, device: Device, seed: int
+    experience: Experience, keys: DescentKeys, device: Device, seed: int
 ) -> Callable[[int], PatternMinibatches]:
     """A plan for `places`: all rows of the experience in minibatches, each epoch in a fresh order.
 
-    The last minibatch of an epoch may be short.
+    The last minibatch of an epoch may be short, unless the keys say otherwise.
     """
     patterns = DevicePatterns(experience.train, device)
 
     def plan(epoch: int) -> PatternMinibatches:
         rows = len(experience.train.y)
-        return patterns.minibatches(shuffled_rows(rows, minibatch, seed, experience.index, epoch))
+        return patterns.minibatches(shuffled_rows(rows, keys, seed, experience.index, epoch))
 
     return plan
 
 
 def shuffled_rows(
-    rows: int, minibatch: int, seed: int, experience: int, epoch: int
+    rows: int,
+    keys: DescentKeys,
+    seed: int,
+    experience: int,
+    epoch: int,
+    *,
+    minibatch: int | None = None,
 ) -> Sequence[Tensor]:
-    """The numbers of all rows of an experience, as the minibatches of one epoch have them.
+    """The numbers of all rows of an experience, as the updates of one epoch have them.
 
-    Each is [minibatch] int64, and the last may be shorter.
+    Each is [minibatch] int64, `train_mb_size` unless given, and the last may be shorter.
     """
     rng = generator(seed, "order", experience, epoch)
-    return torch.randperm(rows, generator=rng).split(minibatch)
+    found = torch.randperm(rows, generator=rng).split(minibatch or keys.train_mb_size)
+    if keys.drop_last and len(found) > 1 and len(found[-1]) < len(found[0]):
+        found = found[:-1]
+    return [each for each in found for _ in range(keys.updates_per_minibatch)]
 
 
 def shuffled_updates(keys: DescentKeys, rows: Iterable[int], seed: int) -> list[int]:
     """How many updates `places` yields with `shuffled`, for so many rows in each experience."""
     return [
-        num_updates(keys, partial(shuffled_rows, count, keys.train_mb_size, seed, index))
+        num_updates(keys, partial(shuffled_rows, count, keys, seed, index))
         for index, count in enumerate(rows)
     ]

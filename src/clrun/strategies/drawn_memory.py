@@ -13,7 +13,7 @@ from clrun.images.patterns import Patterns
 from clrun.memory.table import Table
 from clrun.strategies.drawn_keys import DrawnKeys
 from clrun.strategies.learner import Learner
-from clrun.strategies.places import Place
+from clrun.strategies.places import Place, is_last_pass
 from clrun.strategies.row_measures import replay_memory
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
@@ -26,6 +26,7 @@ class DrawnMemory:
         self.parts, self._learner = parts, learner
         self.memory = replay_memory(keys.mem_size, parts, learner)
         self.is_online = keys.memory_update == "minibatch"
+        self._passes = keys.updates_per_minibatch
 
     def drawn(self, size: int, place: Place, *, of_past: bool = False) -> Table:
         """As many rows, each at most once, or all where there are fewer; on the device.
@@ -41,11 +42,13 @@ class DrawnMemory:
         return held.select(rows).to(self.parts.device.torch)
 
     def after_update(self, rows: Patterns[Tensor], place: Place) -> None:
-        """Offer the rows of an update in the first epoch, where the memory is online.
+        """Offer the rows of an update in the first epoch, after the last one in which they are
+        current, where the memory is online.
 
         Rows of an update that was left out would have it left out again when they come back.
         """
-        if self.is_online and place.epoch == 0 and not self._learner.left_out:
+        is_due = place.epoch == 0 and is_last_pass(place, self._passes)
+        if self.is_online and is_due and not self._learner.left_out:
             rng = place.generator(self.parts.seed, "memory")
             keys = torch.rand(len(rows.y), generator=rng, dtype=torch.float64)
             patterns = Patterns(rows.x.cpu(), rows.y.cpu())

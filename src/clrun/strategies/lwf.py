@@ -70,8 +70,8 @@ class LwF(DescentStrategy):
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows in a fresh order each epoch, then keep the model."""
-        learner, size = self.learner, self.config.train_mb_size
-        plan = shuffled(experience, size, self.parts.device, self.parts.seed)
+        learner = self.learner
+        plan = shuffled(experience, self.config, self.parts.device, self.parts.seed)
         learner.begin(experience)
         groups = self._kept_together(experience.index)
         for place, rows in places(experience, self.config, plan, start):

@@ -89,7 +89,7 @@ class MIR(MemoryStrategy):
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows and on those of the memory that they interfere with."""
         learner, c = self.learner, self.config
-        plan = shuffled(experience, c.train_mb_size, self.parts.device, self.parts.seed)
+        plan = shuffled(experience, c, self.parts.device, self.parts.seed)
         learner.begin(experience)
         for place, rows in places(experience, c, plan, start):
             logits = learner.forward(learner.inputs(rows.x, place), place)

@@ -19,7 +19,7 @@ from clrun.memory.minibatches import draw
 from clrun.seeds import generator
 from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches
 from clrun.strategies.learner import Learner
-from clrun.strategies.places import Minibatches, Place
+from clrun.strategies.places import Minibatches, Place, is_last_pass
 from clrun.strategies.rehearsal_plan import memory_share, online_rows, planned_rows
 from clrun.strategies.replay_keys import ReplayKeys
 from clrun.strategies.row_measures import replay_memory
@@ -63,11 +63,12 @@ class Rehearsal:
         return lambda epoch: self._planned(experience, epoch, current, remembered)
 
     def after_update(self, experience: Experience, place: Place, rows: Mixed) -> None:
-        """Offer the current rows after their first update, where the memory is online.
+        """Offer the current rows after the last of their first updates, where the memory is online.
 
         Rows of an update that was left out would have it left out again when they come back.
         """
-        if self.is_online and place.epoch == 0 and not self._learner.left_out:
+        is_due = place.epoch == 0 and is_last_pass(place, self.keys.updates_per_minibatch)
+        if self.is_online and is_due and not self._learner.left_out:
             self.offer(experience, rows.current)
 
     def after_experience(self, experience: Experience) -> None:

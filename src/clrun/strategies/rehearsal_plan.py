@@ -38,7 +38,8 @@ def online_rows(
 ) -> Sequence[Tensor]:
     """The current rows of each minibatch of an epoch whose memory changes as it goes."""
     share = memory_share(keys) if keys.mix == "split" else 0
-    return shuffled_rows(rows, keys.train_mb_size - share, seed, experience, epoch)
+    size = keys.train_mb_size - share
+    return shuffled_rows(rows, keys, seed, experience, epoch, minibatch=size)
 
 
 def memory_share(keys: ReplayKeys) -> int:
@@ -84,7 +85,7 @@ def joint_rows(
     rows: int, held: int, keys: DescentKeys, seed: int, experience: int, epoch: int
 ) -> EpochPlan:
     """The minibatches of an epoch over current and held rows, all of them shuffled together."""
-    minibatches = shuffled_rows(rows + held, keys.train_mb_size, seed, experience, epoch)
+    minibatches = shuffled_rows(rows + held, keys, seed, experience, epoch)
     return EpochPlan(
         current=[numbers[numbers < rows] for numbers in minibatches],
         memory=[numbers[numbers >= rows] - rows for numbers in minibatches],

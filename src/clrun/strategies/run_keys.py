@@ -12,6 +12,8 @@ class RunKeys:
 
     train_epochs: int = 1
     """passes over one experience"""
+    train_iterations: int | None = None
+    """updates of one experience, where these are given in place of passes"""
     train_mb_size: int = 32
     """rows of one update: how many threads and which device are fastest depends on it"""
     eval_mb_size: int = 512
@@ -22,6 +24,16 @@ class RunKeys:
     """fresh: an experience begins without an optimizer's moments of before"""
     on_nan: str = "stop"
     """skip: a loss that is not finite is one of an update that was left out"""
+
+    def is_over(self, epoch: int, made: int) -> bool:
+        """Whether an experience is learnt: `epoch` would be next, `made` of its updates are."""
+        if self.train_iterations is not None:
+            return made >= self.train_iterations
+        return epoch >= self.train_epochs
+
+    def updates(self, in_an_epoch: int) -> int:
+        """The updates of an experience whose epochs have so many."""
+        return self.train_iterations or self.train_epochs * in_an_epoch
 
     @classmethod
     def of(cls, config: Any) -> RunKeys:

@@ -20,7 +20,7 @@ class Listed(NamedTuple):
     folder: str
     config_hash: str
     epochs: int | None
-    """over an experience; None for a strategy that has none"""
+    """over an experience; None for a strategy that has none, or counts updates"""
     experiences: int | None
     """of the stream, where the configuration says it"""
 
@@ -72,7 +72,9 @@ def sizes(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
     experiences = None if is_cut else benchmark.get("n_experiences")
     first = config.get("root", {}).get("first_experiences")  # of older records there is none
     experiences = experiences if first is None else first
-    return _number(strategy.get("train_epochs")), _number(experiences)
+    is_by_updates = strategy.get("train_iterations") is not None
+    epochs = None if is_by_updates else _number(strategy.get("train_epochs"))
+    return epochs, _number(experiences)
 
 
 def _values(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
