@@ -192,6 +192,19 @@ def test_labels_in_another_order_than_their_latents_cost_half_of_the_accuracy(on
     assert accuracy(wrong, benchmark) < accuracy(right, benchmark) - 0.2
 
 
+def test_with_freeze_from_never_everything_goes_on_learning(on_digits):
+    benchmark = digits()
+    strategy = on_digits(benchmark, freeze_from="never", freeze_below_layer="features.linear1")
+    learn(strategy, benchmark.experiences[0])
+    before = {n: p.detach().clone() for n, p in strategy.split.model.named_parameters()}
+
+    learn(strategy, benchmark.experiences[1])
+
+    now = dict(strategy.split.model.named_parameters())
+    assert all(parameter.requires_grad for parameter in now.values())
+    assert not any(torch.equal(now[name], before[name]) for name in now)
+
+
 @pytest.mark.parametrize("freeze_from", [0, 1])
 def test_latents_are_stored_as_the_final_weights_make_them(on_digits, freeze_from):
     benchmark = digits()
@@ -769,7 +782,7 @@ def test_one_row_more_fits_where_the_limit_allows_it(on_mobilenet, numbered):
         ("strategy.rm_sz=-1", r"strategy.rm_sz=-1: must be at least 0"),
         ("strategy.latent_layer_num=28", r"strategy.latent_layer_num=28: must be at most 27"),
         ("strategy.latent_layer_num=-1", r"strategy.latent_layer_num=-1: must be at least 0"),
-        ("strategy.freeze_from=2", r"strategy.freeze_from=2: must be one of 0, 1"),
+        ("strategy.freeze_from=2", r"strategy.freeze_from=2: must be one of 0, 1, never"),
         ("strategy.latent_dtype=int8", r"strategy.latent_dtype=int8: must be one of float32"),
         ("strategy.train_mb_size=1", r"strategy.train_mb_size=1: cannot hold a new and"),
         ("strategy.rm_sz=0 strategy.rm_bytes=9", r"strategy.rm_bytes=9: strategy.rm_sz=0 asks"),

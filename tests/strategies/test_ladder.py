@@ -57,6 +57,10 @@ RESUMED = {
     "replay-bic": ("replay", *SMALL, *SGD, *RANDOM, "strategy.head_correction=bic"),
     "der-bic": ("der", *SMALL, *SGD, *RANDOM, "strategy.head_correction=bic"),
     "der-seen": ("der", *SMALL, *SGD, *RANDOM, "strategy.active=seen"),
+    "ar1-cwr-plus": (
+        *("ar1", *SMALL, *ADAM, *RANDOM, "strategy.head=cwr_plus", "strategy.freeze_from=never"),
+    ),
+    "ar1-cwr": ("ar1", *SMALL, *SGD, *RANDOM, "strategy.head=cwr", "strategy.ewc_lambda=5"),
     "replay-online": ("replay", *SMALL, *SGD, *RANDOM, *ONLINE, "storage_policy=reservoir"),
     "naive-updates": ("naive", *SMALL[:2], *SGD, *RANDOM, "strategy.train_iterations=10"),
     "der-passes": ("der", *SMALL, *ADAM, *RANDOM, "strategy.updates_per_minibatch=2"),

@@ -63,7 +63,7 @@ OPTIONS = {
     "strategy=joint": "joint_training multitask offline upper_bound iid",
     "strategy=cumulative": "cumul cumulative_training",
     "strategy=der strategy.beta=0.5": "derpp der++ dark_experience_replay_pp",
-    "strategy=ar1": "latent_replay ar1_star ar1star ar1free cwr cwr_star cwr*",
+    "strategy=ar1": "latent_replay ar1_star ar1star ar1free cwr cwr_star cwr_plus cwr+ cwr*",
     "strategy=er_ace": "ace eracl",
     "storage_policy=reservoir": "reservoir_sampling reservoir_buffer",
     "storage_policy=class_balanced": "class_balanced_buffer classbalanced balanced greedy",

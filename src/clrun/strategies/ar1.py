@@ -11,7 +11,7 @@ evaluation sees a consolidated head, in the middle of an experience too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,8 +35,14 @@ from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
 from clrun.seeds import generator
-from clrun.strategies.cwr_star import CWRStar
+from clrun.strategies.cwr import cwr_of
 from clrun.strategies.descent_keys import DescentKeys
+from clrun.strategies.following import (
+    ENOUGH,
+    advised_rate,
+    has_fresh_statistics,
+    left_of_the_first,
+)
 from clrun.strategies.head_correction import require_correctable
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
@@ -89,15 +95,15 @@ class AR1(Strategy):
         latent_dtype: Literal["float32", "float16", "bfloat16", "uint8"]  # type: ignore[assignment]
         latent_cache: Literal["auto", "off"]
         ewc_lambda: NonNegative
-        head: Literal["cwr_star", "plain"]
+        head: Literal["cwr_star", "cwr_plus", "cwr", "plain"]
         optimizer_state: Literal["fresh"] = "fresh"  # other layers learn in each experience
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            if self.head_correction != "none" and self.head == "cwr_star":
+            if self.head_correction != "none" and self.head != "plain":
                 raise ValueError(
-                    f"head_correction={self.head_correction}: strategy.head=cwr_star corrects the "
-                    "head itself. Use head_correction=none, or strategy.head=plain."
+                    f"head_correction={self.head_correction}: strategy.head={self.head} corrects "
+                    "the head itself. Use head_correction=none, or strategy.head=plain."
                 )
             if self.rm_sz > 0 and self.train_mb_size < 2:
                 raise ValueError(
@@ -113,7 +119,7 @@ class AR1(Strategy):
         def acts_from(self) -> Mapping[str, Moment]:
             stored = ("rm_sz", "rm_bytes", "latent_dtype")
             later = ["inc_lr", "inc_update_rate"]
-            if self.freeze_from > 0:
+            if self.freeze_from != 0:
                 later.append("freeze_below_layer")
             return {
                 **self.descent_acts_from(),
@@ -133,6 +139,22 @@ class AR1(Strategy):
             updates.append(num_updates(config, plan))
             memory.offer(y, index, lambda rows: torch.zeros(len(rows), 1), (1,))
         return updates
+
+    @classmethod
+    def notes(cls, config: Config, ahead: Ahead) -> Iterator[str]:
+        """Whether BatchReNorm is evaluated with statistics that cannot have followed."""
+        if config.norm == "bn":
+            return
+        first = replace(ahead, labels=ahead.labels[:1])
+        updates, rate = cls.updates(config, first)[0], config.init_update_rate
+        left = left_of_the_first(rate, updates)
+        if left > ENOUGH and has_fresh_statistics(_learning_layers(config, ahead.model())):
+            yield (
+                f"strategy.init_update_rate={rate:g}: after the {updates} updates of the first "
+                "experience BatchReNorm's statistics, which evaluation normalises by, are still "
+                f"{left:.0%} those of an untrained layer. "
+                f"Use at least {advised_rate(updates):g}, or pretrained weights."
+            )
 
     @staticmethod
     def check(config: Config, model: nn.Module, shape: StreamShape) -> None:
@@ -164,7 +186,7 @@ class AR1(Strategy):
                 "evaluates while the rest learns. Name a layer before it in strategy.latent_layer.",
                 ", ".join(idle),
             )
-        self.cwr = CWRStar(self.split.head) if config.head == "cwr_star" else None
+        self.cwr = cwr_of(config.head, self.split.head, parts.seed)
         self.memory = _memory(config, parts.seed)
         self.latents = LatentSource(
             self.split.cut.lower,
@@ -210,7 +232,7 @@ class AR1(Strategy):
             if self.cwr is not None:
                 y = torch.cat([experience.train.y, self.memory.rows.y])
                 with span("head"):
-                    self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes))
+                    self.cwr.begin(torch.bincount(y, minlength=self.parts.num_classes), index)
             self._start_optimizer(index)
         self.learner.begin(experience)
         x, is_frozen = experience.train.x, split.frozen(index)
@@ -349,10 +371,10 @@ class AR1(Strategy):
         self._renormalised = state["renormalisation"]
 
     def _synaptic_intelligence(self) -> Iterator[SynapticIntelligence]:
-        """The reference's, for all that learns but a head that CWR* looks after."""
+        """The reference's, for all that learns but a head that `cwr` looks after."""
         c = self.config
         if c.ewc_lambda > 0:
-            exclude = [self.split.head_name] if c.head == "cwr_star" else []
+            exclude = [self.split.head_name] if c.head != "plain" else []
             yield SynapticIntelligence(
                 SynapticIntelligence.Config(ewc_lambda=c.ewc_lambda, exclude=exclude)
             )
@@ -391,6 +413,13 @@ def _capacity(config: AR1.Config, ahead: Ahead) -> int:
     if config.rm_bytes is not None:
         shape = copied(ahead.model(), config).cut.latent_shape(ahead.image_shape)
     return _memory(config, ahead.seed).capacity(shape)
+
+
+def _learning_layers(config: AR1.Config, model: nn.Module) -> Iterable[nn.Module]:
+    """The layers whose statistics move: those above the cut, of a model that has statistics."""
+    if not has_fresh_statistics(model.modules()):
+        return ()
+    return copied(model, config).cut.upper.modules()
 
 
 def _memory(config: AR1.Config, seed: int) -> LatentMemory:

@@ -36,16 +36,20 @@ class CWRStar:
         """[num_classes] patterns of each class in the experience in progress, replay included"""
 
     @torch.no_grad()
-    def begin(self, counts: Tensor) -> None:
-        """Give the head the saved rows of the classes that occur, and zero rows otherwise.
+    def begin(self, counts: Tensor, experience: int = 0) -> None:
+        """Give the head the rows that an experience begins with (`first_rows`).
 
         `counts` [num_classes] are the patterns of each class: new ones, and stored ones to replay.
         """
         assert counts.shape == self.past.shape, counts.shape
         self._follow_head()
         self.counts = counts.to(self.past)
+        self._put(self.first_rows(experience))
+
+    def first_rows(self, experience: int) -> Tensor:
+        """The saved rows of the classes that occur, and zeros otherwise."""
         known = (self.counts > 0) & (self.past > 0)
-        self._put(torch.where(known[:, None], self.saved, 0))
+        return torch.where(known[:, None], self.saved, 0)
 
     @torch.no_grad()
     def consolidate(self) -> None:
@@ -56,16 +60,19 @@ class CWRStar:
         self._follow_head()
         current = self.counts > 0
         assert current.any(), "begin(counts) comes before each experience"
-        rows = _rows(self.head)
+        self.saved = self.consolidated(_rows(self.head), current)
+        self.past += self.counts
+        self.counts = torch.zeros_like(self.counts)
+        self._put(torch.where(self.past[:, None] > 0, self.saved, _rows(self.head)))
+
+    def consolidated(self, rows: Tensor, current: Tensor) -> Tensor:
+        """All saved rows, given the trained ones and which classes these are of."""
         features = self.head.in_features
         rows[:, :features] -= rows[current, :features].mean()
         rows[:, features:] -= rows[current, features:].mean()
         s = (self.past / self.counts.clamp(min=1)).sqrt()[:, None].to(rows)  # 0 for a new class
         merged = (self.saved * s + rows) / (s + 1)
-        self.saved = torch.where(current[:, None], merged, self.saved)
-        self.past += self.counts
-        self.counts = torch.zeros_like(self.counts)
-        self._put(torch.where(self.past[:, None] > 0, self.saved, _rows(self.head)))
+        return torch.where(current[:, None], merged, self.saved)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The consolidated memory; the head's own rows are the model's."""

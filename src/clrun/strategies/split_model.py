@@ -24,10 +24,11 @@ cut is before the head, and everything below it is frozen."""
 class SplitModel:
     """A model as a lower part that is frozen and an upper part that goes on learning.
 
-    From experience `freeze_from` on, everything below `freeze_below_layer` is frozen: by default
-    the whole lower part, and what of it lies above that layer goes on learning, so that latents
-    stored before age. The normalisation of the lower part always uses the statistics it came with,
-    as in the reference; that of a frozen layer of the upper part does too from then on.
+    From experience `freeze_from` on, unless that is `never`, everything below `freeze_below_layer`
+    is frozen: by default the whole lower part, and what of it lies above that layer goes on
+    learning, so that latents stored before age. The normalisation of the lower part always uses the
+    statistics it came with, as in the reference; that of a frozen layer of the upper part does too
+    from then on.
 
     Raises:
         ConfigError: a layer that a key names does not exist or cannot be cut at, or the head is to
@@ -75,7 +76,7 @@ class SplitModel:
 
     def freezes(self, experience: int) -> bool:
         """What is to be frozen is frozen in this experience."""
-        return experience >= self.keys.freeze_from
+        return self.keys.freeze_from != "never" and experience >= self.keys.freeze_from
 
     def enter(self, experience: int) -> None:
         """Modes and frozen parameters of an experience, also of one that is continued."""

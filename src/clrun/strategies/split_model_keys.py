@@ -21,7 +21,7 @@ class SplitModelKeys:
     latent_layer_num: Annotated[int, Field(ge=0, le=27)]
     latent_layer: str | None
     freeze_below_layer: str | None
-    freeze_from: Literal[0, 1]
+    freeze_from: Literal[0, 1, "never"]
     norm: Literal["brn", "bn"]
     init_update_rate: UpdateRate
     inc_update_rate: UpdateRate
