@@ -173,7 +173,10 @@ CASES: dict[str, Case] = {
     "agem drawn": (
         ("strategy=agem", *MLP),
         ("strategy.memory_mb_size=30", "strategy.optimizer_state=fresh"),
-        ("strategy.memory_mb_size=4", "strategy.optimizer_state=keep"),
+        (
+            *("strategy.memory_mb_size=4", "strategy.optimizer_state=keep"),
+            "strategy.head_correction=wa",
+        ),
     ),
     "agem online": (
         ("strategy=agem", *MLP, "strategy.memory_update=minibatch"),
@@ -194,6 +197,7 @@ CASES: dict[str, Case] = {
         (
             *("strategy.memory_mb_size=9", "strategy.candidates=30"),
             *("strategy.candidates_from=past", "strategy.optimizer_state=fresh"),
+            "strategy.head_correction=wa",
         ),
     ),
     "mir online": (

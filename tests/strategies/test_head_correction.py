@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import clrun
+from clrun.config.sources import options
 from clrun.errors import ConfigError
 from clrun.memory.storage_policy import ClassBalancedStoragePolicy
 from clrun.runner.prepare import prepare
-from clrun.strategies.der import DER
 from clrun.strategies.head_correction import PULL, fitted
 from clrun.strategies.naive import Naive
 from clrun.strategies.replay import Replay
@@ -184,15 +186,22 @@ def test_the_updates_of_what_is_left_are_counted(replay, parts_of, numbered):
     assert expected_updates(Replay, strategy.config, ahead) == made == [2, 2, 3]
 
 
-def test_der_holds_rows_out_too(descent_keys, parts_of, numbered):
-    keys = {"mem_size": 60, "memory_mb_size": None, "alpha": 0.3, "beta": 0.7}
-    config = DER.Config(**{**descent_keys, **keys, "head_correction": "bic"})
-    strategy = DER(config, parts_of(storage_policy=BY_CLASS))
+@cache
+def fits_bic(name: str) -> bool:
+    return getattr(clrun.compose([f"strategy={name}"]).nodes["strategy"].config, "fits_bic", False)
 
-    learn(strategy, numbered(0), numbered(1))
 
-    assert len(strategy.learner.correction.held_out.rows) == 4
-    assert set(strategy.vitals()["head_correction"]) == {"alpha", "beta"}
+@pytest.mark.parametrize("name", [o.name for o in options("strategy") if fits_bic(o.name)])
+def test_whatever_may_be_corrected_on_held_out_rows_holds_some_out(name, trial):
+    words = ("strategy.mem_size=100", "benchmark.limit_per_class=20", "strategy.train_epochs=1")
+    strategy, stream, _ = trial(name, *words, "strategy.head_correction=bic")
+
+    learn(strategy, *stream[:2])
+
+    held_out = strategy.learner.correction.held_out.rows
+    assert torch.bincount(held_out.y).tolist() == [2] * 4
+    assert len(strategy.memory) <= 90
+    assert strategy.vitals()["head_correction"]["alpha"] != 1
 
 
 def test_a_head_corrected_on_held_out_rows_calls_fewer_old_rows_new(trial):

@@ -62,6 +62,7 @@ class AGEM(MemoryStrategy):
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows, held to what the memory's rows allow."""
+        experience = self.without_held_out(experience)
         learner, c = self.learner, self.config
         plan = shuffled(experience, c, self.parts.device, self.parts.seed)
         learner.begin(experience)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from clrun.config.bounds import Count
 from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
@@ -16,6 +16,8 @@ class DrawnKeys(DescentKeys):
 
     mem_size: Count
     memory_update: Literal["experience", "minibatch"]
+
+    fits_bic: ClassVar[bool] = True
 
     def drawn_acts_from(self, *drawn: str) -> dict[str, Moment]:
         """`acts_from` where the keys `drawn` matter as soon as there are rows to draw.

@@ -88,6 +88,7 @@ class MIR(MemoryStrategy):
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Train on the experience's rows and on those of the memory that they interfere with."""
+        experience = self.without_held_out(experience)
         learner, c = self.learner, self.config
         plan = shuffled(experience, c, self.parts.device, self.parts.seed)
         learner.begin(experience)
