@@ -124,8 +124,8 @@ CASES: dict[str, Case] = {
     ),
     "replay balance": (
         REPLAY,
-        ("strategy.balance=class", "strategy.epoch_length=longest"),
-        ("strategy.balance=none", "strategy.epoch_length=current"),
+        ("strategy.balance=class", "strategy.epoch_length=longest", "strategy.replay_weight=0.9"),
+        ("strategy.balance=none", "strategy.epoch_length=current", "strategy.replay_weight=null"),
     ),
     "replay optimizer_state": (
         REPLAY,
@@ -147,6 +147,7 @@ CASES: dict[str, Case] = {
         (
             *("strategy.mix=split", "strategy.memory_mb_size=4", "strategy.balance=none"),
             *("strategy.epoch_length=longest", "strategy.optimizer_state=keep"),
+            "strategy.replay_weight=per_experience",
         ),
         (
             *("strategy.mix=add", "strategy.memory_mb_size=9", "strategy.balance=class"),
