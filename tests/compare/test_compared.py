@@ -87,7 +87,10 @@ def test_a_run_without_a_partner_one_that_failed_and_one_without_a_value_are_nam
         ({"classes": [[2, 3], [0, 1]]}, "class order: no run has that of a run of the other"),
         ({"classes": [[0, 1], [2, 3], [4, 5]]}, "experiences 2 against 3"),
         ({"cost": {"memory_bytes": 200}}, "memory 100 bytes against 200 bytes"),
-        ({"cost": {"train_steps": 5000}}, "updates 50 against 5,000"),
+        (
+            {"cost": {"train_steps": 5000}},
+            "updates 50 against 5,000 (strategy.train_iterations gives",
+        ),
         ({"values": {"eval": {"stream": "validation"}}}, "scored on rows of test against"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

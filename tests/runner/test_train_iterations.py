@@ -112,6 +112,17 @@ def _scores(lines) -> Iterator[tuple]:
     yield from ((e["iteration"], e["epoch"], e.get("accuracy"), e.get("loss")) for e in kinds)
 
 
+def test_as_many_updates_cure_what_split_minibatches_do_to_a_comparison():
+    def updates(*words: str) -> list[int]:
+        config = clrun.compose([*FAST, "strategy.train_mb_size=8", *words])
+        return list(updates_ahead(config, prepare(config).data) or ())
+
+    two, both = ("strategy=naive", "strategy=replay"), "strategy.train_iterations=30"
+
+    assert sum(updates(two[1])) > 1.5 * sum(updates(two[0]))
+    assert updates(two[0], both) == updates(two[1], both) == [30] * 5
+
+
 def test_epochs_typed_beside_updates_are_refused():
     with pytest.raises(
         ConfigError, match=r"^strategy.train_epochs=3: strategy.train_iterations=10"

@@ -27,6 +27,8 @@ class Fact(NamedTuple):
     name: str
     of: Callable[[PastRun], Any]
     """None where a run does not say it, which is compared with nothing"""
+    cure: str = ""
+    """what gives runs the same"""
 
 
 def _experiences(run: PastRun) -> Sequence[Any]:
@@ -56,7 +58,11 @@ STREAM = (
 """The first of these that differs is said: those after it follow from it."""
 
 MEMORY = Fact("memory", lambda run: run.cost.get("memory_bytes"))
-UPDATES = Fact("updates", lambda run: run.cost.get("train_steps"))
+UPDATES = Fact(
+    "updates",
+    lambda run: run.cost.get("train_steps"),
+    " (strategy.train_iterations gives both as many)",
+)
 EVALUATIONS = (
     Fact("eval.every_steps", lambda run: str(run.values.get("eval.every_steps"))),
     Fact("eval.subset", lambda run: str(run.values.get("eval.subset"))),
@@ -117,7 +123,7 @@ def _differing(
         more = len(wrong) - 1
         rest = f" and {more:,} more" if more else ""
         which = "" if len(wrong) == len(places) > 1 else f" (seed {start.seed}{rest})"
-        yield f"{fact.name} {_said(of_a)}{unit} against {_said(of_b)}{unit}{which}"
+        yield f"{fact.name} {_said(of_a)}{unit} against {_said(of_b)}{unit}{which}{fact.cure}"
 
 
 def _are_alike(a: Sequence[Any], b: Sequence[Any], slack: float) -> bool:
