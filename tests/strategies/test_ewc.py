@@ -11,12 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
+import clrun
+from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns
 from clrun.strategies.ewc import EWC
 from clrun.strategies.naive import Naive
 from oracles.importances import fisher
 
 KINDS = ["exact", "sample", "predicted", "empirical"]
+
+ON = "strategy.plugins=[{name: ewc, ewc_lambda: 1}]"
 
 
 def ewc(ewc_lambda: float = 1.0, **changes) -> EWC:
@@ -293,3 +297,75 @@ def test_a_saved_state_does_not_change_afterwards_and_is_read_again(naive, numbe
 def test_gamma_without_anything_that_fades_is_refused():
     with pytest.raises(ValueError, match=r"gamma=0.9: mode=separate .* Use gamma=1, or"):
         ewc(gamma=0.9)
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    ["{name: ewc, ewc_lambda: 1}", "{name: mas}", "{name: mas, exclude: [output.bias]}"],
+)
+def test_a_head_that_ar1_sets_anew_is_not_held(plugin, trial):
+    with pytest.raises(ConfigError, match=r"would hold output .* Add exclude: \[output\]"):
+        trial("ar1", f"strategy.plugins=[{plugin}]")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("strategy.plugins=[{name: mas, exclude: [output]}]",),
+        ("strategy.plugins=[{name: mas, exclude: ['out*']}]",),
+        ("strategy.plugins=[{name: mas}]", "strategy.head=plain"),
+        ("strategy.plugins=[{name: si, ewc_lambda: 1}]",),
+    ],
+)
+def test_another_part_of_ar1_may_be(words, trial):
+    trial("ar1", *words)
+
+
+def test_the_probabilities_of_another_criterion_are_refused():
+    words = (
+        "strategy.plugins=[{name: ewc, ewc_lambda: 1}]",
+        "strategy.criterion=binary_cross_entropy",
+    )
+
+    with pytest.raises(
+        ConfigError, match=r"plugins ewc: the Fisher information is that of softmax"
+    ):
+        clrun.compose(["strategy=naive", *words])
+
+
+def test_what_ar1_learns_of_is_its_upper_part_and_so_is_what_is_held(trial):
+    words = (
+        "model.hidden=[8,8]",
+        "strategy.plugins=[{name: ewc, ewc_lambda: 1, exclude: [output]}]",
+    )
+    strategy, stream, _ = trial("ar1", *words, "benchmark.limit_per_class=20")
+
+    learn(strategy, *stream[:2])
+
+    (plugin,) = (p for p in strategy.learner.plugins if isinstance(p, EWC))
+    assert set(plugin.held.importance) == {"features.linear1.weight", "features.linear1.bias"}
+    assert all(values.gt(0).any() for values in plugin.held.importance.values())
+    assert strategy.vitals()["penalties"]["EWC"] > 0
+
+
+def test_a_memory_goes_with_it(trial):
+    words = ("benchmark.limit_per_class=20", "model.hidden=[8]", ON)
+    strategy, stream, _ = trial("replay", *words)
+
+    learn(strategy, *stream[:2])
+
+    assert strategy.memory_rows()["rows"] > 0
+    assert strategy.vitals()["penalties"]["EWC"] > 0
+
+
+def test_it_works_above_a_frozen_layer(trial):
+    words = (
+        "model.hidden=[8,8]",
+        "strategy.latent_layer=features.relu0",
+        "strategy.train_epochs=1",
+    )
+    strategy, stream, _ = trial("naive", *words, "strategy.plugins=[{name: ewc, ewc_lambda: 1}]")
+
+    learn(strategy, *stream[:2])
+
+    assert strategy.vitals()["penalties"]["EWC"] > 0

@@ -47,6 +47,7 @@ from clrun.strategies.head_correction import require_correctable
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, num_updates, places
+from clrun.strategies.regularised import require_left_out
 from clrun.strategies.separate_heads import require_separable
 from clrun.strategies.split_model import SplitModel, copied
 from clrun.strategies.split_model_keys import SplitModelKeys
@@ -174,6 +175,8 @@ class AR1(Strategy):
             )
         split, image_shape = copied(model, config), (shape.channels, shape.height, shape.width)
         split.require_whole(image_shape)
+        if config.head != "plain":
+            require_left_out(split.head_name, config.plugins)
         latent_shape = split.cut.latent_shape(image_shape)
         _memory(config, seed=0).capacity(latent_shape)
 

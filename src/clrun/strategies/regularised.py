@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ def regularised(model: nn.Module, exclude: Sequence[str]) -> dict[str, nn.Parame
     names = [name for name, _ in model.named_parameters()]
     excluded: set[str] = set()
     for pattern in exclude:
-        matched = {n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")}
+        matched = _matched(names, [pattern])
         if not matched:
             raise ConfigError(
                 f"strategy.plugins exclude={pattern}: no parameter of {type(model).__name__} has "
@@ -39,6 +40,34 @@ def regularised(model: nn.Module, exclude: Sequence[str]) -> dict[str, nn.Parame
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and name not in excluded and id(parameter) not in normalising
     }
+
+
+def _matched(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """The names of parameters that a pattern names, or a pattern of a layer above them."""
+    every = [each for pattern in patterns for each in (pattern, f"{pattern}.*")]
+    return {name for name in names if any(fnmatchcase(name, each) for each in every)}
+
+
+def require_left_out(head: str, plugins: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse plugins that hold a head which the strategy itself sets before each experience.
+
+    Synaptic Intelligence is none of them: it holds parameters where an experience finds them.
+
+    Raises:
+        ConfigError: one holds it.
+    """
+    names = [f"{head}.weight", f"{head}.bias"]
+    for plugin in plugins:
+        if plugin.get("name") in ("ewc", "mas"):
+            patterns = [
+                each for given in plugin.get("exclude", ()) for each in (given, f"{given}.*")
+            ]
+            if not all(any(fnmatchcase(name, each) for each in patterns) for name in names):
+                raise ConfigError(
+                    f"strategy.plugins {plugin['name']}: would hold {head} where the last "
+                    "experience left it, and the strategy sets that anew before each. Add "
+                    f"exclude: [{head}], or use strategy.head=plain."
+                )
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
