@@ -15,6 +15,7 @@ from clrun.metrics import (
     confusion_matrix,
     ece,
     nll,
+    old_as_new,
     recency_bias,
 )
 
@@ -75,6 +76,14 @@ def test_a_class_that_returns_in_the_last_experience_is_one_of_the_newest():
     assert recency_bias(entries, [0, 2]) == pytest.approx(1 / 3)
 
 
+def test_rows_of_other_classes_that_are_called_a_newest_one_are_a_share_of_theirs():
+    # of four rows of 0 and 1 three are called 2 or 3, and one of 2 is called 0
+    entries = confusion_entries([0, 0, 1, 1, 2, 2], [2, 3, 2, 1, 0, 2], 4)
+
+    assert old_as_new(entries, [2, 3]) == 3 / 4
+    assert old_as_new(entries, [3]) == 1 / 6
+
+
 def test_calibration_error_is_the_gap_in_each_bin_by_its_rows():
     # bins of a half: two rows sure by 0.4, one right; two by 0.9 and 1.0, both right
     found = ece([0.4, 0.4, 0.9, 1.0], [True, False, True, True], bins=2)
@@ -120,6 +129,7 @@ def test_what_is_certain_and_right_has_a_likelihood_of_0_without_a_sign():
         (lambda: nll([NAN]), "or none at all"),
         (lambda: recency_bias([], [0]), "no test rows"),
         (lambda: recency_bias([[0, 0, 3]], [0]), "every test row is of a class of the last"),
+        (lambda: old_as_new([[0, 0, 3]], [0]), "every test row is of a class of the last"),
     ],
 )
 def test_what_cannot_be_said_is_undefined_and_says_why(metric, reason):

@@ -55,6 +55,7 @@ def test_every_metric_of_a_complete_run_has_its_value_and_no_note():
         "ece": 0.1,
         "nll": 0.5,
         "recency_bias": pytest.approx((1 + 3 - 3 - 2) / 8),
+        "old_as_new": pytest.approx(1 / 3),
         "min_acc": pytest.approx(0.3),
         "wc_acc": pytest.approx((0.7 + 0.3) / 2),
         "wf10": pytest.approx((0.6 + 0.0) / 2),
@@ -102,7 +103,7 @@ def test_one_experience_has_accuracies_and_no_transfer():
 
     assert set(notes) == {
         *("bwt", "fwt", "forgetting_max", "forgetting_first", "relative_forgetting"),
-        *("recency_bias", "min_acc", "wc_acc", "stability_gap", "gap_recovery"),
+        *("recency_bias", "old_as_new", "min_acc", "wc_acc", "stability_gap", "gap_recovery"),
     }
     assert values["aia"] == values["learning_accuracy"] == 0.9
     assert values["intransigence"] == pytest.approx(0.05)
@@ -122,6 +123,7 @@ def test_what_a_run_alone_or_its_ends_alone_do_not_say_has_a_reason():
         "relative_forgetting": "needs a naive run of the same stream: "
         "clrun metrics DIR --naive DIR",
         "recency_bias": "the confusion after the last experience was not measured",
+        "old_as_new": "the confusion after the last experience was not measured",
         **dict.fromkeys(("ece", "nll"), "the evaluation after the last experience has none"),
         **dict.fromkeys(
             (

@@ -511,7 +511,7 @@ def test_without_evaluations_in_between_what_needs_them_is_undefined(finished):
     assert run.results["class_accuracy"][:4] == [[]] * 4
     assert None not in run.results["accuracy_matrix"][4]
     defined = {name for name, value in metrics.items() if value is not None}
-    of_the_end = {"acc_classes", "ece", "nll", "recency_bias"}
+    of_the_end = {"acc_classes", "ece", "nll", "recency_bias", "old_as_new"}
     assert defined == {"acc_final", "acc_pooled", "aaa", *of_the_end}
     assert set(notes) & set(metrics) == set(metrics) - defined
     assert "after experience 0 was not measured" in notes["bwt"]

@@ -9,6 +9,7 @@ from clrun.metrics.confusion import (
     confusion_matrix,
     ece,
     nll,
+    old_as_new,
     recency_bias,
 )
 from clrun.metrics.continual import (
@@ -61,6 +62,7 @@ __all__ = [
     "matrix_of_rows",
     "min_acc",
     "nll",
+    "old_as_new",
     "plain_metrics",
     "recency_bias",
     "relative_forgetting",

@@ -69,6 +69,20 @@ def recency_bias(entries: ArrayLike, newest: Sequence[int]) -> float:
     return float((rows[taken_for_new].sum() - rows[are_new].sum()) / rows.sum())
 
 
+def old_as_new(entries: ArrayLike, newest: Sequence[int]) -> float:
+    """Share of the rows of all other classes that are taken for one of the newest.
+
+    What is left of forgetting when only the newest classes are ever named; `recency_bias` sets it
+    off against rows of the newest that are taken for others. Arguments as there.
+    """
+    true, predicted, rows = np.asarray(entries, dtype=np.int64).reshape(-1, 3).T
+    are_old = ~np.isin(true, newest)
+    if not rows[are_old].sum():
+        raise Undefined("every test row is of a class of the last experience")
+    mistaken = are_old & np.isin(predicted, newest)
+    return float(rows[mistaken].sum() / rows[are_old].sum())
+
+
 def ece(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
     """Expected calibration error: sum_b (n_b/N) |accuracy of b - mean confidence of b|.
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+
+from numpy.typing import ArrayLike
 
 from clrun.errors import ConfigError
 from clrun.metrics.accuracy import acc_final, acc_pooled, aia, learning_accuracy
 from clrun.metrics.anytime import Evaluation, aaa, min_acc, wc_acc
-from clrun.metrics.confusion import acc_classes, recency_bias
+from clrun.metrics.confusion import acc_classes, old_as_new, recency_bias
 from clrun.metrics.continual import (
     Gap,
     gap_recovery,
@@ -73,13 +75,16 @@ def _of_last_evaluation(value: float | None) -> float:
     return value
 
 
-def _recency_bias(measured: Measurements) -> float:
+def _of_newest(
+    measured: Measurements, function: Callable[[ArrayLike, Sequence[int]], float]
+) -> float:
+    """A function of the confusion in the end and of the classes of the last experience."""
     square_matrix(measured.accuracy)  # joint training has no newest classes
     if measured.confusion is None:
         raise Undefined("the confusion after the last experience was not measured")
     if not measured.experience_classes:
         raise Undefined("the classes of the last experience are not known")
-    return recency_bias(measured.confusion, measured.experience_classes[-1])
+    return function(measured.confusion, measured.experience_classes[-1])
 
 
 def _forgetting(window: int) -> Metric:
@@ -255,9 +260,20 @@ METRICS = (
         better="lower",
         formula="(sum_i M[i, new] - sum_j M[new, j]) / N",
         source="after Wu et al. 2019, arXiv 1905.13260",
-        function=_recency_bias,
+        function=lambda m: _of_newest(m, recency_bias),
         of_accuracies=False,
         is_signed=True,
+        in_end_table=False,
+    ),
+    Metric(
+        key="old_as_new",
+        label="old classes taken for new",
+        meaning="share of rows of other classes that are called a newest class",
+        better="lower",
+        formula="sum_{i not new} M[i, new] / sum_{i not new, j} M[i, j]",
+        source="after Wu et al. 2019, arXiv 1905.13260",
+        function=lambda m: _of_newest(m, old_as_new),
+        of_accuracies=False,
         in_end_table=False,
     ),
     Metric(
