@@ -35,6 +35,8 @@ SHORT = (
 )
 AR1 = ("strategy=ar1", "strategy.train_mb_size=32", "strategy.lr=0.05", "strategy.rm_sz=20")
 
+LATENTS = ("model.hidden=[16,16]", "strategy.latent_layer=features.relu0")
+
 
 def last_row(folder: Path) -> list[float]:
     return json.loads((folder / "results.json").read_text())["accuracy_matrix"][-1]
@@ -57,6 +59,8 @@ RUNS = {
     "icarl": ("strategy=icarl", "model=cnn", "model.norm=batch", "device.precision=bf16"),
     "icarl that has not met all classes": ("strategy=icarl", "first_experiences=1"),
     "scr": ("strategy=scr", "model=cnn", "model.norm=batch"),
+    "icarl on latents": ("strategy=icarl", *LATENTS),
+    "scr on latents": ("strategy=scr", "strategy.view=none", *LATENTS),
     "cumulative": ("strategy=cumulative",),
     "plugin": ("strategy=naive", "strategy.plugins=[{name: si, ewc_lambda: 1}]"),
     "ar1 on the mlp": (*AR1, "model=mlp", "strategy.latent_layer=features.relu0"),

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from clrun.errors import ConfigError
+from clrun.models.copies import copy_of
+from clrun.models.cut import cut
 from clrun.models.features import head_inputs
 from clrun.strategies.nearest_means import (
     NEVER,
@@ -110,3 +112,31 @@ def test_the_predictor_is_the_model_without_its_head_and_the_means(parts_of):
     assert torch.equal(predictor(x), nearness(features, found))
     assert {name for name in predictor.state_dict() if "output" in name} == set()
     assert {"means", "seen"} <= set(predictor.state_dict())
+
+
+class Switching(nn.Module):
+    """Computes something else in training, so that a part of it has two forms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.relu = nn.Linear(16, 8), nn.ReLU()
+        self.output = nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.relu(self.body(x.flatten(1)))
+        return self.output(features * 2 if self.training else features)
+
+
+@pytest.mark.parametrize("layer", ["body", "relu"])
+def test_the_head_of_a_part_with_a_form_for_each_mode_is_exchanged_in_both(layer):
+    model, x = Switching(), torch.rand(3, 1, 4, 4)
+    both = cut(model, layer)
+    latents = both.lower(x)
+    features = {mode: head_inputs(both.upper.train(mode), latents) for mode in (False, True)}
+    require_head_is_last(both.upper, SHAPE)  # whose shape is not that of a latent
+
+    headless = without_head(copy_of(both.upper))
+
+    for mode in (False, True):
+        assert torch.equal(headless.train(mode)(latents), features[mode])
+    assert not torch.equal(features[True], features[False])

@@ -78,6 +78,12 @@ class ByMode(nn.Module):
         return self._forms[0 if self.training else 1](x)
 
 
+def forms_of(part: nn.Module) -> tuple[fx.GraphModule, ...]:
+    """The graphs of a part that is another one in training; no other module has any. A layer that
+    is exchanged in such a part is exchanged in each."""
+    return part._forms if isinstance(part, ByMode) else ()
+
+
 def _targets(part: fx.GraphModule) -> dict[str, Any]:
     """What the part's graph calls and reads, by name."""
     nodes = [node for node in part.graph.nodes if node.op in ("call_module", "get_attr")]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.functional import normalize
 
 from clrun.device.rows import Rows, rows_at_once
@@ -19,6 +19,7 @@ from clrun.errors import ConfigError
 from clrun.memory.selection import unit_length
 from clrun.memory.table import Table
 from clrun.models.copies import copy_of
+from clrun.models.cut import evaluation_graph, forms_of
 from clrun.models.features import evaluating, head, head_inputs
 from clrun.profiling.spans import span
 from clrun.seeds import isolated
@@ -76,7 +77,8 @@ class NearestMeans(nn.Module):
 def exchange(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
     """The model, in which `layer` has taken the place of the layer called `name`."""
     owner, _, own_name = name.rpartition(".")
-    setattr(model.get_submodule(owner), own_name, layer)
+    for form in (model, *forms_of(model)):
+        setattr(form.get_submodule(owner), own_name, layer)
     return model
 
 
@@ -92,6 +94,8 @@ def require_head_is_last(model: nn.Module, shape: StreamShape) -> None:
         ConfigError: it has no linear layer, or computes with what that gives.
     """
     name, _ = head(model)
+    if _ends_in(name, model):
+        return
     size = (2, shape.channels, shape.height, shape.width)
     x = torch.rand(size, generator=torch.Generator().manual_seed(0))
     whole, headless = copy_of(model), without_head(copy_of(model))
@@ -106,6 +110,15 @@ def require_head_is_last(model: nn.Module, shape: StreamShape) -> None:
             "features that class means are made of. Use a model that ends in one, or another "
             "strategy."
         )
+
+
+def _ends_in(name: str, model: nn.Module) -> bool:
+    """Whether the forward pass can be seen to return what the layer gives."""
+    graph = evaluation_graph(model)
+    if graph is None:
+        return False
+    last = next(iter(reversed(graph.graph.nodes))).args[0]
+    return isinstance(last, fx.Node) and (last.op, last.target) == ("call_module", name)
 
 
 class NearestMeansStrategy(MemoryStrategy):
