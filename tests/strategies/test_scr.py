@@ -253,6 +253,7 @@ def test_the_numbers_that_classes_have_do_not_matter(scr, numbered):
         (["strategy.view=auto"], r"strategy.view=auto: must be named. Use view=contrastive"),
         (["strategy.active=seen"], r"strategy.active=seen: must be one of all"),
         (["strategy.criterion=cross_entropy"], r"must be one of supervised_contrastive"),
+        (["strategy.plugins=[{name: ewc, ewc_lambda: 1}]"], r"plugins: ewc asks .*Use mas or si"),
         (["strategy.projection=0"], r"strategy.projection=0: must be"),
     ],
 )

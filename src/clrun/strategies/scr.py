@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from clrun.config.bounds import Count, Positive
+from clrun.config.keys import Known
 from clrun.config.moment import SECOND, Moment
 from clrun.errors import ConfigError
 from clrun.images.augment import AugmentPolicy, changes_colors
@@ -43,6 +44,7 @@ from clrun.strategies.strategy import Ahead, Parts
 from clrun.streams.experience import Experience, StreamShape
 
 Own = Literal["supervised_contrastive"]
+EWC = "clrun.strategies.ewc:EWC"
 
 
 class SCR(NearestMeansStrategy):
@@ -61,6 +63,15 @@ class SCR(NearestMeansStrategy):
             super().__post_init__()
             if self.view == "auto":
                 raise ValueError("view=auto: must be named. Use view=contrastive, or another.")
+
+        def conflicts(self, known: Known) -> Iterator[str]:
+            """Outputs that are no logits of classes have no likelihood."""
+            yield from super().conflicts(known)
+            if any(plugin.target == EWC for plugin in known.plugins):
+                yield (
+                    "strategy.plugins: ewc asks how likely classes are by a head, which is not "
+                    "trained with strategy=scr. Use mas or si."
+                )
 
         def acts_from(self) -> Mapping[str, Moment]:
             return {"optimizer_state": SECOND}
