@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+import clrun
 from clrun.errors import ConfigError
 from clrun.memory.storage_policy import ReservoirStoragePolicy
+from clrun.runner.prepare import prepare
 from clrun.strategies.active import MASKED
 from clrun.strategies.naive import Naive
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Plugin
 from clrun.strategies.replay import Replay
-from clrun.streams.experience import Experience
+from clrun.streams.experience import Benchmark, Experience, StreamShape
 
 REPLAY = {
     "mem_size": 20,
@@ -312,3 +314,47 @@ def test_plugins_see_what_the_loss_knows(descent_keys, parts_of, numbered):
     learn(trained, numbered(1))
 
     assert seen == [[False, False, True, True, False, False]] * 4
+
+
+NAIVE = ("benchmark=digits", "strategy=naive")
+REFUSED = {
+    "benchmark.scenario=online benchmark.rows_per_experience=10": "scenario=online",
+    "benchmark.scenario=ni": "classes occur in more than one experience",
+    "benchmark.scenario=blurry benchmark.blur=0.1": "classes occur in more than one experience",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_streams_whose_classes_come_back_are_refused_by_their_keys(words):
+    with pytest.raises(ConfigError, match=REFUSED[words]) as error:
+        clrun.compose([*NAIVE, "strategy.active=experience", *words.split()])
+
+    assert len(str(error.value).splitlines()) == 1
+    assert "strategy.active=experience" in str(error.value)
+
+
+@pytest.mark.parametrize("scenario", ["nc", "ni"])
+def test_experiences_with_outputs_of_their_own_have_separate_heads(scenario):
+    words = (f"benchmark.scenario={scenario}", "benchmark.labels=per_experience")
+
+    config = clrun.compose([*NAIVE, "strategy.active=experience", *words])
+
+    assert config.nodes["strategy"].config.active == "experience"
+
+
+def test_a_stream_that_only_its_data_tell_of_is_refused_when_they_are_read():
+    x = torch.zeros((4, 4, 4), dtype=torch.uint8)
+    pairs = [(x, torch.tensor([0, 1, 0, 1])), (x, torch.tensor([1, 2, 1, 2]))]
+    own = Benchmark.of_arrays(pairs, pairs)
+    prepared = prepare(clrun.compose(["strategy.active=experience"]), own_benchmark=own)
+
+    with pytest.raises(ConfigError, match="classes occur in more than one experience"):
+        _ = prepared.data
+
+
+def test_a_model_without_an_output_for_each_class_is_refused(descent_keys, reader):
+    config = Naive.Config(**{**descent_keys, "active": "experience"})
+    shape = StreamShape(channels=1, height=4, width=4, num_classes=6, num_experiences=3)
+
+    with pytest.raises(ConfigError, match="output, the last linear layer of Reader, has 1 outputs"):
+        Naive.check(config, reader, shape)
