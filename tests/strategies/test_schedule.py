@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, MultiStepLR
 
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.naive import Naive
@@ -73,6 +73,17 @@ def test_milestones_count_updates_where_an_experience_does(descent_keys):
     assert cut_rates(descent_keys, 17, **changes) == pytest.approx(expected)
     with pytest.raises(ValueError, match=r"over after strategy.train_iterations=16"):
         cut_rates(descent_keys, 16, **changes)
+
+
+def test_restarts_are_pytorchs_after_an_epoch_at_a_tenth(rates):
+    expected = by_pytorch(
+        lambda optimizer: CosineAnnealingWarmRestarts(optimizer, 1, T_mult=2, eta_min=0.01), 4
+    )
+
+    found = rates(schedule="restarts")
+
+    assert found[::UPDATES] == pytest.approx([0.1, *expected])
+    assert found == [found[i - i % UPDATES] for i in range(len(found))]
 
 
 def test_steps_are_pytorchs_over_its_epochs(rates):

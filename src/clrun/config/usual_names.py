@@ -99,6 +99,7 @@ VALUES = {
     "binary_cross_entropy": "bce bcewithlogits bcewithlogitsloss",
     "cosine": "cosine_annealing cos cosineannealinglr",
     "step": "multistep multisteplr steplr",
+    "restarts": "warm_restarts cosineannealingwarmrestarts sgdr",
     "nc": "class_il class_incremental new_classes classil",
     "ni": "domain_il domain_incremental new_instances domainil",
     "shuffled": "random shuffle permuted",

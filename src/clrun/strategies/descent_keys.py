@@ -26,7 +26,7 @@ class DescentKeys(Keys):
     train_mb_size: Rows
     eval_mb_size: Rows
     optimizer: Literal["sgd", "adam", "adamw"]
-    schedule: Literal["constant", "cosine", "step"]
+    schedule: Literal["constant", "cosine", "step", "restarts"]
     schedule_milestones: list[Count]
     schedule_factor: Positive
     criterion: Literal["cross_entropy", "binary_cross_entropy"]

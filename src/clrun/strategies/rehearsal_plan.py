@@ -5,7 +5,7 @@ Numbers of rows alone: no images, no device, no learner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -79,6 +79,14 @@ def joint_updates(keys: DescentKeys, mem_size: int, ahead: Ahead) -> list[int]:
         updates.append(num_updates(keys, partial(joint_rows, *rows, keys, ahead.seed, index)))
         _offer(memory, y, index)
     return updates
+
+
+def held_after(mem_size: int, ahead: Ahead) -> Iterator[int]:
+    """How many rows are held when each experience has been offered as a whole."""
+    memory = _without_images(mem_size, ahead)
+    for index, y in enumerate(ahead.labels):
+        _offer(memory, y, index)
+        yield len(memory)
 
 
 def joint_rows(
