@@ -280,9 +280,7 @@ def test_evaluations_in_between_leave_the_training_as_it_is(name, model, trial):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_predictions_do_not_depend_on_the_rows_beside_them(name, trial):
-    strategy, stream, _ = trial(
-        name, "benchmark.limit_per_class=40", "model=cnn", "model.norm=batch"
-    )
+    strategy, stream, _ = trial(name, *SMALL[1:], "model=cnn", "model.norm=batch")
     learn(strategy, stream[:1])
     x = stream[0].test.x[:20]
 
