@@ -60,7 +60,7 @@ RUNS: dict[str, tuple[str, ...]] = {
         *("strategy.rm_sz=20", "strategy.ewc_lambda=0.5", "strategy.latent_dtype=uint8"),
     ),
     "der": ("strategy=der", *MLP, "strategy.mem_size=20", "strategy.memory_mb_size=8"),
-    "lwf": ("strategy=lwf", *MLP),
+    "lwf": ("strategy=lwf", *MLP, "strategy.active=experience", "eval.task_ids=true"),
     "er_ace": ("strategy=er_ace", *MLP, "strategy.mem_size=20"),
     "si": ("strategy=naive", *MLP, "strategy.plugins=[{name: si, ewc_lambda: 100}]"),
 }

@@ -65,8 +65,10 @@ class ActiveClasses:
             self._inactive = ~begun[None]
         elif self.mode == "experience":
             self._require_disjoint()
-            own = self.table.to(torch.uint8).argmax(0) if len(table) else begun.long()
-            self._inactive = ~self.table[own] & begun[:, None]  # row c: for a row of class c
+            self._inactive = begun.new_zeros((len(begun), len(begun)))  # of none that began
+            if len(table):
+                own = self.table.to(torch.uint8).argmax(0)
+                self._inactive = ~self.table[own] & begun[:, None]  # row c: for a row of class c
 
     def inactive(self, y: Tensor) -> Tensor:
         """The outputs that the loss of rows of these classes does not know.
