@@ -245,6 +245,26 @@ def evaluation_graph(model: nn.Module) -> fx.GraphModule | None:
         return None
 
 
+def layer_graph(model: nn.Module, layer_name: str | None) -> fx.GraphModule | None:
+    """What computes a layer's output in evaluation mode, or for None what the head is given.
+
+    Other data may pass beside the layer. None where the forward pass cannot be traced, or calls no
+    such layer.
+    """
+    tracer = _Tracer()
+    try:
+        with evaluating(model):
+            graph = tracer.trace(_Rooted(model))
+            node = tracer.outputs.get(layer_name or head(model)[0])
+            if node is not None and layer_name is None:
+                node = next(iter(node.all_input_nodes), None)
+            return (
+                None if node is None else _part(model, graph, source=_ends(graph)[0], result=node)
+            )
+    except FAILED_TO_TRACE:
+        return None
+
+
 class _Rooted(nn.Module):
     """The model as a function of its first argument, the others at their defaults."""
 

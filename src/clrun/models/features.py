@@ -122,7 +122,7 @@ def extract_features(
         ConfigError: the model has no such layer, or the layer gives no tensor for an image.
     """
     batches = []
-    with evaluating(model), torch.no_grad(), _recording(model, layer_name) as seen:
+    with evaluating(model), torch.no_grad(), recording(model, layer_name) as seen:
         for rows in x.split(batch_size):  # no rows: one empty batch tells d
             model(transform.evaluation(rows.to(device)))
             features = seen[-1] if seen else None  # of a layer used twice, the last use
@@ -143,7 +143,7 @@ def head_inputs(model: nn.Module, inputs: Tensor) -> Tensor:
     Raises:
         ConfigError: the model has no linear layer.
     """
-    with _recording(model, None) as seen:
+    with recording(model, None) as seen:
         model(inputs)
     features = seen[-1]
     assert isinstance(features, Tensor), "a linear layer is called with a tensor"
@@ -151,7 +151,7 @@ def head_inputs(model: nn.Module, inputs: Tensor) -> Tensor:
 
 
 @contextmanager
-def _recording(model: nn.Module, layer_name: str | None) -> Iterator[list[object]]:
+def recording(model: nn.Module, layer_name: str | None) -> Iterator[list[object]]:
     """A list that collects the named layer's outputs, or for None the head's inputs."""
     seen: list[object] = []
 
