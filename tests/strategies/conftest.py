@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import clrun
+from clrun.config.option_file import read_option
 from clrun.config.run_config import RunConfig
 from clrun.device.device import Device
 from clrun.images.patterns import Patterns
@@ -45,7 +46,11 @@ class Trial(NamedTuple):
 DEVICE = os.environ.get("CLRUN_TEST_DEVICE", "cpu")
 """scripts/prove_cuda runs the ladder on a GPU."""
 QUICK = {
-    "ar1": ("strategy.latent_layer=features.relu0", "strategy.train_mb_size=32", "strategy.lr=0.05")
+    "ar1": (
+        *("strategy.latent_layer=features.relu0", "strategy.train_mb_size=32", "strategy.lr=0.05"),
+    ),
+    **dict.fromkeys(("statistics", "ncm", "slda", "fecam"), ("strategy.eval_mb_size=32",)),
+    "ranpac": ("strategy.eval_mb_size=32", "strategy.projection_dim=64"),
 }
 """Keys that make an option whose defaults are for large images learn a few small ones."""
 
@@ -65,15 +70,29 @@ def brings_a_model(name: str) -> bool:
     return composed(f"strategy={name}").nodes["model"].option != "mlp"
 
 
+@cache
+def keys_of(name: str) -> frozenset[str]:
+    return frozenset(read_option("strategy", name).keys)
+
+
+def has_key_of(name: str, word: str) -> bool:
+    """Whether an option has the key that a word is about, as all have that descend."""
+    key = word.partition("=")[0]
+    ours = key.removeprefix("strategy.")
+    return "lr" in keys_of(name) or ours == key or ours in keys_of(name)
+
+
 @pytest.fixture(scope="session")
 def trial() -> Callable[..., Trial]:
     """(option of conf/strategy, overrides) -> Trial, built as a run builds it.
 
-    A strategy that brings a model of its own is given the MLP all the same, which is fast.
+    A strategy that brings a model of its own is given the MLP all the same, which is fast. One
+    without descent is spared the keys of descent.
     """
 
     def make(name: str, *overrides: str) -> Trial:
-        words = [f"strategy={name}", f"device={DEVICE}", *QUICK.get(name, ()), *overrides]
+        given = [word for word in (*QUICK.get(name, ()), *overrides) if has_key_of(name, word)]
+        words = [f"strategy={name}", f"device={DEVICE}", *given]
         if brings_a_model(name) and not any(word.startswith("model=") for word in words):
             words.append("model=mlp")
         prepared = prepare(composed(*words))

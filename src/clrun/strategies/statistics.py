@@ -109,7 +109,7 @@ class Statistics(Strategy):
         return Scorer(features, Projection(dim, config.num_projected), scores)
 
     def trained_predictor(self) -> nn.Module | None:
-        return self._solved(self._dim)
+        return None if self._head is None else self._solved(self._dim)
 
     @property
     def train_macs(self) -> int:  # type: ignore[override]  # the features count it

@@ -11,8 +11,9 @@ from torch.nn.functional import one_hot
 
 from clrun.strategies.heads.keys import StatisticsKeys
 
-BELOW = 100.0
-"""How far a class without rows is scored below the last of those with: no softmax sees it."""
+BELOW = 20.0
+"""How far a class without rows is scored below the last of those with: no softmax sees it, and
+no test of rounding, which the largest score decides, is lenient for it."""
 
 
 class Size(NamedTuple):

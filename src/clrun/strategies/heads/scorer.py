@@ -29,7 +29,7 @@ class Projection(nn.Module):
     weight: Tensor
 
     def __init__(self, dim: int, projected: int | None, seed: int | None = None) -> None:
-        """W [dim, projected] is normal with variance 1, drawn by `seed`; without it is loaded."""
+        """W [dim, projected] is normal with variance 1, drawn by `seed`, or to be loaded."""
         super().__init__()
         self._is_random = projected is not None
         if projected is None:
