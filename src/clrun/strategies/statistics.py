@@ -30,7 +30,7 @@ from clrun.device.rows import Rows
 from clrun.models.layer_features import features_of, require_features
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
-from clrun.strategies.device_patterns import shuffled_rows
+from clrun.seeds import generator
 from clrun.strategies.frozen_features import FrozenFeatures, on
 from clrun.strategies.heads.head import Head
 from clrun.strategies.heads.keys import StatisticsKeys
@@ -75,7 +75,8 @@ class Statistics(Strategy):
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
         """Count the experience's rows, each once."""
         (x, y), size = experience.train, self.config.eval_mb_size
-        order = shuffled_rows(len(y), size, self.parts.seed, experience.index, 0)
+        rng = generator(self.parts.seed, "order", experience.index)
+        order = torch.randperm(len(y), generator=rng).split(size)
         features = self.features.of_training(x)
         for place, rows in places(experience, ONE_PASS, lambda _: order, start):
             g, labels = features(rows), y[rows].to(self._device)
@@ -85,7 +86,7 @@ class Statistics(Strategy):
                 head.add(z, labels, place.iteration * size, len(y))
                 self._scorer = None
                 loss, correct = head.distances(z, labels)
-            yield Step(loss, correct, len(rows), 0, *place[1:])
+            yield Step(loss, correct, len(rows), 0, 0, place.iteration, place.iterations)
         if self._head is not None:
             self._head[0].end()
         self._scorer = None
