@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clrun.runner.evaluation import Scores
 from clrun.runner.judged import Detail
 from clrun.runner.scored import Scored, optional, padded, trimmed
+from clrun.runner.scores import Scores
 
 NAN = np.nan
 DETAIL = Detail(confusion=np.array([[0, 1, 3]]), ece=0.25, nll=None)

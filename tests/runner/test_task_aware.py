@@ -19,9 +19,10 @@ from clrun.images.transforms import Transform
 from clrun.metrics import METRICS, all_metrics, computed
 from clrun.records.measured import read_measured
 from clrun.records.results_end import read_numbers
-from clrun.runner.evaluation import Evaluation, Scores
+from clrun.runner.evaluation import Evaluation
 from clrun.runner.packs import Feed
 from clrun.runner.scored import Scored
+from clrun.runner.scores import Scores
 from clrun.runner.task_aware import require_not_below
 from clrun.streams.experience import Benchmark, Experience, StreamShape
 

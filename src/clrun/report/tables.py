@@ -15,7 +15,7 @@ from clrun.records.points import HEADLINES
 from clrun.records.spread import Spread, may_be_best
 from clrun.sweep.csv_text import spreadsheet_text
 
-SHOWN = ("acc_final", "acc_pooled", "aia", "bwt", "forgetting_max")
+SHOWN = ("acc_final", "acc_pooled", "task_aware_acc_final", "aia", "bwt", "forgetting_max")
 """The metrics of the table, where any method has them; acc_pooled where acc_final has no value."""
 COST_DIGITS = {"bytes": 1e6, "kept": 1e6, "macs": 1e9, "seconds": 1.0}
 COST_HEADS = {"bytes": "memory (MB)", "kept": "kept (MB)", "macs": "GMAC", "seconds": "seconds"}

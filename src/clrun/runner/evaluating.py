@@ -18,10 +18,12 @@ from clrun.images.download import Progress
 from clrun.images.files import some
 from clrun.images.patterns import Patterns, joined_patterns
 from clrun.metrics import Undefined, acc_final, acc_pooled
+from clrun.metrics.task_aware import PREFIX
 from clrun.runner.building import benchmark_source, build, stream_of
-from clrun.runner.evaluation import Evaluation, Scores
+from clrun.runner.evaluation import Evaluation
 from clrun.runner.loading import TrainedModel, node_of
 from clrun.runner.packs import Feed
+from clrun.runner.scores import Scores
 from clrun.sources.class_names import composed
 from clrun.streams.experience import Benchmark, Experience
 from clrun.streams.guard import sealed
@@ -88,7 +90,7 @@ def evaluated(
         class_accuracy=scores.classes,
         experience_rows=sizes,
         experience_accuracy=scores.experiences,
-        metrics=_metrics(scores, sizes),
+        metrics=_metrics(scores, sizes) | _task_aware(scores, sizes),
     )
 
 
@@ -118,6 +120,13 @@ def _spread(x: Rows, count: int) -> Tensor:
     """So many rows, evenly spaced, or all of fewer."""
     places = torch.linspace(0, max(len(x) - 1, 0), min(count, len(x))).long()
     return x.index_select(0, places)
+
+
+def _task_aware(scores: Scores, sizes: list[int]) -> dict[str, float | None]:
+    """The same with task ids, where the run was scored with them."""
+    if scores.task_aware is None:
+        return {}
+    return {f"{PREFIX}{k}": v for k, v in _metrics(scores.task_aware, sizes).items()}
 
 
 def _metrics(scores: Scores, sizes: list[int]) -> dict[str, float | None]:

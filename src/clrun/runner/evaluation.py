@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from clrun.config.bounds import Count
 from clrun.config.keys import Keys, Known
 from clrun.config.moment import FIRST_LEARNT, Moment
 from clrun.images.patterns import Patterns, occurrence
-from clrun.runner.judged import Detail, Predicts, detail_of, guessed, judged
+from clrun.runner.judged import Predicts, detail_of, guessed, judged
 from clrun.runner.packs import Asked, Feed, Packs
+from clrun.runner.scores import Accuracies, Scores, by_experience, shares
 from clrun.runner.task_aware import (
     OwnOutputs,
     classes_table,
@@ -24,37 +25,6 @@ from clrun.runner.task_aware import (
 )
 from clrun.seeds import generator
 from clrun.streams.experience import Benchmark, Experience
-
-Accuracies = list[float | None]
-"""None where there were no rows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Accuracies of one evaluation; None where there were no rows."""
-
-    experiences: list[float | None]
-    """of those that were scored: all of the stream, or its first ones"""
-    classes: list[float | None]
-    subset: list[float | None] | None = None
-    """of the experiences again, on the rows of `eval.subset` alone; None where that is not given"""
-    detail: Detail | None = None
-    """None where it was not asked for"""
-    task_aware: Scores | None = None
-    """of the same logits, each row held against the outputs of its experience alone; None without
-    `eval.task_ids`"""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The lists of accuracies by name, copied."""
-        own = {} if self.task_aware is None else {"task_aware": self.task_aware.as_dict()}
-        return {"experiences": list(self.experiences), "classes": list(self.classes), **own}
-
-    @staticmethod
-    def of_dict(saved: Mapping[str, Any]) -> Scores:
-        """Those that `as_dict` gave."""
-        own = saved.get("task_aware")
-        plain = {key: saved[key] for key in ("experiences", "classes")}
-        return Scores(**plain, task_aware=None if own is None else Scores.of_dict(own))
 
 
 class Evaluation:
@@ -178,7 +148,7 @@ class Evaluation:
         asked = self._subset_packs.asked(seen, benchmark, feed)
         outputs, y = self._outputs(benchmark, asked), asked.counted
         found = [
-            _by_experience(guess[: len(y)].cpu() == y, asked.sizes)
+            by_experience(guess[: len(y)].cpu() == y, asked.sizes)
             for guess in guessed(strategy, asked.minibatches, outputs)
         ]
         if outputs is None:
@@ -199,8 +169,8 @@ class Evaluation:
         y = asked.counted
         hits = guess[: len(y)].cpu() == y
         return Scores(
-            experiences=_by_experience(hits, asked.sizes),
-            classes=_shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
+            experiences=by_experience(hits, asked.sizes),
+            classes=shares(y[hits].bincount(minlength=classes), y.bincount(minlength=classes)),
             subset=self._on_subset(hits, asked.sizes),
         )
 
@@ -244,15 +214,3 @@ def thinned(y: Tensor, limit: int) -> Tensor:
 
 def _taken(rows: Patterns, chosen: Tensor) -> Patterns:
     return Patterns(rows.x.index_select(0, chosen), rows.y[chosen])
-
-
-def _by_experience(hits: Tensor, sizes: Tensor) -> list[float | None]:
-    """The share of hits [N] in each experience, one after another with so many rows."""
-    ends = sizes.cumsum(0)
-    right = torch.cat([torch.zeros(1, dtype=torch.int64), hits.cumsum(0)])
-    return _shares(right[ends] - right[ends - sizes], sizes)
-
-
-def _shares(right: Tensor, total: Tensor) -> list[float | None]:
-    pairs: Sequence[tuple[int, int]] = list(zip(right.tolist(), total.tolist(), strict=True))
-    return [r / t if t else None for r, t in pairs]

@@ -13,7 +13,6 @@ from typing import Any
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import updates
 from clrun.records.results import Results
-from clrun.runner.evaluation import Scores
 from clrun.runner.interrupt import look
 from clrun.runner.judged import Predicts
 from clrun.runner.packs import Feed
@@ -21,6 +20,7 @@ from clrun.runner.prepare import Prepared
 from clrun.runner.recorder import noted
 from clrun.runner.saving import Saver
 from clrun.runner.scored import trimmed
+from clrun.runner.scores import Scores
 from clrun.runner.state import RunState
 from clrun.runner.summary import json_keys, summary
 from clrun.strategies.run_keys import RunKeys

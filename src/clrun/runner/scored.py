@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clrun.runner.evaluation import Scores
 from clrun.runner.judged import Detail
+from clrun.runner.scores import Scores
 
 Floats = NDArray[np.float64]
 """Accuracies; NaN was not measured."""

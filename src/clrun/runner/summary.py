@@ -13,9 +13,9 @@ from clrun.metrics import Evaluation, Measurements, computed, matrix_of_rows
 from clrun.records.results import Results
 from clrun.records.task_ids import use_of_task_ids
 from clrun.runner.cost import Known
-from clrun.runner.evaluation import Scores
 from clrun.runner.prepare import Prepared
 from clrun.runner.scored import Floats, Point, Scored, floats, optional, padded, trimmed
+from clrun.runner.scores import Scores
 from clrun.runner.state import RunState
 from clrun.runner.state_bytes import state_bytes
 from clrun.streams.experience import Benchmark
