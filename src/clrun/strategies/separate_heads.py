@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,17 @@ def require_separable(keys: DescentKeys, model: nn.Module, num_classes: int) -> 
 
 
 class SeparateHeads:
-    """The rows of a head's weight and bias as parameters of their own, for the optimizer alone."""
+    """The rows of a head's weight and bias as parameters of their own, for the optimizer alone.
+
+    They lie behind one another, those of each experience together, so that all of them are read
+    from the head and written back at once.
+    """
 
     def __init__(self, head: nn.Module) -> None:
         self._whole = list(head.parameters(recurse=False))
-        self._rows: list[Tensor] = []  # of each experience: the numbers of its classes
+        self._classes = torch.empty(0, dtype=torch.int64)  # whose rows these are, in order
+        self._rows: list[Tensor] = []  # for each whole: those rows, and room for the others
+        self._spans: list[slice] = []  # of each experience
         self._apart: list[list[nn.Parameter]] = []  # of each experience: as many as are whole
 
     def divide(self, optimizer: Optimizer, table: Tensor) -> None:
@@ -51,16 +58,17 @@ class SeparateHeads:
 
         Those it has are kept while they are the first ones of the table.
         """
-        rows = [classes.nonzero().flatten() for classes in table]
-        known = len(self._rows)
-        if len(rows) < known or not self._is_given(optimizer):
+        sizes = table.sum(1).tolist()
+        if len(sizes) < len(self._apart) or not self._is_given(optimizer):
             self._remove(optimizer)
-            known = 0
-        for numbers in rows[known:]:
-            apart = [nn.Parameter(whole.detach()[numbers]) for whole in self._whole]
-            self._rows.append(numbers)
-            self._apart.append(apart)
-            for whole, parameter in zip(self._whole, apart, strict=True):
+        if not self._apart:
+            self._rows = [whole.detach().clone() for whole in self._whole]
+        self._classes = table.nonzero()[:, 1]
+        for size, end in list(zip(sizes, accumulate(sizes), strict=True))[len(self._apart) :]:
+            span = slice(end - size, end)
+            self._spans.append(span)
+            self._apart.append([nn.Parameter(rows[span]) for rows in self._rows])
+            for whole, parameter in zip(self._whole, self._apart[-1], strict=True):
                 _group_of(optimizer, whole).append(parameter)
 
     def _is_given(self, optimizer: Optimizer) -> bool:
@@ -74,7 +82,7 @@ class SeparateHeads:
             group["params"] = [p for p in group["params"] if id(p) not in ours]
         for parameter in [p for p in optimizer.state if id(p) in ours]:
             del optimizer.state[parameter]
-        self._rows, self._apart = [], []
+        self._spans, self._apart = [], []
 
     @contextmanager
     def apart(self, used: Sequence[int]) -> Iterator[None]:
@@ -90,14 +98,15 @@ class SeparateHeads:
 
     def _hand_over(self, used: Sequence[int]) -> None:
         """Give values and gradients of the whole to the parts; the whole has no gradient then."""
-        for place, whole in enumerate(self._whole):
+        for place, (whole, rows) in enumerate(zip(self._whole, self._rows, strict=True)):
             gradient, whole.grad = whole.grad, None
             if gradient is None:
                 continue
+            count = len(self._classes)  # others may have changed the head since
+            torch.index_select(whole, 0, self._classes, out=rows[:count])
+            ordered = gradient[self._classes]
             for k in used:
-                parameter, rows = self._apart[k][place], self._rows[k]
-                parameter.copy_(whole[rows])  # others may have changed them
-                parameter.grad = gradient[rows]
+                self._apart[k][place].grad = ordered[self._spans[k]]
 
     def _take_back(self, used: Sequence[int], gradients: Sequence[Tensor | None]) -> None:
         """Write the parts into the whole, which has its gradients again."""
@@ -105,10 +114,9 @@ class SeparateHeads:
             whole.grad = gradient
             if gradient is None:
                 continue
+            whole.index_copy_(0, self._classes, self._rows[place][: len(self._classes)])
             for k in used:
-                parameter = self._apart[k][place]
-                whole.index_copy_(0, self._rows[k], parameter)
-                parameter.grad = None
+                self._apart[k][place].grad = None
 
 
 def _group_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[nn.Parameter]:
