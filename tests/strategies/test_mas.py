@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 from dataclasses import replace
 
@@ -186,6 +187,27 @@ def test_a_strong_penalty_keeps_old_answers(naive, numbered):
         return float((strategy.predict(numbered(0).test.x).softmax(1) - before).norm())
 
     assert drift(1.0) < 0.7 * drift(0.0)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "is_noted"),
+    [("sgd", 0.1, True), ("sgd", 1e-4, False), ("adam", 0.1, False)],
+)
+def test_a_penalty_that_sgd_cannot_follow_is_noted(
+    optimizer, lr, is_noted, naive, numbered, caplog
+):
+    plugin = mas(mas_lambda=20.0)
+    strategy = naive(plugin, optimizer=optimizer, lr=lr, on_nan="skip")
+    learn(strategy, numbered(0))
+    assert not caplog.records
+
+    with caplog.at_level(logging.WARNING, "clrun.note"):
+        strategy.learner.begin(numbered(1))
+
+    steepest = 2 * 20 * max(values.max().item() for values in plugin.held.importance.values())
+    assert plugin.curvature() == pytest.approx(steepest)
+    assert (steepest * lr > 2) == is_noted or optimizer == "adam"
+    assert ("Use a smaller mas_lambda or strategy.lr" in caplog.text) == is_noted
 
 
 def test_a_saved_state_does_not_change_afterwards(naive, numbered):

@@ -151,6 +151,17 @@ def test_the_penalty_is_the_weighted_squared_distance_and_pulls_back():
     assert importance.max() > 0
 
 
+def test_the_curvature_is_that_of_the_weight_held_most():
+    model, plugin = network(), si(3.0, clip=0.5)
+    assert plugin.curvature() == 0
+    learn(model, plugin, index=0)
+    plugin.before_experience(model, 1)
+
+    assert plugin.curvature() == pytest.approx(
+        3.0 * max(v.max() for v in plugin.importance.values())
+    )
+
+
 def test_a_strong_penalty_keeps_important_parameters_closer():
     def distance(ewc_lambda: float) -> float:
         model, plugin = network(), si(ewc_lambda, clip=1.0)

@@ -49,6 +49,8 @@ Kept = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 class EWC:
     """The penalty, as a plugin of any strategy that descends."""
 
+    weight_key = "ewc_lambda"
+
     @dataclass(frozen=True, kw_only=True)
     class Config(Keys):
         ewc_lambda: NonNegative
@@ -88,6 +90,10 @@ class EWC:
         """None before the second experience, and where ewc_lambda is 0."""
         distance = self.held.distance() if self.config.ewc_lambda else None
         return None if distance is None else self.config.ewc_lambda / 2 * distance
+
+    def curvature(self) -> float:
+        """The largest second derivative of the penalty."""
+        return self.config.ewc_lambda * self.held.largest()
 
     def before_update(self, update: Update | None = None) -> None:
         pass

@@ -47,6 +47,10 @@ class Held:
         moved = flat(self.parameters.values()) - anchor
         return (importance * moved.square()).sum() + self.constant
 
+    def largest(self) -> float:
+        """The largest importance of any of them; 0 while nothing is known. Synchronises."""
+        return 0.0 if self._vectors is None else self._vectors[0].max().item()
+
     @torch.no_grad()
     def move(self, found: Mapping[str, Tensor], *, decay: float = 1.0) -> None:
         """importance = decay * importance + found, anchored where the parameters are now."""

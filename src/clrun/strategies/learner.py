@@ -42,6 +42,7 @@ from clrun.strategies.plugin import Learnt, Plugin, Update
 from clrun.strategies.schedule import rate
 from clrun.strategies.separate_heads import SeparateHeads
 from clrun.strategies.snapshot import Snapshot
+from clrun.strategies.steepness import note_steep
 from clrun.strategies.step import Step
 from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Experience
@@ -150,6 +151,8 @@ class Learner:
         with span("plugins"):
             for plugin in self.plugins:
                 plugin.before_experience(self.model, experience.index)
+            if is_fresh:
+                note_steep(self.plugins, self.optimizer)
 
     def end(self, experience: Experience) -> None:
         """Correct the head, then let plugins read the experience's rows, now that it is learnt."""

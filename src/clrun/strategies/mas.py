@@ -11,7 +11,7 @@ experience ended with. No label is read. As in the paper the absolute value is t
 gradient, and Omegas are summed. Implementations take other means, norms and sums, so that no
 mas_lambda can be taken from one to another: docs/methods/mas.md. Rows are read in evaluation mode,
 without augmentation. The head is held too; layers of normalisation and what is frozen are not.
-mas_lambda 1 is the default of the paper's and of other implementations, mas_rows is ours.
+mas_lambda 1 is that of GT-RIPL and ContinualAI/continual-learning-baselines; mas_rows is ours.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from clrun.strategies.plugin import Learnt, Update
 class MAS:
     """The penalty, as a plugin of any strategy that descends."""
 
+    weight_key = "mas_lambda"
+
     @dataclass(frozen=True, kw_only=True)
     class Config:
         mas_lambda: NonNegative = 1.0
@@ -53,6 +55,10 @@ class MAS:
         """None before the second experience, and where mas_lambda is 0."""
         distance = self.held.distance() if self.config.mas_lambda else None
         return None if distance is None else self.config.mas_lambda * distance
+
+    def curvature(self) -> float:
+        """The largest second derivative of the penalty."""
+        return 2 * self.config.mas_lambda * self.held.largest()
 
     def before_update(self, update: Update | None = None) -> None:
         pass

@@ -41,6 +41,8 @@ class SynapticIntelligence:
     parameters alone, so it can be called without an update and without rows.
     """
 
+    weight_key = "ewc_lambda"
+
     @dataclass(frozen=True, kw_only=True)
     class Config:
         ewc_lambda: NonNegative
@@ -99,6 +101,12 @@ class SynapticIntelligence:
             return None
         moved = flat(self._parameters) - self.reference
         return self.config.ewc_lambda / 2 * (self._importance * moved.square()).sum()
+
+    def curvature(self) -> float:
+        """The largest second derivative of the penalty."""
+        if self._importance is None:
+            return 0.0
+        return self.config.ewc_lambda * self._importance.max().item()
 
     @torch.no_grad()
     def before_update(self, update: Update | None = None) -> None:
