@@ -367,13 +367,16 @@ class Learner:
                 return self._evaluated(inputs).float()
 
     @torch.no_grad()
-    def answers(self, inputs: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Logits of what `inputs` made, in evaluation mode, with these parameters in the place of
-        the part's own of those names. Nothing of the model changes. [B, ...] -> [B, C] float32"""
+    def answers(self, inputs: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits of what `inputs` made, in evaluation mode: as the model is, and with these
+        parameters in the place of the part's own of those names. Nothing of the model changes.
+        [B, ...] -> [B, C] float32, twice"""
+        self._count_part(inputs)
         self._count_part(inputs)
         with self._evaluating(), self.parts.device.autocast(), span("forward"):
-            logits: Tensor = functional_call(self.part, dict(parameters), (inputs,))
-            return logits.float()
+            own: Tensor = self.part(inputs)
+            others: Tensor = functional_call(self.part, dict(parameters), (inputs,))
+        return own.float(), others.float()
 
     @torch.no_grad()
     def features(self, x: Rows) -> Tensor:

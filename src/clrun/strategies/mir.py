@@ -123,15 +123,15 @@ class MIR(MemoryStrategy):
         named = {n: p for n, p in self.learner.part.named_parameters() if p.grad is not None}
         gradients = [p.grad for p in named.values() if p.grad is not None]
         stepped = torch._foreach_add(list(named.values()), gradients, alpha=-lr)
-        after = self._losses(inputs, y, dict(zip(named, stepped, strict=True)))
-        harm = after - self._losses(inputs, y, {})
+        harm = self._rise(inputs, y, dict(zip(named, stepped, strict=True)))
         chosen = harm.argsort(descending=True, stable=True)[: self.config.replayed]
         return take_rows(inputs, chosen), y[chosen]
 
-    def _losses(self, inputs: Tensor, y: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """The loss of each row with these parameters in the place of the model's own. [N]"""
-        logits = self.learner.masked(self.learner.answers(inputs, parameters), y)
-        return row_losses(self.config.criterion, logits, y)
+    def _rise(self, inputs: Tensor, y: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """By how much the loss of each row is higher with these parameters. [N]"""
+        learner, criterion = self.learner, self.config.criterion
+        before, after = (learner.masked(z, y) for z in learner.answers(inputs, parameters))
+        return row_losses(criterion, after, y) - row_losses(criterion, before, y)
 
 
 @torch.no_grad()
