@@ -98,6 +98,17 @@ def test_it_is_not_plain_replay(strategy, numbered):
     assert not torch.equal(weights(asymmetric)[2], weights(plain)[2])
 
 
+def test_one_experience_of_all_classes_is_replay_with_a_mean_for_each_kind(strategy, numbered):
+    ours, replay = strategy(replay_weight=0.5), strategy(Replay, replay_weight=0.5)
+    everything = numbered(0, rows=64, classes=range(6))
+
+    steps, replay_steps = learn(ours, everything), learn(replay, everything)
+
+    assert [step.replayed for step in steps] == [0, 8]
+    assert [float(step.loss) for step in steps] == [float(step.loss) for step in replay_steps]
+    assert all(map(torch.equal, weights(ours), weights(replay)))
+
+
 def test_the_numbers_that_classes_have_do_not_matter(strategy, numbered):
     """Unlike in the authors' code, which knows past classes by their smaller numbers."""
     one, other = strategy(balance="none"), strategy(balance="none")
