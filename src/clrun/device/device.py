@@ -113,6 +113,8 @@ class Device:
     def place(self, model: nn.Module) -> nn.Module:
         """The model on this device, in the chosen memory order; `put` keeps to it from now."""
         self._is_channels_last = self.channels_last(model)
+        if self.torch.type == "mps":
+            model = model.float()  # it has no float64, in which some predictors hold buffers
         model = model.to(self.torch)
         return model.to(memory_format=torch.channels_last) if self._is_channels_last else model
 
