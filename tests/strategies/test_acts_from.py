@@ -73,7 +73,7 @@ CASES: dict[str, Case] = {
     "eval limit_per_experience": (
         ("strategy=naive", *MLP, "eval=seen"),
         ("eval.experiences=seen",),
-        ("eval.limit_per_experience=3", "eval.experiences=all"),
+        ("eval.limit_per_experience=3", "eval.experiences=all", "eval.task_ids=true"),
     ),
     "eval stream": (
         ("strategy=naive", *MLP, "eval=seen", "benchmark.validation_fraction=0.2"),
