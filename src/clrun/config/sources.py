@@ -100,12 +100,18 @@ def folders(extra: Sequence[Path] = ()) -> list[tuple[str, Path]]:
 
 
 def options(group: str, extra: Sequence[Path] = ()) -> list[Option]:
-    """The options of one group, by name; a name in an earlier folder hides the later ones."""
+    """The options of one group, by name; a name in an earlier folder hides the later ones.
+
+    Recipes may lie in folders, whose names they begin with: `repro/er_split_mnist`.
+    """
     found: dict[str, Option] = {}
+    pattern = "**/*.yaml" if group == RECIPES else "*.yaml"
     for provider, folder in folders(extra):
-        for path in sorted((folder / group).glob("*.yaml")):
-            if not path.stem.startswith("_"):  # what options of the group are based on
-                found.setdefault(path.stem, Option(group, path.stem, _summary(path), provider))
+        for path in sorted((folder / group).glob(pattern)):
+            if path.stem.startswith("_"):  # what options of the group are based on
+                continue
+            name = path.relative_to(folder / group).with_suffix("").as_posix()
+            found.setdefault(name, Option(group, name, _summary(path), provider))
     return [found[name] for name in sorted(found)]
 
 
