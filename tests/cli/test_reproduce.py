@@ -39,7 +39,11 @@ def row(script):
         ({"band": [49, 51]}, [49.5, 50.5], "yes"),
         ({"band": [49, 51]}, [40.0, 61.0], "yes"),  # the mean counts
         ({"band": [49, 51]}, [51.5], "no"),
-        ({"band": [49, 51], "differs": "of this"}, [10.0], "our definition differs because of this"),
+        (
+            {"band": [49, 51], "differs": "of this"},
+            [10.0],
+            "our definition differs because of this",
+        ),
         ({"band": [49, 51], "differs": "of this"}, [50.0], "yes"),
     ],
 )
@@ -80,8 +84,8 @@ ROWS = {
         "stops": {"band": [0, 1], "words": ["strategy.lr=-1"]},
     },
     "orderings": [
-        {"higher": "learns", "lower": "does_not", "within": 0},
-        {"higher": "learns", "lower": "does_not"},
+        {"higher": "learns", "lower": "does_not", "within": 100},
+        {"higher": "learns", "lower": "does_not", "by": 99},
         {"higher": "learns", "lower": "stops"},
     ],
 }
@@ -89,10 +93,10 @@ WORDS = ["strategy=naive", "strategy.train_iterations=5", "benchmark.n_experienc
 
 
 def test_rows_are_run_and_judged(script, tmp_path):
-    for keys in ROWS["rows"].values():
-        keys |= {"experiment": None, "data": "digits", "seeds": 2}
+    for name, keys in ROWS["rows"].items():
+        keys |= {"experiment": None, "data": "digits", "seeds": 2 if name == "learns" else 1}
         keys["words"] = [*WORDS, *keys.get("words", ())]
-    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(ROWS))
+    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(ROWS, sort_keys=False))
     catalogue = script.read_catalogue(tmp_path / "rows.yaml")
 
     table = list(script.reproduce(catalogue, [], None, tmp_path / "work"))
@@ -103,7 +107,8 @@ def test_rows_are_run_and_judged(script, tmp_path):
     assert learns.endswith(" | yes |")
     assert " ± " in learns
     assert does_not.endswith(" | no |")
-    assert "| no: clrun: strategy.lr=-1: must be above 0. |" in stops
+    assert "| no: " in stops
+    assert "strategy.lr=-1: must be above 0." in stops
     assert equal.endswith("| yes |")
     assert higher.endswith("| no |")
     again = list(script.reproduce(catalogue, ["does*"], None, tmp_path / "work"))
@@ -114,11 +119,17 @@ def test_every_row_is_of_a_recipe_that_composes(script):
     catalogue = script.read_catalogue(script.ROWS)
 
     for row in catalogue.rows:
-        config = clrun.compose([f"experiment={row.experiment}", *row.words])
+        if row.data != "cifar10" and "ewc" not in row.name:  # all recipes: test_conf_files
+            continue
+        config = clrun.compose([f"experiment={row.experiment}"])
         assert row.data in FOLDERS.get(config.nodes["benchmark"].option, row.data)
     recipes = {f"repro/{path.stem}" for path in RECIPES.glob("*.yaml")}
     assert recipes <= {row.experiment for row in catalogue.rows}
 
 
 RECIPES = PATH.parents[1] / "conf" / "experiment" / "repro"
-FOLDERS = {"split_mnist": "mnist", "split_fashion_mnist": "fashion_mnist", "split_cifar10": "cifar10"}
+FOLDERS = {
+    "split_mnist": "mnist",
+    "split_fashion_mnist": "fashion_mnist",
+    "split_cifar10": "cifar10",
+}
