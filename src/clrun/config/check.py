@@ -11,6 +11,7 @@ from clrun.config.composed_tree import Origin, plain_tree
 from clrun.config.composing import composing
 from clrun.config.keys import Known
 from clrun.config.loggers import read_loggers
+from clrun.config.moved import moved
 from clrun.config.nodes import read_node
 from clrun.config.plugins import read_plugins
 from clrun.config.problems import MOST_NAMED, read, shown, unknown_keys
@@ -58,6 +59,7 @@ def checked(
     Raises:
         ConfigError: see `check`.
     """
+    tree, notes = moved(tree, origin, overrides)
     problems = _unknown_root_keys(tree)
     root, more = read("", {k: v for k, v in tree.items() if k in ROOT_KEYS}, Root)
     problems += more
@@ -91,6 +93,7 @@ def checked(
         sweep=sweep,
         launcher=launcher,
         repeats=repeats,
+        notes=notes,
     )
 
 

@@ -106,6 +106,8 @@ class RunConfig:
     launcher: Node | None = field(default=None, compare=False)
     repeats: RepeatKeys = field(default_factory=RepeatKeys, compare=False)
     """This, `sweep` and `launcher` are of a sweep as a whole. No record of a run has them."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """what a user should know of how the keys came about"""
 
     @property
     def seed(self) -> int:

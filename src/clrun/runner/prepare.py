@@ -364,7 +364,7 @@ def all_notes(prepared: Prepared) -> list[str]:
     """What is valid and yet worth a line before the run."""
     config, stream = prepared.config, prepared.data
     on_data = (*stream.notes, *weights_note(prepared), *notes_ahead(config, stream, prepared.model))
-    return [*notes(config), *prepared.device.notes(), *on_data]
+    return [*config.notes, *notes(config), *prepared.device.notes(), *on_data]
 
 
 def weights_note(prepared: Prepared) -> list[str]:
