@@ -51,8 +51,9 @@ def test_every_option_is_explained_key_by_key_within_80_columns(word, capsys):
     lines = explained(capsys, word)
 
     group, _, name = word.partition("=")
-    filled = [line for line in lines if not line.startswith("    clrun") and "=DIR" not in line]
-    assert all(len(line) <= 80 for line in filled)  # commands are shown as they are
+    whole = ("    clrun", "  strategy.plugins=[")  # commands and lists are shown as they are
+    filled = [line for line in lines if not line.startswith(whole) and "=DIR" not in line]
+    assert all(len(line) <= 80 for line in filled)
     prefix = "" if group in (PLUGINS, RECIPES) else f"{group}."
     option = read_option(group, name)
     for path in option.keys:

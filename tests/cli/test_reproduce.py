@@ -121,7 +121,7 @@ def test_every_row_is_of_a_recipe_that_composes(script):
     for row in catalogue.rows:
         if row.data != "cifar10" and "ewc" not in row.name:  # all recipes: test_conf_files
             continue
-        config = clrun.compose([f"experiment={row.experiment}"])
+        config = clrun.compose([f"experiment={row.experiment}", *row.words])
         assert row.data in FOLDERS.get(config.nodes["benchmark"].option, row.data)
     recipes = {f"repro/{path.stem}" for path in RECIPES.glob("*.yaml")}
     assert recipes <= {row.experiment for row in catalogue.rows}
