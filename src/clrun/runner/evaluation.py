@@ -21,8 +21,8 @@ from clrun.runner.task_aware import (
     classes_table,
     require_not_below,
     require_own_classes,
-    without_own_outputs,
 )
+from clrun.runner.task_id_keys import without_own_outputs
 from clrun.seeds import generator
 from clrun.streams.experience import Benchmark, Experience
 

@@ -5,20 +5,17 @@ Nothing is predicted once more: of the same logits those of the row's own experi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from clrun.config.keys import Known
 from clrun.device.rows import sent
 from clrun.errors import ConfigError
 from clrun.images.patterns import Patterns
+from clrun.runner.task_id_keys import WITHOUT
 from clrun.streams.experience import Benchmark, Experience
-from clrun.streams.split_keys import ALL_CLASSES
-
-WITHOUT = "Use eval.task_ids=false"
 
 
 class OwnOutputs(NamedTuple):
@@ -51,28 +48,6 @@ def classes_table(benchmark: Benchmark) -> Tensor:
     for place, experience in enumerate(benchmark):
         table[place, list(experience.classes)] = True
     return table
-
-
-def without_own_outputs(known: Known) -> Iterator[str]:
-    """A line where the keys alone say that an experience has no outputs of its own."""
-    labels, scenario = known.value("benchmark.labels"), known.value("benchmark.scenario")
-    if known.is_online:
-        yield (
-            f"eval.task_ids=true: with benchmark.scenario={scenario} an experience is a minibatch, "
-            f"and no task. {WITHOUT}, or benchmark.scenario=nc."
-        )
-    elif labels == "within_experience":
-        yield (
-            "eval.task_ids=true: with benchmark.labels=within_experience all experiences share "
-            f"their outputs, so that knowing it says nothing. {WITHOUT}, or "
-            "benchmark.labels=per_experience."
-        )
-    elif labels == "global" and scenario in ALL_CLASSES:
-        yield (
-            f"eval.task_ids=true: with benchmark.scenario={scenario} every experience has all "
-            f"classes, so that knowing it says nothing. {WITHOUT}, or "
-            "benchmark.labels=per_experience."
-        )
 
 
 def require_own_classes(benchmark: Benchmark, rows: Iterable[tuple[Experience, Patterns]]) -> None:
