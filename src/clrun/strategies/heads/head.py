@@ -17,7 +17,7 @@ no test of rounding, which the largest score decides, is lenient for it."""
 
 
 class Size(NamedTuple):
-    """Of what a head is for."""
+    """The classes and features that a head is for."""
 
     num_classes: int
     dim: int

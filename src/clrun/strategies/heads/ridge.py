@@ -28,7 +28,7 @@ GRID = [10.0**power for power in range(-8, 9)]
 LAST = 0.2
 """Share of an experience's rows that come last, by which lambda is chosen."""
 PARTS = ("fit", "last")
-"""Of the experience in progress: the rows to fit with, and those to choose by."""
+"""What an experience in progress is divided into: rows to fit with, and rows to choose by."""
 
 
 class Ridge(Head):
