@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import fx, nn
 
 from clrun.attributes import hooks
 from clrun.models.cut import ByMode
+from clrun.models.dropout import SeededDropout, reseed
+from clrun.seeds import derive, seed_generators
+from clrun.strategies.places import Place
 
 RANDOM = (
     *(nn.modules.dropout._DropoutNd, nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d),
@@ -57,3 +61,31 @@ def _calls(graphs: Sequence[fx.Graph]) -> list[object]:
     """The functions that are called, and the names of methods of tensors."""
     nodes = [node for graph in graphs for node in graph.nodes]
     return [node.target for node in nodes if node.op in ("call_function", "call_method")]
+
+
+class ModuleDraws:
+    """Starts the generators that a model's modules and plugins draw from, where any may draw.
+
+    Randomness of a module of somebody's own then follows from a purpose and a place alone too.
+    """
+
+    def __init__(
+        self, model: nn.Module, plugins: Sequence[object], seed: int, device: torch.device
+    ) -> None:
+        self._model, self._seed, self._device = model, seed, device
+        self._has_dropout = any(isinstance(m, SeededDropout) for m in model.modules())
+        self._is_foreign = any(map(is_foreign, [*model.modules(), *plugins]))
+        self._draws = self._is_foreign or any(map(may_draw, model.modules()))
+
+    def seed(self, purpose: str, experience: int = 0, epoch: int = 0, iteration: int = 0) -> None:
+        """Start the global generators afresh, if modules may draw from them: ours never do."""
+        if not self._draws:
+            return
+        seed = derive(self._seed, f"drawn by modules: {purpose}", experience, epoch, iteration)
+        seed_generators(seed, self._device, foreign=self._is_foreign)
+
+    def enter(self, place: Place) -> None:
+        """Start those of an update, and our own dropout's."""
+        self.seed("update", place.experience, place.epoch, place.iteration)
+        if self._has_dropout:
+            reseed(self._model, self._seed, place.experience, place.epoch, place.iteration)

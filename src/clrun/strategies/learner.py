@@ -14,31 +14,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from clrun.device.rows import Rows, rows_at_once, sent
+from clrun.device.rows import Rows, sent
 from clrun.fast.evaluating_form import evaluating_form
 from clrun.models.cut import evaluation_graph
-from clrun.models.dropout import SeededDropout, reseed
-from clrun.models.features import Chooser, evaluating, extract_features, head, head_inputs
-from clrun.models.macs import forward_macs
+from clrun.models.features import evaluating, head
 from clrun.profiling.spans import span
-from clrun.seeds import derive, seed_generators
 from clrun.strategies.active import ActiveClasses
 from clrun.strategies.criterion import criterion
 from clrun.strategies.descent_keys import DescentKeys
-from clrun.strategies.drawing import is_foreign, may_draw
+from clrun.strategies.drawing import ModuleDraws
+from clrun.strategies.feature_reader import FeatureReader
 from clrun.strategies.head_correction import HeadCorrection
-from clrun.strategies.left_out import LeftOut, gradients_are_finite
+from clrun.strategies.left_out import LeftOut
 from clrun.strategies.loss_guard import LossGuard
 from clrun.strategies.optimizers import lay_out_as_parameters, optimizer_of
+from clrun.strategies.pass_macs import PassMacs
 from clrun.strategies.penalties import Penalties
 from clrun.strategies.places import Place
 from clrun.strategies.plugin import Learnt, Plugin, Update
+from clrun.strategies.scaled_descent import ScaledDescent
 from clrun.strategies.schedule import rate
 from clrun.strategies.separate_heads import SeparateHeads
 from clrun.strategies.snapshot import Snapshot
@@ -76,21 +77,18 @@ class Learner:
         """The model as it was when `snapshot` was last called."""
         self.optimizer: torch.optim.Optimizer | None = None
         whole = self.part is parts.model
-        self.train_macs = 0 if whole and parts.pattern_macs is not None else None
-        """Multiply-accumulates of all passes of the whole model in training, and of those that
-        choose exemplars; None where nobody counts them."""
-        self._forward_macs: dict[int, int] = {}  # of one pattern by a model's id, once it passed
-        self.scaler = parts.device.scaler()
-        self._scales = self.scaler.is_enabled()
-        self._unscaled = 0  # gradients that the scaler has unscaled since its last update
+        self._macs = PassMacs(counts=whole and parts.pattern_macs is not None)
+        self._descent = ScaledDescent(parts.device.scaler())
         self._guard = LossGuard(parts.device.torch)
         self._left_out = LeftOut(parts.model) if keys.on_nan == "skip" else None
         self._evaluation = evaluation or self._evaluation_inputs
         self._forward = parts.device.runnable(self.part)
         self._evaluated = evaluating_form(self.part, self._forward, parts.device, evaluation_graph)
-        self._has_dropout = any(isinstance(m, SeededDropout) for m in parts.model.modules())
-        self._is_foreign = any(map(is_foreign, [*parts.model.modules(), *self.plugins]))
-        self._draws = self._is_foreign or any(map(may_draw, parts.model.modules()))
+        self._draws = ModuleDraws(parts.model, self.plugins, parts.seed, parts.device.torch)
+        reader = FeatureReader(
+            parts, self._evaluation_inputs, keys.eval_mb_size, self._draws, self._macs
+        )
+        self.features, self.extract = reader.features, reader.extract
         self._place: Place | None = None  # of the update in progress
         self._passes: list[tuple[Tensor, Tensor]] = []  # inputs and logits of that update
         self._penalties = Penalties(self.plugins)
@@ -129,7 +127,7 @@ class Learner:
         self.optimizer = optimizer_of(self.keys, groups, lr, tricks=self.parts.device.tricks)
         self._lrs = [group["lr"] for group in self.optimizer.param_groups]
         if self._left_out is None:
-            self._guard.watch(self.optimizer, scaled=self._scales)
+            self._guard.watch(self.optimizer, scaled=self._descent.is_scaled)
 
     def begin(self, experience: Experience) -> None:
         """Start an experience, or go on inside it after `load_state_dict`.
@@ -182,9 +180,7 @@ class Learner:
             self.active.enter()
         if self._left_out is not None:
             self._left_out.enter()
-        self.seed_draws("update", place.experience, place.epoch, place.iteration)
-        if self._has_dropout:
-            reseed(self.model, self.parts.seed, place.experience, place.epoch, place.iteration)
+        self._draws.enter(place)
 
     def inputs(self, x: Tensor, place: Place) -> Tensor:
         """What the model is given of uint8 rows [B, C, H, W] in training: augmented, on device."""
@@ -203,7 +199,7 @@ class Learner:
         """Logits [B, num_classes] float32, computed in the precision of the run."""
         self.enter(place)
         logits = self._logits(inputs)
-        self._count(len(inputs), self.parts.pattern_macs)
+        self._macs.add(len(inputs), self.parts.pattern_macs)
         if self.plugins:
             self._passes.append((inputs, logits))
         return logits
@@ -279,18 +275,13 @@ class Learner:
             with span("plugins"):
                 loss = self._penalties.added(loss, update)
         with span("backward"):
-            self.optimizer.zero_grad(set_to_none=True)
-            if self._unscaled:
-                self.scaler.update()  # between two of these it unscales an optimizer once
-            (self.scaler.scale(loss) if self._scales else loss).backward()
-            if self._scales:
-                self.scaler.unscale_(self.optimizer)
-                self._unscaled += 1
+            self._descent.backward(loss, self.optimizer)
         total = loss.detach()
         if self._left_out is None:
             self._guard.check(total, update.place)
             return total
-        self._left_out.look(total, None if self._scales else self.optimizer, update.place)
+        scaled = self._descent.is_scaled  # then the scaler looks at gradients
+        self._left_out.look(total, None if scaled else self.optimizer, update.place)
         return torch.full_like(total, math.nan) if self.left_out else total
 
     def vitals(self) -> dict[str, Any]:
@@ -314,7 +305,7 @@ class Learner:
                 for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
                     group["lr"] = lr * rate(self.keys, update.place)
             with self._separate_heads(update):
-                self._step(self.optimizer)
+                self._descent.step(self.optimizer)
         with span("plugins"):
             for plugin in self.plugins:
                 plugin.after_update(update)
@@ -323,6 +314,21 @@ class Learner:
         if self._left_out is not None:
             self._left_out.made()
         self._place, self._passes = None, []
+
+    @property
+    def train_macs(self) -> int | None:
+        """Multiply-accumulates of all passes of the whole model in training, and of those that
+        choose exemplars; None where nobody counts them."""
+        return self._macs.total
+
+    @train_macs.setter
+    def train_macs(self, total: int | None) -> None:
+        self._macs.total = total
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        """What scales losses in fp16."""
+        return self._descent.scaler
 
     @property
     def left_out(self) -> bool:
@@ -336,26 +342,22 @@ class Learner:
         """Leave the update out: nothing stays of its passes and gradients."""
         assert self._left_out is not None
         self._left_out.undo()
-        optimizer.zero_grad(set_to_none=True)
-        if self._unscaled:
-            before = self.scaler.state_dict()
-            self.scaler.update()  # it has seen these gradients, and must not be asked for them
-            self.scaler.load_state_dict(before)
-            self._unscaled = 0
+        self._descent.leave_out(optimizer)
         self._place, self._passes = None, []
 
     def snapshot(self) -> None:
         """Keep a frozen copy of the model as it is: `previous`, which is part of the state."""
-        self.previous = Snapshot(self.part, self.parts.device, self._count_part)
+        self.previous = self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        counted = partial(self._macs.add_forward, self.part)
+        return Snapshot(self.part, self.parts.device, counted)
 
     def seed_draws(
         self, purpose: str, experience: int = 0, epoch: int = 0, iteration: int = 0
     ) -> None:
         """Start the global generators afresh, if modules may draw from them: ours never do."""
-        if not self._draws:
-            return
-        seed = derive(self.parts.seed, f"drawn by modules: {purpose}", experience, epoch, iteration)
-        seed_generators(seed, self.parts.device.torch, foreign=self._is_foreign)
+        self._draws.seed(purpose, experience, epoch, iteration)
 
     @torch.no_grad()
     def predict(self, x: Rows) -> Tensor:
@@ -371,45 +373,12 @@ class Learner:
         """Logits of what `inputs` made, in evaluation mode: as the model is, and with these
         parameters in the place of the part's own of those names. Nothing of the model changes.
         [B, ...] -> [B, C] float32, twice"""
-        self._count_part(inputs)
-        self._count_part(inputs)
+        for _ in range(2):
+            self._macs.add_forward(self.part, inputs)
         with self._evaluating(), self.parts.device.autocast(), span("forward"):
             own: Tensor = self.part(inputs)
             others: Tensor = functional_call(self.part, dict(parameters), (inputs,))
         return own.float(), others.float()
-
-    @torch.no_grad()
-    def features(self, x: Rows) -> Tensor:
-        """What the head is given for uint8 rows in evaluation mode.
-
-        [B, C, H, W] -> [B, d] float32 on the device
-
-        Raises:
-            ConfigError: the model has no linear layer, which would be its head.
-        """
-        self.seed_draws("features")
-        with evaluating(self.model), self.parts.device.autocast(), span("features"):
-            return head_inputs(self.model, self._evaluation_inputs(x)).float()
-
-    def extract(self, x: Tensor, layer_name: str | None) -> Tensor:
-        """Features of uint8 rows for exemplar selection. [n, C, H, W] -> [n, d] float32, on the CPU
-
-        Raises:
-            ConfigError: the model has no such layer, or it gives no tensor for an image.
-        """
-        device = self.parts.device.torch
-        chooser = self.parts.chooser or Chooser(self.model)
-        self._count_forward(chooser.model, x)
-        self.seed_draws("features")
-        with span("features"):
-            return extract_features(
-                chooser.model,
-                x,
-                chooser.transform or self.parts.transform,
-                layer_name=layer_name,
-                batch_size=rows_at_once(self.keys.eval_mb_size, x, device),
-                device=device,
-            )
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on; tensors are the model's own, not copies."""
@@ -440,9 +409,8 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         for plugin, saved in zip(self.plugins, state["plugins"], strict=True):
             plugin.load_state_dict(saved)
-        self.previous = None
-        if state["previous"] is not None:
-            self.previous = Snapshot(self.part, self.parts.device, self._count_part)
+        self.previous = None if state["previous"] is None else self._snapshot()
+        if self.previous is not None:
             self.previous.model.load_state_dict(state["previous"])
         self.train_macs, self._begun = state["train_macs"], state["begun"]
         self._penalties.load_state_dict(state["penalties"], self.parts.device.torch)
@@ -462,20 +430,6 @@ class Learner:
         with self.parts.device.autocast(), span("forward"):
             return self._forward(inputs).float()
 
-    def _count(self, patterns: int, macs: int | None) -> None:
-        if self.train_macs is not None and macs is not None:
-            self.train_macs += patterns * macs
-
-    def _count_part(self, inputs: Tensor) -> None:
-        """Count a forward pass of the part without a backward one."""
-        self._count_forward(self.part, inputs)
-
-    def _count_forward(self, model: nn.Module, inputs: Tensor) -> None:
-        if self.train_macs is not None and len(inputs):
-            if id(model) not in self._forward_macs:
-                self._forward_macs[id(model)] = forward_macs(model, inputs.shape[1:])
-            self._count(len(inputs), self._forward_macs[id(model)])
-
     def _divide_head(self) -> None:
         """Let the optimizer have the head's rows of each experience apart, where that matters."""
         if self._heads is not None and self.optimizer is not None:
@@ -488,16 +442,6 @@ class Learner:
             return nullcontext()
         self.active.use(update.y)
         return self._heads.apart(self.active.experiences_used())
-
-    def _step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self._scales:
-            if self._unscaled > 1 and not gradients_are_finite(optimizer):
-                optimizer.zero_grad(set_to_none=True)  # an earlier one overflowed, and is in them
-            self.scaler.step(optimizer)
-            self.scaler.update()
-            self._unscaled = 0
-        else:
-            optimizer.step()
 
     def _evaluation_inputs(self, x: Rows) -> Tensor:
         """What the whole model is given of uint8 rows in evaluation, on the device."""
