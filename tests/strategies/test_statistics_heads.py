@@ -236,6 +236,18 @@ def test_an_experience_too_short_to_choose_by_leaves_lambda_as_it_is():
     assert counted("ridge", x[:4], y[:4], [4]).vitals() == {"ridge_lambda": 1.0}
 
 
+def test_an_experience_of_one_class_whose_labels_any_constant_fits_leaves_lambda_as_it_is():
+    (x, y), (other, _) = noisy(0), noisy(2)
+    head = counted("ridge", x, y, [60])
+    chosen = head.vitals()
+
+    head.add(other, torch.full((60,), 3), 0, 60)
+    head.end()
+
+    assert head.vitals() == chosen
+    assert head.held["counts"][3] == int((y == 3).sum()) + 60
+
+
 def test_within_an_experience_lambda_is_that_of_before_and_all_rows_count():
     x, y = rows()
     head = head_of(keys("ridge"), CLASSES, DIM)

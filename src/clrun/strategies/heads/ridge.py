@@ -9,8 +9,9 @@ labels as one-hot rows, G and Q are sums over all rows of h^T h and h^T Y, and
 There is no intercept, as in the paper. `ridge_lambda: auto` is its choice: of 10^-8, ..., 10^8 the
 one whose solution of the first four fifths of an experience's rows has the least squared error on
 its last fifth, then used with the sums over all experiences. Rows are shuffled, so that a fifth has
-rows of several classes. A value whose system is singular in float64 is not a choice; an experience
-of fewer than five rows changes nothing. RanPAC's domain-incremental code is the same sums.
+rows of several classes; where it or the rest has rows of one class alone, which any constant fits,
+the lambda of before stays, and so it does in an experience of fewer than five rows. A value whose
+system is singular in float64 is not a choice. RanPAC's domain-incremental code is the same sums.
 Mammoth's trains the whole backbone first.
 """
 
@@ -69,7 +70,7 @@ class Ridge(Head):
         """Choose the experience's lambda, and let its sums join the others."""
         if "fit gram" not in self.held:
             return
-        if all(float(self.held[f"{part} counts"].sum()) for part in PARTS):
+        if all(int((self.held[f"{part} counts"] > 0).sum()) > 1 for part in PARTS):
             self.held["ridge_lambda"].fill_(self._best())
         self.held["gram"], self.held["sums"] = self._total("gram"), self._total("sums")
         for part in PARTS:
