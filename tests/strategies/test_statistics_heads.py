@@ -237,11 +237,11 @@ def test_an_experience_too_short_to_choose_by_leaves_lambda_as_it_is():
 
 
 def test_an_experience_of_one_class_whose_labels_any_constant_fits_leaves_lambda_as_it_is():
-    (x, y), (other, _) = noisy(0), noisy(2)
+    x, y = noisy(0)
     head = counted("ridge", x, y, [60])
     chosen = head.vitals()
 
-    head.add(other, torch.full((60,), 3), 0, 60)
+    head.add(1 + x / 100, torch.full((60,), 3), 0, 60)
     head.end()
 
     assert head.vitals() == chosen
