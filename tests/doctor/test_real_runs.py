@@ -53,6 +53,10 @@ def test_naive_training_forgets_everything(found):
     assert said["forgetting"].startswith("All 4 earlier experiences are forgotten")
 
 
+def test_separate_heads_are_judged_by_what_they_say_with_task_ids(found):
+    assert found("strategy=naive", "strategy.active=experience", "eval.task_ids=true") == {}
+
+
 def test_a_step_size_that_is_much_too_small_learns_nothing(found):
     said = found("strategy=joint", "strategy.lr=1e-7")
 

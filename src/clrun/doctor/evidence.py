@@ -92,11 +92,16 @@ class Evidence:
         yield from found.items()
 
     def _at_ends(self, key: str) -> Floats:
-        rows = [
-            line[key]
+        """Of a run that was trained and tested with task ids, the accuracies with them."""
+        lines = [
+            line
             for line in self.of_kind("eval")
             if line["experience"] is not None and line["epoch"] is None
         ]
+        aware = f"task_aware_{key}"
+        has_heads = self.key("strategy.active") == "experience"
+        is_aware = has_heads and all(aware in line for line in lines)
+        rows = [line[aware if is_aware else key] for line in lines]
         return matrix_of_rows(rows, max(map(len, rows), default=0))
 
 
