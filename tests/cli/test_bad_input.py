@@ -37,10 +37,10 @@ UNKNOWN = [
     ("eval=none", "eval=none", "Options: full, seen."),
     ("experiment=typo", "experiment=typo", "er_split_fashion_mnist,"),
     ("+experiment=typo", "experiment=typo", "er_split_fashion_mnist,"),
-    ("strategy=", "strategy=", "Options: ar1, cumulative,"),
-    ("strategy=_descent", "strategy=_descent", "Options: ar1, cumulative,"),
+    ("strategy=", "strategy=", "Options: agem, ar1,"),
+    ("strategy=_descent", "strategy=_descent", "Options: agem, ar1,"),
     ("benchmark=_split", "benchmark=_split", "Options: core50_nc,"),
-    ("~strategy", "strategy=null", "Options: ar1, cumulative,"),
+    ("~strategy", "strategy=null", "Options: agem, ar1,"),
     ("~strategy.lr", "strategy.lr", "a value is needed"),
     ("--confg-dir x", "--confg-dir", "Did you mean '--config-dir'?"),
     ("--cfg jobs", "--cfg", "choose from"),
@@ -94,7 +94,11 @@ VALUES = [
     # parts
     ("strategy.plugins=[{name: ssi}]", "strategy.plugins[0].name=ssi", "Did you mean 'si'?"),
     ("strategy.plugins=[{name: si}]", "strategy.plugins[0].ewc_lambda", "a value is needed"),
-    ("strategy.plugins=[{ewc_lambda: 1}]", "strategy.plugins[0].name=null", "Plugins: si."),
+    (
+        "strategy.plugins=[{ewc_lambda: 1}]",
+        "strategy.plugins[0].name=null",
+        "Plugins: ewc, mas, si.",
+    ),
     (
         "strategy.plugins=[{name: si, ewc_lambda: -1}]",
         "strategy.plugins[0].ewc_lambda=-1",

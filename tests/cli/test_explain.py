@@ -175,7 +175,7 @@ def test_a_verb_is_explained_by_its_own_help(capsys):
 
 BAD = [
     ("strategy=repaly", "Did you mean 'replay'?"),
-    ("strategy=", "Options: ar1, "),
+    ("strategy=", "Options: agem, "),
     ("strateg=replay", "Did you mean 'strategy'?"),
     ("prevew", "Did you mean 'preview'?"),
     ("benchmrk", "Did you mean 'benchmark'?"),

@@ -29,7 +29,7 @@ def test_options_of_other_folders_are_listed(capsys, tmp_path):
 
     lines = lines_of(capsys, "--config-dir", str(tmp_path))
 
-    assert "selection: closest_to_center, herding, mine, random" in lines
+    assert "selection: closest_to_center, herding, mine, random, unit_herding" in lines
     assert "zoo: own" in lines
 
 

@@ -180,8 +180,8 @@ def test_help_shows_every_group_and_option(
     output = capsys.readouterr().out
     for line in (
         f"strategy: {', '.join(option.name for option in options('strategy'))}",
-        "storage_policy: class_balanced, experience_balanced, reservoir",
-        "selection: closest_to_center, herding, random",
+        "storage_policy: class_balanced, experience_balanced, greedy_balanced, reservoir",
+        "selection: closest_to_center, herding, random, unit_herding",
         "device: auto, cpu, cuda, mps",
         "mem_size: 200",
     ):

@@ -18,7 +18,7 @@ WORDS = [
     ("ar1_digits", "Write experiment=ar1_digits."),
     ("er", "Write strategy=replay."),
     ("si", f"Write {SI}."),
-    ("strategy", "write strategy=OPTION. Options: ar1,"),
+    ("strategy", "write strategy=OPTION. Options: agem,"),
     ("seed", "Write seed=VALUE."),
     ("epochs", "Write strategy.train_epochs=VALUE."),
     ("strategy.lr", "Write strategy.lr=VALUE."),
@@ -73,7 +73,7 @@ KEYS = [
     ("num_threads=2", "Did you mean 'device.threads'?"),
     ("exp_name=a", "Did you mean 'run_name'?"),
     ("strategy.ewc_lambda=1", "It is a key of strategy=ar1, strategy.plugins='[{name: ewc,"),
-    ("strategy=naive strategy.mem_size=3", "It is a key of strategy=der,"),
+    ("strategy=naive strategy.mem_size=3", "It is a key of strategy=agem,"),
     ("selection.layer_name=x", "It is a key of selection=closest_to_center,"),
 ]
 
@@ -98,7 +98,7 @@ CHOICES = [
     ("model=SimpleMLP", "Write model=mlp."),
     ("storage_policy=ReservoirSampling", "Write storage_policy=reservoir."),
     ("model=null", "takes one option. Options: cnn,"),
-    ("strategy=3", "takes one option. Options: ar1,"),
+    ("strategy=3", "takes one option. Options: agem,"),
     ("strategy=[naive,replay]", "To run each: -m strategy=naive,replay."),
 ]
 

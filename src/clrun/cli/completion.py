@@ -15,7 +15,7 @@ from clrun.cli.list_options import LISTED, METRICS
 from clrun.cli.request import SWEEP_FLAGS
 from clrun.cli.verbs import VERBS
 from clrun.config.compose import compose_tree, initialized
-from clrun.config.sources import GROUPS, LOGGERS, PLUGINS, SWEEP, options
+from clrun.config.sources import GROUPS, LOGGERS, PLUGINS, RECIPES, SWEEP, options
 
 SHOWN = {
     "--cfg": ("job", "hydra", "all"),
@@ -57,8 +57,8 @@ FLAGS = [
 ]
 
 
-LISTED_APART = (f"{PLUGINS}=", f"{PLUGINS}.")
-"""A folder of options for Hydra, and no group that can be chosen from."""
+LISTED_APART = (f"{PLUGINS}=", f"{PLUGINS}.", RECIPES)
+"""Folders of options for Hydra, and no groups that can be chosen from so."""
 
 
 class _Given(NamedTuple):
@@ -104,6 +104,7 @@ def _offered(verb: str | None, typed: Sequence[str], word: str) -> Iterator[str]
             yield from VERBS
         with suppress(Exception):  # what was typed before may be wrong, and keys still be known
             yield from _values(given, word)
+        yield from _recipes(given, word)
         yield from _hydras(given, word)
 
 
@@ -135,6 +136,14 @@ def _values(given: _Given, word: str) -> Iterator[str]:
         node = tree[group] if group in GROUPS else tree[LOGGERS][of_logger]
         hints = hints_of(str(node.target), node)
         yield from (f"{key}={value}" for value in choices(hints.get(name)))
+
+
+def _recipes(given: _Given, word: str) -> Iterator[str]:
+    """Those in folders too, of which Hydra offers none."""
+    group = f"+{RECIPES}=" if word.startswith("+") else f"{RECIPES}="
+    yield group
+    if word.startswith(group):
+        yield from (f"{group}{option.name}" for option in options(RECIPES, given.folders))
 
 
 def _hydras(given: _Given, word: str) -> Sequence[Any]:
