@@ -1,29 +1,31 @@
 import dataclasses
 from importlib import import_module
-from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
-CONF = Path(__file__).parents[2] / "conf"
-OPTIONS = sorted([*CONF.glob("storage_policy/*.yaml"), *CONF.glob("selection/*.yaml")])
+from clrun.config.option_file import OptionFile, read_option
+from clrun.config.sources import options
+
+OPTIONS = [(g, o.name) for g in ("storage_policy", "selection") for o in options(g)]
 
 
-@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
-def test_an_option_has_the_keys_of_its_component_and_builds_it(path):
-    values = OmegaConf.to_container(OmegaConf.load(path))
-    module, _, name = values.pop("target").partition(":")
+@pytest.fixture(params=OPTIONS, ids=lambda option: option[1])
+def option(request) -> OptionFile:
+    """An option with the keys of the one that it may stand on."""
+    return read_option(*request.param)
+
+
+def test_an_option_has_the_keys_of_its_component_and_builds_it(option):
+    values = {path: key.value for path, key in option.keys.items()}
+    module, _, name = str(option.target).partition(":")
     component = getattr(import_module(module), name)
 
     built = component(component.Config(**values))
 
-    assert list(values) == [field.name for field in dataclasses.fields(component.Config)]
+    assert {*values} == {field.name for field in dataclasses.fields(component.Config)}
     assert hasattr(built, "keep") or hasattr(built, "make_sorted_indices")
 
 
-@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
-def test_an_option_says_what_it_is_and_explains_every_key(path):
-    first, _target, *keys = path.read_text(encoding="utf-8").splitlines()
-
-    assert first.startswith("# ")
-    assert all("  # " in line for line in keys)
+def test_an_option_says_what_it_is_and_explains_every_key(option):
+    assert option.header
+    assert all(key.comment for key in option.keys.values())
