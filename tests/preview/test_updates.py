@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import clrun
+from clrun.config.option_file import read_option
 from clrun.config.sources import conf_root, options
 from clrun.preview.updates import expected_updates
 from clrun.runner.prepare import build
@@ -73,9 +74,25 @@ def new_memory_is_nan() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+OPTION_KEYS = {"ar1": CUT}
+"""Keys that an option of conf/strategy needs to learn these small images with this model."""
+
+
+def words_of(name: str) -> list[str]:
+    """A short run of an option, which may have no key of descent."""
+    known = read_option("strategy", name).keys
+    keys = [word.partition("=")[0].partition(".") for word in SHORT]
+    short = [
+        w
+        for w, (group, _, key) in zip(SHORT, keys, strict=True)
+        if group != "strategy" or key in known
+    ]
+    return [*QUICK, *short, f"strategy={name}", *OPTION_KEYS.get(name, ())]
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_counting_reads_nothing_that_nobody_wrote(name: str, new_memory_is_nan) -> None:
-    config = clrun.compose([*QUICK, *SHORT, f"strategy={name}", *OPTION_KEYS.get(name, ())])
+    config = clrun.compose(words_of(name))
 
     expected = expected_updates(config, build(config.nodes["benchmark"]).load(config.seed))
 
@@ -88,13 +105,9 @@ def updates_by_experience(folder: Path) -> list[int]:
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-OPTION_KEYS = {"ar1": CUT}
-"""Keys that an option of conf/strategy needs to learn these small images with this model."""
-
-
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_option_makes_the_updates_that_it_says(name: str, tmp_path: Path) -> None:
-    config = clrun.compose([*QUICK, *SHORT, f"strategy={name}", *OPTION_KEYS.get(name, ())])
+    config = clrun.compose(words_of(name))
 
     expected = expected_updates(config, build(config.nodes["benchmark"]).load(config.seed))
     results = clrun.run(config, tmp_path / "run")
