@@ -126,7 +126,7 @@ class Twice(Naive):
 
     def learn(self, experience, start=START):
         learner, parts = self.learner, self.parts
-        plan = shuffled(experience, self.config.train_mb_size, parts.device, parts.seed)
+        plan = shuffled(experience, self.config, parts.device, parts.seed)
         learner.begin(experience)
         for place, rows in places(experience, self.config, plan, start):
             inputs = learner.inputs(rows.x, place)

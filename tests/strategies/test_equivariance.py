@@ -137,8 +137,8 @@ class LargestSeen(Naive):
     largest = 0
 
     def learn(self, experience: Experience, start: Position = START) -> Iterator[Step]:
-        learner, size = self.learner, self.config.train_mb_size
-        plan = shuffled(experience, size, self.parts.device, self.parts.seed)
+        learner = self.learner
+        plan = shuffled(experience, self.config, self.parts.device, self.parts.seed)
         learner.begin(experience)
         self.largest = max(self.largest, *experience.classes)
         known = torch.arange(self.parts.num_classes) >= self.largest
