@@ -318,7 +318,7 @@ def uninterrupted(trial, case: str) -> Uninterrupted:
 
 
 PLACES = ["first", "middle", "last but one", "epoch", "next", "all"]
-"""Where a run is left. What differs from the first case of its option in keys alone is left at two."""
+"""Where a run is left; at two of them where keys alone differ from an option's first case."""
 LEFT = [
     (case, place)
     for case in RESUMED
