@@ -14,6 +14,7 @@ given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategi
 CLASSES = 6
 KEYS: dict[str, Any] = {
     **dict.fromkeys(SplitKeys.__dataclass_fields__),
+    "labels": "global",
     "n_experiences": 3,
     "class_order": "fixed",
     "augment": "none",
