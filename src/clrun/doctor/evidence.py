@@ -92,7 +92,7 @@ class Evidence:
         yield from found.items()
 
     def _at_ends(self, key: str) -> Floats:
-        """Of a run that was trained and tested with task ids, the accuracies with them."""
+        """Those with task ids of a run that was trained and tested with them."""
         lines = [
             line
             for line in self.of_kind("eval")
