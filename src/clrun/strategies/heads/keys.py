@@ -22,7 +22,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
 }
 """What each head has as a key of its own, and what that is where it is null."""
 USUAL_DIM = 2000
-"""Features of a projection; the paper has 10,000, whose float64 sums take 800 MB: these take 32 MB."""
+"""Features of a projection. The paper has 10,000, whose float64 sums take 800 MB; these take 32."""
 
 
 @dataclass(frozen=True, kw_only=True)
