@@ -457,6 +457,27 @@ def test_features_are_what_the_head_is_given_in_evaluation_mode(learner, parts_o
     assert not features.requires_grad
 
 
+class Noisy(nn.Module):
+    """Draws in evaluation too, from a generator that is not its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x + torch.rand(len(x), 1, 1, 1))
+
+
+@pytest.mark.parametrize("read", ["features", "extract"])
+def test_features_of_a_module_that_draws_are_the_same_each_time(read, learner, parts_of, rows):
+    trained = learner(parts_of(model=Noisy(parts_of().model)))
+
+    def found() -> Tensor:
+        return trained.features(rows.x) if read == "features" else trained.extract(rows.x, None)
+
+    assert torch.equal(found(), found())
+
+
 def test_a_snapshot_stays_as_the_model_was_and_is_restored_with_the_state(learner, rows):
     trained, resumed = learner(), learner()
     inputs, before = trained.inputs(rows.x, HERE), trained.predict(rows.x)
