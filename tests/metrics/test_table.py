@@ -13,7 +13,7 @@ import pytest
 from clrun.errors import ConfigError
 from clrun.metrics import METRICS, Measurements, Metric, Undefined, all_metrics, computed
 
-DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
 COMPLETE = [[0.9, 0.1], [0.5, 0.7]]
 
 

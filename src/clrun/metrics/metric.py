@@ -62,7 +62,7 @@ class Metric:
     function: Callable[[Measurements], float]
     """raises Undefined, with the reason, where the definition does not cover the measurements"""
     formula: str = ""
-    """its definition in symbols; R, A and the rest are those of docs/metrics.md"""
+    """its definition in symbols; R, A and the rest are those of docs/reference/metrics.md"""
     source: str = ""
     """the paper that the definition is from; "clrun" where it is ours"""
     is_signed: bool = False

@@ -1,0 +1,30 @@
+"""How Sphinx builds the site: `scripts/docs`. What it needs is in the extra `docs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import clrun
+
+sys.path[:0] = [str(Path(__file__).parent / "_ext")]
+
+project = "clrun"
+author = "the authors of clrun"
+release = version = clrun.__version__
+language = "en"
+
+extensions = ["myst_nb", "outside_links"]
+exclude_patterns = ["_ext"]
+nitpicky = True
+
+myst_heading_anchors = 4
+nb_execution_mode = "off"  # tests run the notebooks
+
+html_theme = "furo"
+html_title = "clrun"
+html_static_path = ["_static"]
+html_css_files = ["clrun.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True}
