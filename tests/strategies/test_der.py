@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clrun.images.transforms import Transform
 from clrun.memory.storage_policy import (
@@ -19,7 +19,13 @@ from clrun.strategies.der import DER
 from clrun.strategies.naive import Naive
 from clrun.streams.experience import Experience
 
-DER_KEYS = {"mem_size": 30, "memory_mb_size": None, "alpha": 0.3, "beta": 0.7}
+DER_KEYS = {
+    "mem_size": 30,
+    "memory_mb_size": None,
+    "alpha": 0.3,
+    "beta": 0.7,
+    "passes": "separate",
+}
 RESERVOIR = ReservoirStoragePolicy(ReservoirStoragePolicy.Config())
 BY_CLASS = ClassBalancedStoragePolicy(
     ClassBalancedStoragePolicy.Config(adaptive_size=True, total_num_classes=None)
@@ -260,3 +266,39 @@ def test_the_distance_is_that_of_active_outputs(der, numbered):
     assert float(distance.detach()) == pytest.approx(sum(squares) / (2 * len(rows)), rel=1e-5)
     pulled = (logits.grad != 0).any(0).tolist()
     assert pulled == [True] * 4 + [False] * 2
+
+
+class WithBatchNorm(nn.Module):
+    """Numbered images through BatchNorm to six logits; remembers how many rows each pass had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(16, momentum=0.5)
+        self.head = nn.Linear(16, 6)
+        self.passes: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes.append(len(x))
+        return self.head(self.norm(x.flatten(1)))
+
+
+def test_one_pass_for_all_rows_changes_nothing_where_rows_are_computed_one_by_one(der, numbered):
+    experiences = [numbered(0), numbered(1)]
+    separate, joint = der(), der(passes="joint")
+
+    for strategy in (separate, joint):
+        learn(strategy, *experiences)
+
+    torch.testing.assert_close(weights(joint), weights(separate), rtol=1e-4, atol=1e-6)
+
+
+def test_in_one_pass_rows_of_the_memory_are_normalised_with_current_ones(der, numbered):
+    models = {passes: WithBatchNorm() for passes in ("separate", "joint")}
+    models["joint"].load_state_dict(models["separate"].state_dict())
+    for passes, model in models.items():
+        learn(der({"model": model}, passes=passes, memory_mb_size=8), numbered(0))
+
+    assert models["separate"].passes == [32, 32, 8, 8, 16, 8, 8]
+    assert models["joint"].passes == [32, 48, 32]
+    means = [model.norm.running_mean for model in models.values()]
+    assert not torch.allclose(*means, rtol=1e-2)

@@ -12,14 +12,15 @@ The paper writes a squared norm; as in the authors' code it is divided by the nu
 or of those outputs alone that `strategy.active` leaves to a row.
 Its memory is a reservoir, here the default among all storage policies. Avalanche's DER is another:
 one draw and one forward pass for all terms, a class-balanced memory that is filled when an
-experience ends, with logits computed then.
+experience ends, with logits computed then. `passes: joint` has its one pass, in which BatchNorm
+normalises current rows and stored ones together: current rows of few classes need it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -56,6 +57,7 @@ class DER(MemoryStrategy):
         memory_mb_size: Rows | None
         alpha: NonNegative
         beta: NonNegative
+        passes: Literal["separate", "joint"]
 
         def acts_from(self) -> Mapping[str, Moment]:
             return {"optimizer_state": SECOND}
@@ -76,24 +78,29 @@ class DER(MemoryStrategy):
         plan = shuffled(experience, c, self.parts.device, self.parts.seed)
         learner.begin(experience)
         for place, rows in places(experience, c, plan, start):
-            logits = learner.forward(learner.inputs(rows.x, place), place)
-            loss = learner.loss(logits, rows.y)
-            answers, labels = [logits], [rows.y]
             distilled, labelled = self._drawn(place)
+            logits, *answers = self._answers([rows.x, distilled.x, labelled.x], place)
+            loss = learner.loss(logits, rows.y)
             if len(distilled):
-                answers.append(learner.forward(learner.inputs(distilled.x, place), place))
-                labels.append(distilled.y)
-                loss = loss + c.alpha * self._distance(answers[-1], distilled)
+                loss = loss + c.alpha * self._distance(answers[0], distilled)
             if len(labelled):
-                answers.append(learner.forward(learner.inputs(labelled.x, place), place))
-                labels.append(labelled.y)
-                loss = loss + c.beta * learner.loss(answers[-1], labelled.y)
-            seen, y = torch.cat(answers), torch.cat(labels)
+                loss = loss + c.beta * learner.loss(answers[1], labelled.y)
+            seen = torch.cat([logits, *answers])
+            y = torch.cat([rows.y, distilled.y, labelled.y])
             step = learner.update(loss, seen, y, place, replayed=len(y) - len(rows.y))
             if is_last_pass(place, c.updates_per_minibatch) and not learner.left_out:
                 self._offer(rows, logits, place)
             yield step
         learner.end(experience)
+
+    def _answers(self, rows: Sequence[Tensor], place: Place) -> Sequence[Tensor]:
+        """The logits of each minibatch that has rows, of one that has none [0, C]."""
+        inputs = [self.learner.inputs(x, place) if len(x) else x for x in rows]
+        filled = [x for x in inputs if len(x)]
+        if self.config.passes == "joint":
+            filled = [torch.cat(filled)]
+        logits = torch.cat([self.learner.forward(x, place) for x in filled])
+        return logits.split([len(x) for x in rows])
 
     def _distance(self, logits: Tensor, rows: Table) -> Tensor:
         """The mean squared distance from the stored logits, over active outputs. [B, C] -> []"""
