@@ -14,10 +14,12 @@ author = "the authors of clrun"
 release = version = clrun.__version__
 language = "en"
 
-extensions = ["myst_nb", "outside_links"]
+extensions = ["myst_nb", "clrun_reference", "outside_links"]
 exclude_patterns = ["_ext"]
 nitpicky = True
 
+smartquotes = False  # -- is two dashes in words for a command line
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # tests run the notebooks
 
@@ -27,4 +29,5 @@ html_static_path = ["_static"]
 html_css_files = ["clrun.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}

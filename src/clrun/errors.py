@@ -14,8 +14,22 @@ ClrunError            1   a run failed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+
+EXIT_CODES: Mapping[str, str] = {
+    "0": "done",
+    "1": "a sweep in which a job failed, too little memory, or a fault of clrun's (--debug shows "
+    "the traceback)",
+    "2": "words, keys or data that are wrong; nothing was started",
+    "3": "a folder that is in use or holds another run or sweep, or a run to go on with whose "
+    "data, versions or machine changed",
+    "4": "nothing to go on from: no saved state is whole",
+    "5": "a disk or a folder that failed",
+    "6": "a loss, or latents to store, that are NaN or infinite",
+    "128 + n": "ended by signal n: 130 by Ctrl-C, 143 by SIGTERM; the state of a run is saved",
+}
+"""What each exit code of `clrun` means."""
 
 
 class ClrunError(Exception):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from hydra._internal.utils import get_args_parser
 
+from clrun.cli.completion import FLAGS
 from clrun.cli.main import main
+from clrun.cli.request import SWEEP_FLAGS
+from clrun.cli.topics import OPTIONS as OPTIONS_OF_A_RUN
+from clrun.cli.topics import TOPICS
 from clrun.cli.verbs import VERBS
 from clrun.config.nodes import part_schemas
 from clrun.config.option_file import read_option
 from clrun.config.schema import config_class
 from clrun.config.sources import GROUPS, PLUGINS, RECIPES, options
+from clrun.errors import EXIT_CODES, ClrunError
 
 OPTIONS = [
     f"{group}={option.name}" for group in (*GROUPS, PLUGINS, RECIPES) for option in options(group)
@@ -161,7 +168,7 @@ def test_keys_that_are_in_no_group_are_explained_together(capsys):
     lines = explained(capsys, "sweep")
 
     assert lines[0] == "sweep.KEY"
-    assert "  sweep.on_error=continue" in lines
+    assert "  sweep.on_error=continue  (continue | stop)" in lines
     assert not any("checkpoint" in line for line in lines)
 
 
@@ -171,6 +178,33 @@ def test_a_verb_is_explained_by_its_own_help(capsys):
 
     assert stop.value.code == 0
     assert "usage: clrun preview" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_is_a_table_within_80_columns(topic, capsys):
+    lines = explained(capsys, topic)
+
+    names = {name for table in TOPICS[topic].tables() for name in table.rows}
+    assert {f"  {name}" for name in names} <= set(lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_every_exit_code_of_an_error_is_explained():
+    errors = [ClrunError]
+    for error in errors:
+        errors += error.__subclasses__()
+
+    codes = {str(error.exit_code) for error in errors if isinstance(error.exit_code, int)}
+    assert codes | {"0", "128 + n"} == EXIT_CODES.keys()
+
+
+def test_every_option_without_a_verb_is_explained():
+    words = {word for name in OPTIONS_OF_A_RUN for word in re.findall(r"--?[\w-]+", name)}
+
+    hidden = {"--experimental-rerun"}  # refused
+    known = {word for action in get_args_parser()._actions for word in action.option_strings}
+    assert words == {*(known - hidden), *SWEEP_FLAGS, "--debug", "--trust"}
+    assert words >= {*FLAGS}
 
 
 BAD = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from clrun.cli.main import main
 from clrun.errors import FolderError
+from clrun.records.contents import RUN_FILES, SWEEP_FILES
 from clrun.records.planted import WRITTEN, require_own_names
 from clrun.records.run_folder import RunFolder
 
@@ -102,8 +104,12 @@ def test_other_links_in_a_folder_are_the_user_s(prepared):
     RunFolder(prepared / "run").close()
 
 
-def test_every_file_that_a_run_writes_has_a_name_that_is_looked_at(prepared):
-    assert main(WORDS) == 0
+def test_every_file_that_a_run_writes_has_a_name_that_is_looked_at_and_is_explained(prepared):
+    assert main([*WORDS, "checkpoint.every_steps=1", "logger=csv"]) == 0
 
-    written = {path.name for path in (prepared / "run").iterdir()}
-    assert written <= WRITTEN
+    names = {path.name for path in (prepared / "run").iterdir()}
+    assert names <= WRITTEN
+    files = [path for path in (prepared / "run").rglob("*") if path.is_file()]
+    written = [path.relative_to(prepared / "run").as_posix() for path in files]
+    assert [name for name in written if not any(fnmatch(name, known) for known in RUN_FILES)] == []
+    assert {name.partition("/")[0] for name in (*RUN_FILES, *SWEEP_FILES)} >= WRITTEN

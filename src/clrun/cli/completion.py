@@ -13,6 +13,7 @@ from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
 from clrun.cli.list_options import LISTED, METRICS
 from clrun.cli.request import SWEEP_FLAGS
+from clrun.cli.topics import TOPICS
 from clrun.cli.verbs import VERBS
 from clrun.config.compose import compose_tree, initialized
 from clrun.config.sources import GROUPS, LOGGERS, PLUGINS, RECIPES, SWEEP, options
@@ -97,7 +98,7 @@ def _offered(verb: str | None, typed: Sequence[str], word: str) -> Iterator[str]
         return  # the shell completes files where nothing is offered
     elif verb in ("help", "list", "version"):
         yield from _things(word) if verb != "version" else ()
-        yield from VERBS if verb == "help" else ()
+        yield from (*VERBS, *TOPICS) if verb == "help" else ()
     else:
         given = _Given.of(typed)
         if not typed:

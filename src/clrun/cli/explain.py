@@ -1,19 +1,22 @@
-"""`clrun help`: the verbs, a group's options, an option's keys with comment, type and bounds."""
+"""`clrun help`: the verbs, a group's options, an option's keys with comment, type and bounds.
+
+The site's reference shows the same keys: both are made of `clrun.cli.explained`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
+from clrun.cli.explained import Explained, keys_of, keys_of_no_group, with_types
 from clrun.cli.list_options import LISTED, METRICS, entries
 from clrun.cli.parser import OneLineParser
-from clrun.cli.text import columns, line_width, paragraphs, shown, wrapped
+from clrun.cli.text import columns, line_width, paragraphs, wrapped
+from clrun.cli.topics import TOPICS
 from clrun.cli.verbs import VERBS
 from clrun.config.option_file import OptionFile, read_option, read_primary
-from clrun.config.sources import LOGGERS, PLUGINS, RECIPES, make_importable
-from clrun.config.trust import is_trusted
+from clrun.config.sources import LOGGERS, PLUGINS, make_importable
 from clrun.errors import ConfigError, did_you_mean
 
 
@@ -26,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     parser = OneLineParser(
         prog="clrun help", description="Explain verbs, groups and options: their keys and bounds."
     )
-    parser.add_argument("word", nargs="*", help="GROUP=OPTION, GROUP or a verb")
+    parser.add_argument("word", nargs="*", help="GROUP=OPTION, GROUP, a verb, or a topic")
     parser.add_argument(
         "--config-dir", "-cd", action="append", default=[], help="a folder of your own"
     )
@@ -49,9 +52,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _explained(word: str, folders: Sequence[Path]) -> Iterator[str]:
     """What is said of a word that is no verb."""
-    own = [key for key in _root_keys(folders) if key.typed.startswith(f"{word}.")]
+    if word in TOPICS:
+        return _topic(word)
+    own = [key for key in keys_of_no_group(folders) if key.path.startswith(f"{word}.")]
     if own:  # such as sweep, which is no group
-        return iter((f"{word}.KEY", "", *_lines(own)))
+        return iter((f"{word}.KEY", "", *_lines(with_types(own))))
     group, equals, option = word.partition("=")
     _require_group(word, group)
     if not equals:
@@ -61,7 +66,7 @@ def _explained(word: str, folders: Sequence[Path]) -> Iterator[str]:
 
 def _require_group(word: str, group: str) -> None:
     if group not in LISTED:
-        guess = did_you_mean(group, [*LISTED, *([] if "=" in word else VERBS)])
+        guess = did_you_mean(group, [*LISTED, *([] if "=" in word else (*VERBS, *TOPICS))])
         kind = "group" if "=" in word else "verb or group"
         raise ConfigError(
             f"help {word}: there is no such {kind}.{guess} "
@@ -81,17 +86,21 @@ def _overview(folders: Sequence[Path]) -> Iterator[str]:
     yield from columns([(name, verb.summary) for name, verb in VERBS.items()])
     yield from ("", "Groups: clrun help GROUP lists the options, GROUP=OPTION explains one")
     yield from columns([(group, _size(group, folders, primary)) for group in LISTED])
+    yield from ("", "Topics: clrun help TOPIC")
+    yield from columns([(word, topic.summary) for word, topic in TOPICS.items()])
     yield from ("", "Keys of no group")
-    yield from _lines(_root_keys(folders))
+    yield from _lines(keys_of_no_group(folders))
 
 
-def _root_keys(folders: Sequence[Path]) -> list[Explained]:
-    """The keys of no group."""
-    return [
-        Explained(f"{key.path}={shown(key.value)}", "", key.comment, "")
-        for key in read_primary(folders).keys.values()
-        if not key.path.startswith("hydra.")
-    ]
+def _topic(word: str) -> Iterator[str]:
+    """What `clrun help exit_codes` and its like print."""
+    for position, table in enumerate(TOPICS[word].tables()):
+        if position:
+            yield ""
+        yield table.caption
+        for name, meaning in table.rows.items():
+            yield f"  {name}"
+            yield from wrapped(meaning, 6)
 
 
 def _size(group: str, folders: Sequence[Path], primary: OptionFile) -> str:
@@ -126,11 +135,7 @@ def _option(group: str, name: str, folders: Sequence[Path]) -> Iterator[str]:
         yield from wrapped(f"Add it with 'strategy.plugins=[{{name: {name}, KEY: VALUE}}]'.", 2)
     if group == LOGGERS:
         yield from wrapped(f"Several at once: 'logger=[{name},...]'.", 2)
-    if group == RECIPES:
-        keys = list(_keys_of_a_recipe(option, folders))
-    else:
-        before = {PLUGINS: "", LOGGERS: f"{group}.{name}."}.get(group, f"{group}.")
-        keys = _keys_of_an_option(option, before)
+    keys = keys_of(group, name, option, folders)
     for section in sorted({key.section for key in keys}, key=lambda section: section != ""):
         yield ""
         yield from wrapped(section, 0)
@@ -149,51 +154,6 @@ def _metric(name: str) -> Iterator[str]:
     metric = known[name]
     yield f"{METRICS}={name}"
     yield from wrapped(f"{metric.label}: {metric.meaning}; {metric.better} is better.", 2)
-
-
-class Explained(NamedTuple):
-    """A key as a person reads it."""
-
-    typed: str
-    """as on the command line, with its value"""
-    kind: str
-    """what it may hold"""
-    comment: str
-    section: str
-
-
-def _keys_of_an_option(option: OptionFile, prefix: str) -> list[Explained]:
-    """Its keys with their types, which are those of the dataclass of its class."""
-    from clrun.config.nodes import hints_of
-    from clrun.config.words import in_words  # with pydantic, which a list does without
-
-    values = {key.path: key.value for key in option.keys.values()}
-    # the types of a class that only a file names would need its code
-    hints = hints_of(str(option.target), values) if is_trusted(str(option.target)) else {}
-    return [
-        Explained(
-            f"{prefix}{key.path}={shown(key.value)}",
-            in_words(hints[key.path]) if key.path in hints else "",
-            key.comment,
-            key.section,
-        )
-        for key in option.keys.values()
-    ]
-
-
-def _keys_of_a_recipe(recipe: OptionFile, folders: Sequence[Path]) -> Iterator[Explained]:
-    """What it sets, explained by the options that it chooses or leaves as they are."""
-    primary = read_primary(folders)
-    choices = {**primary.choices, **recipe.choices}
-    known = {key.path: Explained("", "", key.comment, "") for key in primary.keys.values()}
-    for group in dict.fromkeys(path.partition(".")[0] for path in recipe.keys):
-        if group in choices:
-            option = read_option(group, choices[group], folders)
-            explained = _keys_of_an_option(option, f"{group}.")
-            known |= {entry.typed.partition("=")[0]: entry for entry in explained}
-    for path, key in recipe.keys.items():
-        _, kind, comment, _ = known.get(path, Explained("", "", "", ""))
-        yield Explained(f"{path}={shown(key.value)}", kind, key.comment or comment, "")
 
 
 def _lines(keys: Iterable[Explained]) -> Iterator[str]:

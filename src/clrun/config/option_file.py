@@ -66,6 +66,11 @@ def read_primary(extra: Sequence[Path] = ()) -> OptionFile:
     return _read("config", extra)
 
 
+def read_base(place: str) -> OptionFile:
+    """A file of ours that options are based on, such as `strategy/_descent`."""
+    return _read(place, ())
+
+
 def _read(place: str, extra: Sequence[Path], above: Sequence[str] = ()) -> OptionFile:
     """The file at `group/name`, on top of the files that it names; `above` are those that led here.
 
