@@ -6,6 +6,7 @@ the file's path. Those to files that are a page of the site under another name l
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class OutsideLinks(SphinxTransform):
         if not target:
             return
         source = Path(self.env.srcdir)
-        path = (Path(self.env.doc2path(link["refdoc"])).parent / target).resolve()
+        path = Path(os.path.normpath(Path(self.env.doc2path(link["refdoc"])).parent / target))
         if path.exists() and not path.is_relative_to(source):
             link.replace_self(_instead(link, path.relative_to(source.parent).as_posix()))
 
