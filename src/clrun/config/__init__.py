@@ -1,0 +1,1 @@
+"""From YAML and words to checked keys: composition, types, bounds, trust. No torch."""

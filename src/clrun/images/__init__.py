@@ -1,0 +1,1 @@
+"""Rows of uint8 in memory or in files: decoding, cache, downloads, augmentation."""

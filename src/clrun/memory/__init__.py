@@ -1,0 +1,1 @@
+"""What is kept of past experiences: tables of rows, quotas, policies, selections, latents."""

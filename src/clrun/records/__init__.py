@@ -1,0 +1,1 @@
+"""The run folder and its files: raw log, states, results, the trained model."""

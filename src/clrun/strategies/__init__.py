@@ -1,0 +1,1 @@
+"""Methods, one file each, and what their updates are made of."""

@@ -1,0 +1,1 @@
+"""From rows to experiences: scenarios, partitions, labels, CORe50's lists."""
