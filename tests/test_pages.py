@@ -111,22 +111,22 @@ def test_names_are_looked_up(name, there):
     assert is_there(name) is there
 
 
-def purposes() -> Iterator[str]:
-    """What randomness is drawn for, wherever that is written out in the sources."""
+def calls_that_draw() -> Iterator[ast.Call]:
     for path in SOURCES.rglob("*.py"):
         if not DRAWS.search(path.read_text(encoding="utf-8")):
             continue  # to parse all of them takes two seconds
         for node in ast.walk(tree(path)):
-            if not isinstance(node, ast.Call):
-                continue
-            called = node.func
-            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name in ("derive", "generator", "isolated"):
-                for given in node.args:
-                    if isinstance(given, ast.Constant) and isinstance(given.value, str):
-                        yield given.value
-                    elif isinstance(given, ast.JoinedStr):
-                        yield str(given.values[0].value)
+            if isinstance(node, ast.Call) and DRAWS.search(f"{ast.unparse(node.func)}("):
+                yield node
+
+
+def purposes() -> Iterator[str]:
+    """What randomness is drawn for, wherever that is written out in the sources."""
+    for call in calls_that_draw():
+        for given in call.args:
+            first = given.values[0] if isinstance(given, ast.JoinedStr) else given
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield first.value
 
 
 def test_every_purpose_of_randomness_is_in_the_table():
