@@ -1,4 +1,4 @@
-"""What docs/extending.md says to write is run as it stands there."""
+"""What docs/guides/write_strategy.md says to write is run as it stands there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def test_the_strategy_of_the_page_is_listed_and_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = re.findall(
-        r"```(?:python|yaml)\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.S
+        r"```(?:python|yaml)\n(.*?)```",
+        (ROOT / "docs" / "guides" / "write_strategy.md").read_text(),
+        re.S,
     )
     for name, known_by in (
         ("my_package/mine.py", "class Mine(Naive)"),

@@ -24,7 +24,7 @@ pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 CLASSES = ("ant", "bee <b>", "cat")
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "export.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "guides" / "export.md"
 SIDE = 12
 
 

@@ -1,4 +1,4 @@
-"""The logger of docs/loggers.md, as it stands there."""
+"""The logger of docs/guides/loggers.md, as it stands there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from logged_runs import logged_run
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "loggers.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "guides" / "loggers.md"
 
 
 def test_the_logger_of_the_docs_writes_its_diary(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def _parser() -> OneLineParser:
         "and logits out, with everything in between. What is in the file is run, and compared with "
         "the model, before it is written.",
         epilog="E.g. clrun export outputs/latest --onnx model.onnx. Programs need neither clrun "
-        'nor PyTorch to use it: see docs/export.md. Needs pip install "clrun[onnx]"; --format '
-        "torch (torch.export, .pt2) needs nothing more.",
+        'nor PyTorch to use it: see docs/guides/export.md. Needs pip install "clrun[onnx]"; '
+        "--format torch (torch.export, .pt2) needs nothing more.",
         allow_abbrev=False,
     )
     add = parser.add_argument

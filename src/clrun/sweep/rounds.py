@@ -2,7 +2,7 @@
 
 The rule sees the results alone, so that whoever comes next, also after a kill, adds the same ones.
 Stopping by the data has a price: an interval that is narrow by chance ends it, so that the last one
-covers the truth a little less often than 95 in 100 times; see docs/comparing.md.
+covers the truth a little less often than 95 in 100 times; see docs/guides/compare.md.
 """
 
 from __future__ import annotations
