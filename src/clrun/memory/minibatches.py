@@ -135,10 +135,10 @@ def draw(groups: Tensor | None, available: int, size: int, rng: Generator) -> Te
     """
     if available == 0:
         return torch.empty(0, dtype=torch.int64)
-    if groups is None:
-        groups = torch.zeros(available, dtype=torch.int64)
-    assert len(groups) == available
     shuffled = torch.randperm(available, generator=rng)
+    if groups is None:
+        return shuffled[torch.arange(size) % available]
+    assert len(groups) == available
     shuffled = shuffled[groups[shuffled].argsort(stable=True)]  # by group, random within
     counts = groups.unique(return_counts=True)[1]
     share, extra = divmod(size, len(counts))

@@ -76,7 +76,8 @@ class ExperienceBalancedStoragePolicy(StoragePolicy):
                 yield from without_room(key, self.num_experiences, known.experiences, mem_size)
 
     def __init__(self, config: Config) -> None:
-        self.quotas = _quotas("storage_policy.num_experiences", config.num_experiences)
+        self.total = "storage_policy.num_experiences", config.num_experiences
+        self.quotas = _quotas(*self.total)
 
     def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
         groups = _Groups(held, new, runs(held.experience), members(new.experience))
@@ -103,7 +104,8 @@ class ClassBalancedStoragePolicy(StoragePolicy):
                 yield from without_room(key, self.total_num_classes, known.classes, mem_size)
 
     def __init__(self, config: Config) -> None:
-        self.quotas = _quotas("storage_policy.total_num_classes", config.total_num_classes)
+        self.total = "storage_policy.total_num_classes", config.total_num_classes
+        self.quotas = _quotas(*self.total)
 
     def keep(self, held: Table, new: Table, mem_size: int, order: Order) -> Tensor:
         groups = _Groups(held, new, runs(held.y), members(new.y))

@@ -29,7 +29,7 @@ from torch.nn.functional import mse_loss
 from clrun.config.bounds import Count, NonNegative, Rows
 from clrun.config.moment import SECOND, Moment
 from clrun.images.patterns import Patterns
-from clrun.memory.minibatches import draw
+from clrun.memory.drawing import drawn_rows
 from clrun.memory.table import Table
 from clrun.strategies.descent import MemoryStrategy
 from clrun.strategies.descent_keys import DescentKeys
@@ -113,11 +113,11 @@ class DER(MemoryStrategy):
 
     def _drawn(self, place: Place) -> list[Table]:
         """A minibatch of the memory for each of the two terms, none for one of weight 0."""
-        held, c = self.memory.exemplars, self.config
-        size = min(c.memory_mb_size or c.train_mb_size, len(held))
+        c = self.config
+        size = min(c.memory_mb_size or c.train_mb_size, len(self.memory))
         rng = place.generator(self.parts.seed, "replayed rows")
-        draws = [draw(None, len(held), size if w else 0, rng) for w in (c.alpha, c.beta)]
-        return [held.select(rows).to(self.parts.device.torch) for rows in draws]
+        draws = [drawn_rows(self.memory, "none", size if w else 0, rng) for w in (c.alpha, c.beta)]
+        return [rows.to(self.parts.device.torch) for rows in draws]
 
     def _offer(self, rows: Patterns[Tensor], logits: Tensor, place: Place) -> None:
         """Offer rows as they are, with the logits that they had before the update."""

@@ -66,11 +66,11 @@ class MemoryStrategy(DescentStrategy):
 
     def memory_rows(self) -> dict[str, Any]:
         """How much is stored, with what is held out; bytes count every column."""
-        held_out, held = self.learner.correction.held_out.rows, self.memory.exemplars
+        held_out, held = self.learner.correction.held_out.rows, self.memory
         if not len(held_out):
             return self.memory.summary()
         y, experience = (
-            torch.cat([getattr(rows, column) for rows in (held, held_out)])
+            torch.cat([held.column(column), getattr(held_out, column)])
             for column in ("y", "experience")
         )
         return summary(y, experience, held.nbytes + held_out.nbytes)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clrun.images.patterns import Patterns
+from clrun.memory.drawing import all_past, drawn_past, drawn_rows
 from clrun.memory.table import Table
 from clrun.strategies.drawn_keys import DrawnKeys
 from clrun.strategies.learner import Learner
@@ -33,13 +34,16 @@ class DrawnMemory:
 
         `of_past`: none of the experience in progress.
         """
-        held, rng = self.memory.exemplars, place.generator(self.parts.seed, "replayed rows")
+        rng, memory = place.generator(self.parts.seed, "replayed rows"), self.memory
+        size = min(size, len(memory))
         if of_past:
-            rows = (held.experience != place.experience).nonzero().flatten()
-            rows = rows[torch.randperm(len(rows), generator=rng)[:size]]
+            draw = drawn_past if self.is_online else all_past
+            rows = draw(memory, place.experience, size, rng)
+        elif self.is_online:
+            rows = drawn_rows(memory, "none", size, rng)
         else:
-            rows = torch.randperm(len(held), generator=rng)[:size]
-        return held.select(rows).to(self.parts.device.torch)
+            rows = memory.take(torch.randperm(len(memory), generator=rng)[:size])
+        return rows.to(self.parts.device.torch)
 
     def after_update(self, rows: Patterns[Tensor], place: Place) -> None:
         """Offer the rows of an update in the first epoch, after the last one in which they are

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clrun.device.rows import sent
 from clrun.images.patterns import Patterns
-from clrun.memory.minibatches import draw
+from clrun.memory.drawing import drawn_rows
 from clrun.seeds import generator
 from clrun.strategies.device_patterns import DevicePatterns, PatternMinibatches
 from clrun.strategies.learner import Learner
@@ -52,13 +52,15 @@ class Rehearsal:
         self.keys, self.parts, self._learner = keys, parts, learner
         self.memory = replay_memory(keys.mem_size, parts, learner)
         self.is_online = keys.memory_update == "minibatch"
+        self._drawn_keys: tuple[tuple[int, int], Tensor] | None = None
 
     def plan(self, experience: Experience) -> Callable[[int], Minibatches[Mixed]]:
         """The minibatches of each epoch of an experience, for `places`."""
-        device, held = self.parts.device, self.memory.exemplars
+        device = self.parts.device
         current = DevicePatterns(experience.train, device)
         if self.is_online:
             return lambda epoch: self._online(experience, epoch, current)
+        held = self.memory.exemplars
         remembered = DevicePatterns(Patterns(held.x, held.y), device)
         return lambda epoch: self._planned(experience, epoch, current, remembered)
 
@@ -74,16 +76,17 @@ class Rehearsal:
     def after_experience(self, experience: Experience) -> None:
         """Offer all rows of the experience, unless that was done row by row."""
         if not self.is_online:
-            self.offer(experience, torch.arange(len(experience.train.y)))
-        self._note_lost_classes(experience)
+            self.memory.offer(experience.train, experience.index, self._learner.extract)
+        if self.memory.selection.ranks_rows:
+            self._note_lost_classes(experience)
 
     def _note_lost_classes(self, experience: Experience) -> None:
         """Say which classes a ranking left without a row, though there was room for each."""
-        held = self.memory.exemplars
-        kept = held.y[held.experience == experience.index]
+        of, labels = self.memory.column("experience"), self.memory.column("y")
+        kept = labels[of == experience.index]
         lost = sorted(set(experience.train.y.tolist()) - set(kept.tolist()))
         has_room = len(kept) >= len(set(experience.train.y.tolist()))
-        if lost and has_room and self.memory.selection.ranks_rows:
+        if lost and has_room:
             log.warning(
                 "the selection keeps no row of %s %s in experience %d. "
                 "storage_policy=class_balanced keeps rows of each class.",
@@ -95,11 +98,17 @@ class Rehearsal:
     def offer(self, experience: Experience, rows: Tensor) -> None:
         """Offer rows of the experience to the memory, each with the one key it gets in this run."""
         x, y = experience.train
-        rng = generator(self.parts.seed, "memory", experience.index)
-        keys = torch.rand(len(y), generator=rng, dtype=torch.float64)
-        if len(rows) < len(y):  # all of a large experience would be a large copy
-            x, y, keys = x.index_select(0, rows), y[rows], keys[rows]
-        self.memory.offer(Patterns(x, y), experience.index, self._learner.extract, keys)
+        keys = self._keys(experience)[rows]
+        patterns = Patterns(x.index_select(0, rows), y[rows])
+        self.memory.offer(patterns, experience.index, self._learner.extract, keys)
+
+    def _keys(self, experience: Experience) -> Tensor:
+        """The keys of all rows of the experience; drawn once for all of its updates."""
+        of = experience.index, len(experience.train.y)
+        if self._drawn_keys is None or self._drawn_keys[0] != of:
+            rng = generator(self.parts.seed, "memory", experience.index)
+            self._drawn_keys = of, torch.rand(of[1], generator=rng, dtype=torch.float64)
+        return self._drawn_keys[1]
 
     def _planned(
         self,
@@ -128,12 +137,10 @@ class Rehearsal:
         """Rows drawn from the memory as it is when an update comes; none while it is empty."""
 
         def drawn(iteration: int) -> Patterns[Tensor]:
-            held, device = self.memory.exemplars, self.parts.device.torch
-            groups = {"experience": held.experience, "class": held.y, "none": None}
+            device, keys = self.parts.device.torch, self.keys
             rng = generator(self.parts.seed, "replayed rows", experience.index, epoch, iteration)
-            rows = draw(groups[self.keys.balance], len(held), memory_share(self.keys), rng)
-            x, y = held.x.index_select(0, rows), held.y.index_select(0, rows)
-            return Patterns(sent(x, device), sent(y, device))
+            rows = drawn_rows(self.memory, keys.balance, memory_share(keys), rng)
+            return Patterns(sent(rows.x, device), sent(rows.y, device))
 
         return drawn
 
