@@ -9,7 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from compositions import Compositions
 from hypothesis import HealthCheck, settings
+
+import clrun.config.compose
 
 settings.register_profile(
     "clrun",
@@ -17,6 +20,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("clrun")
+
+COMPOSITIONS = Compositions()
+clrun.config.compose.compose = COMPOSITIONS  # before a test's file takes it by its name
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -36,6 +42,12 @@ def _hang_up_as_in_a_terminal() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_composed_where_that_is_tested(request: pytest.FixtureRequest) -> None:
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    COMPOSITIONS.each = folder in ("config", "cli")
 
 
 @pytest.fixture(autouse=True, scope="module")

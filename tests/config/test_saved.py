@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,14 @@ def test_what_came_from_python_comes_back_as_a_name_for_it() -> None:
     assert again.nodes["benchmark"].is_own
 
 
+@cache
+def default() -> Any:
+    return through_json(clrun.compose(["strategy.plugins=[{name: si, ewc_lambda: 1}]"]))
+
+
 def edited(**changes: Any) -> Any:
     """The default's record, with what is at each place (`a__b`) replaced."""
-    plain = deepcopy(through_json(clrun.compose(["strategy.plugins=[{name: si, ewc_lambda: 1}]"])))
+    plain = deepcopy(default())
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = plain

@@ -67,7 +67,7 @@ def benchmark_of(*overrides: str) -> Benchmark:
 
 @cache
 def brings_a_model(name: str) -> bool:
-    return composed(f"strategy={name}").nodes["model"].option != "mlp"
+    return read_option("strategy", name).choices.get("model", "mlp") != "mlp"
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -59,9 +60,14 @@ def _table() -> torch.Tensor:
     for place in (package.submodule_search_locations or []) if package else []:
         path = Path(place) / FILE
         if path.is_file():
-            with gzip.open(path, "rt", encoding="ascii") as file:
-                return torch.from_numpy(np.loadtxt(file, delimiter=","))
+            return _read(path)
     from sklearn.datasets import load_digits  # it knows where else they are
 
     images, labels = load_digits(return_X_y=True)
     return torch.from_numpy(np.column_stack([images, labels]))
+
+
+@cache  # of a megabyte, for those that train one run after another in a process
+def _read(path: Path) -> torch.Tensor:
+    with gzip.open(path, "rt", encoding="ascii") as file:
+        return torch.from_numpy(np.loadtxt(file, delimiter=","))
