@@ -25,4 +25,5 @@ def _fitted(app: Sphinx, docname: str, content: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls."""
     app.connect("source-read", _fitted)
+    app.connect("env-get-outdated", lambda *_: {"index"})  # whose list depends on the others
     return {"parallel_read_safe": True, "parallel_write_safe": True}

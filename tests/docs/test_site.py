@@ -24,6 +24,17 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 OF_GROUPS = (*GROUPS, LOGGERS, PLUGINS, RECIPES)
 
+LINKS = """\
+---
+orphan: true
+---
+# Links
+
+One to [a module](../src/clrun/seeds.py), one to [src/clrun/errors.py](../src/clrun/errors.py), one
+to [a folder](../conf/strategy), one to [the first page](../README.md#install), one to
+[a method](methods/ar1.md).
+"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,6 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(entry, checkout)
         else:
             (checkout / entry.name).symlink_to(entry)
+    (checkout / "docs" / "links.md").write_text(LINKS, encoding="utf-8")
     target = checkout.parent / "site"
     words = ("-q", "-W", "--keep-going", "-b", "html", str(checkout / "docs"), str(target))
     done = subprocess.run(
@@ -138,6 +150,17 @@ def test_every_topic_has_a_page_with_what_clrun_help_says(topic, site):
     for table in TOPICS[topic].tables():
         for name, meaning in table.rows.items():
             assert f"{name} {meaning}" in found
+
+
+def test_a_link_out_of_the_docs_says_the_path_and_one_to_the_readme_leads_to_the_first_page(site):
+    found = page(site, "links")
+
+    assert (
+        "One to a module (src/clrun/seeds.py), one to src/clrun/errors.py, one to a folder "
+        "(conf/strategy), one to the first page, one to a method."
+    ) in text(found)
+    body = found.partition("One to ")[2].partition("</section>")[0]
+    assert re.findall(r'href="([^"]+)"', body) == ["index.html", "methods/ar1.html"]
 
 
 def test_no_page_asks_a_network_for_anything(site):
