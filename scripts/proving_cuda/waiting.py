@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 from collections.abc import Sequence
-
-import torch
+from typing import Any
 
 import clrun
 from clrun.fast.fastest import CLEARLY
 from clrun.runner.made_strategy import made_strategy
 from clrun.runner.prepare import prepare
+from proving_cuda.machine import ROOT
 from proving_cuda.row import Row, Rows, Where, judged
-from proving_cuda.runs import EXPERIMENTS, SMALL, names
 
 WARM, UPDATES = 5, 20
 MODELS = (
@@ -24,34 +25,30 @@ MODELS = (
 
 
 def waits(where: Where) -> Rows:
-    """An update in PyTorch's mode in which waiting is an error."""
-    for name in names(where):
-        if not where.is_cuda:
-            yield Row("waits", name, "there is no GPU to wait for")
-            continue
+    """Updates of every strategy in PyTorch's mode in which waiting is noticed."""
+    if not where.is_cuda:
+        yield Row("waits", "every strategy", "there is no GPU to wait for")
+        return
+    sys.path.append(str(ROOT / "tests"))
+    cases = importlib.import_module("waits")
+    for name, words in cases.CASES.items():
         try:
-            _update_that_must_not_wait(name)
+            steps = cases.under_way(cases.learning(*words, "device=cuda"))
+            with cases.waits_of_cuda() as found:
+                made = list(steps)
         except Exception as error:  # the next one may still tell something
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             yield Row("waits", name, said, "no")
         else:
-            yield Row("waits", name, "three updates wait for nothing", "ok")
+            yield _waited(name, len(made), found, cases.forbidden(found))
 
 
-def _update_that_must_not_wait(name: str) -> None:
-    prepared = prepare(clrun.compose([*EXPERIMENTS[name], *SMALL, "device=cuda"]))
-    first, second, *_ = prepared.data.experiences
-    with prepared.device.applied(prepared.update_macs):
-        strategy = made_strategy(prepared)
-        list(strategy.learn(first))
-        learning = strategy.learn(second)
-        next(learning)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            for _ in range(3):
-                next(learning)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+def _waited(name: str, updates: int, found: Sequence[Any], forbidden: Sequence[Any]) -> Row:
+    places = sorted({wait.where for wait in forbidden or found})
+    said = f"waited for in {', '.join(places)}" if places else "nothing is waited for"
+    if places and not forbidden:
+        said += ", which has to be"
+    return Row("waits", name, f"{updates} updates: {said}", judged(not forbidden))
 
 
 def auto(where: Where) -> Rows:

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import torch
+from waits import CASES, forbidden, learning, under_way, waits_of_cuda
 
 import clrun
 from clrun.device.device import Device
@@ -16,9 +17,7 @@ from clrun.device.support import undetermined
 from clrun.fast.fastest import choose, memory_file
 from clrun.images.transforms import Transform
 from clrun.models.batch_renorm import replace_bn_with_brn
-from clrun.runner.prepare import build, prepare
 from clrun.strategies.latent_cache import LatentCache
-from clrun.strategies.strategy import Parts
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -97,29 +96,15 @@ def test_another_way_of_computing_learns_as_well(run, experiment, how):
     assert difference.abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("experiment", [REPLAY, CONVOLUTIONS, AR1], ids=["mlp", "cnn", "ar1"])
-def test_an_update_does_not_wait_for_the_device(experiment):
-    prepared = prepare(clrun.compose([*SMALL, *experiment, "device=cuda"]))
-    benchmark = prepared.data
-    parts = Parts(
-        model=prepared.device.place(prepared.model),
-        transform=benchmark.transform,
-        device=prepared.device,
-        seed=0,
-        num_classes=benchmark.shape.num_classes,
-        storage_policy=prepared.storage_policy,
-        selection=prepared.selection,
-        plugins=(),
-    )
-    strategy = build(prepared.config.nodes["strategy"], parts)
-    list(strategy.learn(benchmark.experiences[0]))
-    learning = strategy.learn(benchmark.experiences[1])
-    next(learning)
+@pytest.mark.parametrize("name", CASES)
+def test_no_update_waits_but_where_it_says_that_it_has_to(name):
+    steps = under_way(learning(*CASES[name], "device=cuda"))
 
-    with nothing_waits():
-        step = next(learning)
+    with waits_of_cuda() as found:
+        made = list(steps)
 
-    assert bool(step.loss.isfinite())
+    assert forbidden(found) == []
+    assert all(bool(step.loss.isfinite()) for step in made)
 
 
 @pytest.mark.parametrize("is_resident", [True, False])

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from clrun.device.rows import sent
+
 
 class Mixed(NamedTuple):
     """A minibatch of images with rectangles of one another in them."""
@@ -27,7 +29,7 @@ class Mixed(NamedTuple):
 def cutmix(x: Tensor, alpha: float, rng: Generator) -> Mixed:
     """Exchange one rectangle between images [B, C, H, W], whose share of the area is drawn from
     Beta(alpha, alpha). Its centre may be anywhere, and what is over the border is cut off."""
-    other = torch.randperm(len(x), generator=rng).to(x.device)
+    other = sent(torch.randperm(len(x), generator=rng), x.device)
     shape = torch.full((1, 2), alpha, dtype=torch.float64)
     share = float(torch._sample_dirichlet(shape, generator=rng)[0, 0])
     (top, bottom), (left, right) = (_span(n, math.sqrt(1 - share), rng) for n in x.shape[2:])

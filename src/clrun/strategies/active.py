@@ -94,9 +94,9 @@ class ActiveClasses:
         index = torch.as_tensor(classes, dtype=torch.int64, device=self._used.device)
         self._used.index_fill_(0, index, True)
 
-    def experiences_used(self) -> list[int]:
-        """The experiences whose outputs the update in progress trains. Synchronises."""
-        return (self.table & self._used).any(1).nonzero().flatten().tolist()
+    def experiences_used(self) -> Tensor:
+        """Of which experiences the update in progress trains outputs. [E] bool"""
+        return (self.table & self._used).any(1)
 
     def _require_disjoint(self) -> None:
         if (shared := self.table.sum(0) > 1).any():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clrun.device.device import Device
-from clrun.device.rows import DeviceRows
+from clrun.device.rows import DeviceRows, sent
 from clrun.images.patterns import Patterns
 from clrun.seeds import generator
 from clrun.strategies.descent_keys import DescentKeys
@@ -30,8 +30,9 @@ class DevicePatterns:
         """The patterns at `rows`, which are the indices [n] int64 of each minibatch."""
         joined = torch.cat(list(rows))
         sizes = [len(minibatch) for minibatch in rows]
-        places = joined.to(self._x.indices_on).split(sizes)
-        return PatternMinibatches(self._x, places, self._y[joined].to(self._device).split(sizes))
+        places = sent(joined, self._x.indices_on).split(sizes)
+        labels = sent(self._y[joined], self._device).split(sizes)
+        return PatternMinibatches(self._x, places, labels)
 
 
 class PatternMinibatches:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clrun.device.rows import Rows
+from clrun.device.rows import Rows, sent
 from clrun.models.layer_features import PIXELS, features_of
 from clrun.models.macs import forward_macs
 from clrun.profiling.activity import doing
@@ -48,7 +48,7 @@ class FrozenFeatures:
 
         def taken(rows: Tensor) -> Tensor:
             self.train_macs += len(rows) * (self._macs or 0)
-            return features[rows.to(features.device)]
+            return features[sent(rows, features.device)]
 
         return taken
 

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from clrun.device.rows import Rows, has_room, sent
+from clrun.device.rows import DeviceRows, Rows, has_room, sent
 from clrun.fast.chunks import frozen_rows, learning_rows
 from clrun.fast.evaluating_form import evaluating_form
 from clrun.memory.row_order import take_rows
@@ -43,10 +43,12 @@ class LatentSource:
         self._stays = frozen  # and for good
         self._lower: str | None = None  # what tells its weights from others, once that was asked
         self._current: Tensor | None = None  # of an experience's rows, where they do not change
+        self._images: DeviceRows | None = None  # those rows, where their latents change
 
     def begin(self, x: Rows, *, frozen: bool) -> None:
         """An experience with training images `x` starts or is continued."""
         self.frozen = self._stays = frozen
+        self._images = None
         if not frozen:
             self._changed()
         elif self.cached and self.parts.transform.augment == "none":
@@ -58,6 +60,7 @@ class LatentSource:
         if self._current is not None:
             self.cache.forget(x)
         self._current, self.frozen, self._stays = None, True, stays
+        self._images = None
 
     def reset(self, *, frozen: bool) -> None:
         """Other weights were loaded."""
@@ -84,7 +87,9 @@ class LatentSource:
     def _augmented(self, x: Rows, rows: Tensor, place: Place) -> Tensor:
         parts = self.parts
         rng = place.generator(parts.seed, "augmentation")
-        images = x.index_select(0, rows).to(parts.device.torch)
+        if self._images is None:
+            self._images = parts.device.hold(x)
+        images = self._images.take(rows)
         inputs = parts.transform.training(images, parts.transform.draw(len(rows), rng))
         return self._frozen(inputs) if self.frozen else self._learning(inputs)
 

@@ -438,10 +438,10 @@ class Learner:
 
     def _separate_heads(self, update: Update) -> AbstractContextManager[None]:
         """While the optimizer takes a step, no row of the head moves that is not trained."""
-        if self._heads is None or self.active is None:
+        if self._heads is None or self.active is None or self.optimizer is None:
             return nullcontext()
         self.active.use(update.y)
-        return self._heads.apart(self.active.experiences_used())
+        return self._heads.apart(self.active.experiences_used(), self.optimizer)
 
     def _evaluation_inputs(self, x: Rows) -> Tensor:
         """What the whole model is given of uint8 rows in evaluation, on the device."""

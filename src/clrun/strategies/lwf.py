@@ -74,6 +74,7 @@ class LwF(DescentStrategy):
         plan = shuffled(experience, self.config, self.parts.device, self.parts.seed)
         learner.begin(experience)
         groups = self._kept_together(experience.index)
+        kept = torch.cat(groups) if groups else ()
         for place, rows in places(experience, self.config, plan, start):
             inputs = learner.inputs(rows.x, place)
             logits = learner.forward(inputs, place)
@@ -83,7 +84,7 @@ class LwF(DescentStrategy):
                 new, old = self._weights(experience.index)
                 loss = new * loss + old * distance
                 if old > 0:
-                    learner.touches(self.old_classes)
+                    learner.touches(kept)
             yield learner.update(loss, logits, rows.y, place)
         learner.end(experience)
         learner.snapshot()

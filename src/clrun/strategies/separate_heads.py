@@ -9,9 +9,10 @@ none for the whole head.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,9 @@ class SeparateHeads:
     """The rows of a head's weight and bias as parameters of their own, for the optimizer alone.
 
     They lie behind one another, those of each experience together, so that all of them are read
-    from the head and written back at once.
+    from the head and written back at once. Which of them an update trains is not asked of a CUDA
+    device, which would have to be waited for: there all take the optimizer's step, and those that
+    are not trained get back what they had.
     """
 
     def __init__(self, head: nn.Module) -> None:
@@ -85,16 +88,33 @@ class SeparateHeads:
         self._spans, self._apart = [], []
 
     @contextmanager
-    def apart(self, used: Sequence[int]) -> Iterator[None]:
-        """While the optimizer takes a step: the rows of these experiences alone have gradients."""
+    def apart(self, used: Tensor, optimizer: Optimizer) -> Iterator[None]:
+        """While the optimizer takes a step: the rows of those experiences alone learn for which
+        `used` [E] is true."""
+        waits = not used.is_cuda
+        stepping = used.nonzero().flatten().tolist() if waits else range(len(self._apart))
         gradients = [whole.grad for whole in self._whole]
         with torch.no_grad():
-            self._hand_over(used)
+            self._hand_over(stepping)
+            before = [] if waits else self._as_they_are(optimizer)
         try:
             yield
         finally:
             with torch.no_grad():
-                self._take_back(used, gradients)
+                self._give_back(used, before, optimizer)
+                self._take_back(stepping, gradients)
+
+    def _as_they_are(self, optimizer: Optimizer) -> list[list[_Known]]:
+        """Copies of the rows of each experience, with what the optimizer keeps of them."""
+        return [[_Known.of(p, optimizer) for p in apart] for apart in self._apart]
+
+    def _give_back(
+        self, used: Tensor, before: Sequence[Sequence[_Known]], optimizer: Optimizer
+    ) -> None:
+        """Let the rows of the experiences that were not used be what they were."""
+        for k, known in enumerate(before):
+            for parameter, was in zip(self._apart[k], known, strict=True):
+                was.give_back(used[k], parameter, optimizer)
 
     def _hand_over(self, used: Sequence[int]) -> None:
         """Give values and gradients of the whole to the parts; the whole has no gradient then."""
@@ -117,6 +137,31 @@ class SeparateHeads:
             whole.index_copy_(0, self._classes, self._rows[place][: len(self._classes)])
             for k in used:
                 self._apart[k][place].grad = None
+
+
+class _Known(NamedTuple):
+    """A parameter and what an optimizer keeps of it, as copies."""
+
+    values: Tensor
+    kept: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, parameter: Tensor, optimizer: Optimizer) -> _Known:
+        kept = {name: x.clone() for name, x in _tensors(optimizer, parameter)}
+        return cls(parameter.clone(), kept)
+
+    def give_back(self, moved: Tensor, parameter: Tensor, optimizer: Optimizer) -> None:
+        """Undo a step unless `moved` [] is true; what the step made first was 0 before."""
+        parameter.copy_(torch.where(moved, parameter, self.values))
+        for name, now in _tensors(optimizer, parameter):
+            before = self.kept[name] if name in self.kept else torch.zeros_like(now)
+            now.copy_(torch.where(moved, now, before))
+
+
+def _tensors(optimizer: Optimizer, parameter: Tensor) -> list[tuple[str, Tensor]]:
+    """What it keeps of a parameter: on the device, its count of steps too, as it is a fused one."""
+    kept = optimizer.state.get(parameter, {})
+    return [(name, value) for name, value in kept.items() if isinstance(value, Tensor)]
 
 
 def _group_of(optimizer: Optimizer, parameter: nn.Parameter) -> list[nn.Parameter]:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clrun.device.rows import Rows
+from clrun.device.rows import Rows, sent
 from clrun.models.layer_features import features_of, require_features
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
@@ -79,7 +79,7 @@ class Statistics(Strategy):
         order = torch.randperm(len(y), generator=rng).split(size)
         features = self.features.of_training(x)
         for place, rows in places(experience, ONE_PASS, lambda _: order, start):
-            g, labels = features(rows), y[rows].to(self._device)
+            g, labels = features(rows), sent(y[rows], self._device)
             head, projection = self._made(g.shape[1])
             with span("statistics"):
                 z = head.prepared(projection(g.to(self._device)))
