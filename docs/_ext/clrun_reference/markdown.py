@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from textwrap import dedent
 
 SPECIAL = re.compile(r"([\\*_<>\[\]#|~$])")
 
@@ -41,8 +42,7 @@ def paragraphs(text: str) -> Iterator[str]:
     """A comment at the top of a file; its indented paragraphs are commands."""
     for paragraph in text.split("\n\n"):
         if paragraph.startswith(" "):
-            lines = paragraph.splitlines()
-            yield from block("\n".join(line.removeprefix("    ") for line in lines))
+            yield from block(dedent(paragraph))
         elif paragraph:
             yield from (plain(" ".join(paragraph.split())), "")
 
