@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -22,8 +22,9 @@ from clrun.memory.selection import RandomExemplarsSelectionStrategy
 from clrun.memory.storage_policy import ExperienceBalancedStoragePolicy
 from clrun.runner.prepare import build, prepare
 from clrun.seeds import isolated
-from clrun.strategies.strategy import Parts, Strategy
+from clrun.strategies.strategy import Parts
 from clrun.streams.experience import Benchmark, Experience, merged
+from clrun.testing.trial import Trial
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -33,14 +34,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-class Trial(NamedTuple):
-    """A fresh strategy and the experiences it would be given in a run."""
-
-    strategy: Strategy
-    stream: Sequence[Experience]
-    benchmark: Benchmark
 
 
 DEVICE = os.environ.get("CLRUN_TEST_DEVICE", "cpu")

@@ -1,8 +1,10 @@
-"""What holds of every option of conf/strategy; a new one joins by being there."""
+"""What holds of every option of conf/strategy; a new one joins by being there.
+
+Users inherit the rungs that make sense for any strategy from `clrun.testing`.
+"""
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -14,14 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from clrun.config.option_file import read_option
 from clrun.config.sources import options
 from clrun.images.patterns import Patterns
 from clrun.strategies.step import Step
-from clrun.strategies.strategy import Strategy
-from clrun.streams.experience import Experience
+from clrun.testing.states import accuracy, differing, global_generators, learn, losses
 
 OPTIONS = [option.name for option in options("strategy")]
 DESCENT = [name for name in OPTIONS if "lr" in read_option("strategy", name).keys]
@@ -131,52 +131,6 @@ class Uninterrupted(NamedTuple):
 
 def exhaust(steps: Iterable[Step]) -> list[Step]:
     return list(steps)
-
-
-def learn(strategy: Strategy, stream: Iterable[Experience]) -> list[Step]:
-    return [step for experience in stream for step in strategy.learn(experience)]
-
-
-def accuracy(strategy: Strategy, experiences: Iterable[Experience]) -> float:
-    """Over the test rows of all experiences."""
-    hits = [strategy.predict(e.test.x).argmax(1) == e.test.y for e in experiences]
-    return float(torch.cat(hits).double().mean())
-
-
-def leaves(state: Any, name: str = "") -> dict[str, Any]:
-    """Every tensor and value of a nested state by its path."""
-    if isinstance(state, dict):
-        items: Iterable[tuple[Any, Any]] = state.items()
-    elif isinstance(state, list | tuple):
-        items = enumerate(state)
-    else:
-        return {name: state}
-    found: dict[str, Any] = {f"{name} has": len(state)}
-    for key, value in items:
-        found |= leaves(value, f"{name}/{key}")
-    return found
-
-
-def differing(state: Any, other: Any) -> list[str]:
-    """The paths at which two states are not the same bits."""
-    ours, theirs = leaves(state), leaves(other)
-    return [k for k in {**ours, **theirs} if not same(ours.get(k), theirs.get(k))]
-
-
-def same(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    return type(a) is type(b) and a == b
-
-
-def global_generators() -> tuple[Any, ...]:
-    """The state of each, to compare."""
-    legacy = np.random.get_state()  # noqa: NPY002 - nobody should draw from it
-    return torch.get_rng_state().tolist(), legacy[1].tolist(), legacy[2], random.getstate()
-
-
-def losses(steps: Iterable[Step]) -> list[float]:
-    return [float(step.loss) for step in steps]
 
 
 def test_the_keys_of_every_option_are_read_without_torch():
