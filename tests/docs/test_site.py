@@ -108,7 +108,7 @@ def test_where_a_key_acts_is_a_class_that_declares_it(site):
         (key.rpartition(".")[2], place)
         for name in (*GROUPS, PLUGINS, "no_group")
         for key, place in re.findall(
-            r"<dt><code[^>]*><span class=\"pre\">([\w.]+)=.*?"
+            r"<dt\b[^>]*><code[^>]*><span class=\"pre\">([\w.]+)=.*?"
             r"<span class=\"pre\">(clrun[\w.]*:[\w.]+)</span>",
             page(site, f"reference/{name}"),
             re.DOTALL,
@@ -181,6 +181,11 @@ def test_what_is_searched_for_is_found_by_a_script_that_lies_beside_the_page(sit
     assert '"herd"' in index or "herd:" in index  # as its stem
     assert "methods/icarl" in index
     assert 'src="searchindex.js"' in page(site, "search")
+    for name in ("mem_size", "max_jobs", "CLRUN_DATA", "clrun tune --trials N"):
+        assert f'"{name}"' in index or f"{name}:" in index
+    assert 'id="shared-keys-strategy-rehearsal-strategy-mem-size"' in page(
+        site, "reference/strategy"
+    )
 
 
 def test_an_image_has_words_for_who_does_not_see_it(site):

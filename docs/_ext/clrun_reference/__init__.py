@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from clrun_reference.anchors import note_names
 from clrun_reference.pages import pages
 
 MADE = "% Made from the code when the site is built.\n\n"
@@ -32,4 +33,5 @@ def write(folder: Path) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls."""
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "reference"))
+    app.connect("doctree-read", note_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
