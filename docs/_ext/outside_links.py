@@ -15,8 +15,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-PAGES = {"README.md": "index"}
-"""What stands on the site for a file beside the docs."""
+PAGES = {"README.md": "index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
+"""What stands on the site for a file beside the docs. The last two are included in their pages."""
 
 
 class OutsideLinks(SphinxTransform):
@@ -38,6 +38,8 @@ class OutsideLinks(SphinxTransform):
             return
         source = Path(self.env.srcdir)
         path = Path(os.path.normpath(Path(self.env.doc2path(link["refdoc"])).parent / target))
+        if not path.exists():  # as seen from a file that is included
+            path = source.parent / target
         if path.exists() and not path.is_relative_to(source):
             link.replace_self(_instead(link, path.relative_to(source.parent).as_posix()))
 

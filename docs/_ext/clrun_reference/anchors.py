@@ -1,4 +1,4 @@
-"""Each key, option of a verb and variable has an anchor in the reference; the search leads there."""
+"""Keys, options of verbs and variables have an anchor in the reference; the search leads there."""
 
 from __future__ import annotations
 
