@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,60 +37,80 @@ PARTS = {
     "auto": Part("waiting", 60),
 }
 """Most telling first."""
+OVER = "a part is over\n"
+"""What a process says then."""
 
 
 def main() -> int:
     """Run the parts, print what they find; the exit code, 0 if nothing is wrong."""
     asked = _asked()
     if asked.part:
-        return _run_part(asked)
+        return _run_parts(asked)
     end, found = time.monotonic() + 60 * asked.minutes, []
     print(f"| {'part':12} | {'what':34} | {'found':76} | verdict |")
     print(f"| {'-' * 12} | {'-' * 34} | {'-' * 76} | ------- |", flush=True)
-    for name in asked.only or PARTS:
-        for row in _rows(name, asked, end):
-            found.append(row)
-            print(_line(row), flush=True)
-            if asked.out:
-                asked.out.write_text(_table(found), encoding="utf-8")
+    for row in _all_rows(asked.only or list(PARTS), asked, end):
+        found.append(row)
+        print(_line(row), flush=True)
+        if asked.out:
+            asked.out.write_text(_table(found), encoding="utf-8")
     wrong = [row for row in found if row.verdict == "no"]
     print(f"{len(found)} rows, {len(wrong)} of them wrong, on {asked.device}")
     return int(bool(wrong))
 
 
-def _rows(name: str, asked: argparse.Namespace, end: float) -> Iterator[Row]:
-    """The rows of a part, from a process of its own: one that fails leaves the others alone."""
-    left = end - time.monotonic()
-    if left < 5:
-        yield Row(name, "all of it", "not run: no time was left (--minutes)")
-        return
-    words = [sys.executable, __file__, "--part", name, "--device", asked.device]
+def _all_rows(names: list[str], asked: argparse.Namespace, end: float) -> Iterator[Row]:
+    """The rows of these parts. On a GPU each has a process and a limit of its own; on a CPU, where
+    starting Python takes longer than most of them, a process goes on until a part ends it."""
+    left = list(names)
+    while left:
+        if end - time.monotonic() < 5:
+            yield Row(left.pop(0), "all of it", "not run: no time was left (--minutes)")
+            continue
+        together = left[:1] if asked.device == "cuda" else left
+        done = yield from _rows(together, asked, end - time.monotonic())
+        left = left[done:]
+
+
+def _rows(names: list[str], asked: argparse.Namespace, left: float) -> Generator[Row, None, int]:
+    """The rows of some parts from a process: one that fails leaves the others alone. Returns how
+    many of them are over, the one that failed among them."""
+    words = [sys.executable, __file__, "--part", *names, "--device", asked.device]
     words += ["--data-root", str(asked.data_root)] if asked.data_root else []
+    over = 0
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
-        limit = min(left, PARTS[name].most if asked.device == "cuda" else left)
+        limit = min(left, PARTS[names[0]].most if asked.device == "cuda" else left)
         timer = threading.Timer(limit, process.kill)
         timer.start()
         assert process.stdout is not None
-        yield from filter(None, map(Row.parsed, process.stdout))
+        for line in process.stdout:
+            over += line == OVER
+            if (row := Row.parsed(line)) is not None:
+                yield row
         code = process.wait()
-        is_over = not timer.is_alive()
+        is_late = not timer.is_alive()
         timer.cancel()
-        if is_over:
-            yield Row(name, "the rest of it", f"not run: ended after {limit:.0f} s")
-        elif code:
+        if over == len(names):
+            return over
+        if is_late:
+            yield Row(names[over], "the rest of it", f"not run: ended after {limit:.0f} s")
+        else:
             errors.seek(0)
             said = (errors.read().strip().splitlines() or ["it said nothing"])[-1]
-            yield Row(name, "the rest of it", f"exit code {code}: {said[:200]}", "no")
+            yield Row(names[over], "the rest of it", f"exit code {code}: {said[:200]}", "no")
+        return over + 1
 
 
-def _run_part(asked: argparse.Namespace) -> int:
-    """Print the rows of one part, each as a line of JSON."""
-    part: Callable[[Where], Rows] = _part(asked.part)
-    with tempfile.TemporaryDirectory() as folder:
-        where = Where(device=asked.device, folder=Path(folder), data_root=asked.data_root)
-        for row in part(where):
-            print(row.as_json(), flush=True)
+def _run_parts(asked: argparse.Namespace) -> int:
+    """Print the rows of some parts, each as a line of JSON, and where each part is over."""
+    for name in asked.part:
+        part: Callable[[Where], Rows] = _part(name)
+        with tempfile.TemporaryDirectory() as folder:
+            where = Where(device=asked.device, folder=Path(folder), data_root=asked.data_root)
+            for row in part(where):
+                print(row.as_json(), flush=True)
+        print(OVER, end="", flush=True)
     return 0
 
 
@@ -121,7 +141,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--data-root", type=Path, help="a folder with Fashion-MNIST")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART")
-    parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
+    parser.add_argument("--part", nargs="+", choices=list(PARTS), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

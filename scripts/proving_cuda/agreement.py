@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proving_cuda.row import Row, Rows, Where, judged
-from proving_cuda.runs import Run, names, run
+from proving_cuda.runs import Run, first_run, names, run
 
 FIRST_LOSS = 1e-4
 """Relative difference of the first loss: one forward pass in float32, summed in another order."""
@@ -38,8 +38,8 @@ def repeats(where: Where) -> Rows:
 
 def precisions(where: Where) -> Rows:
     """bf16, fp16 and the compiled form beside fp32."""
-    for name in ("naive cnn", "ar1 brn") if where.is_cuda else ("ar1 brn",):
-        plain = run(name, where.folder, f"device={where.device}")
+    for name in ("naive cnn", "ar1 brn") if where.is_cuda else ("ar1 si",):
+        plain = first_run(name, where)
         for words in _ways(where):
             label = f"{name}, {' '.join(words)}"
             yield from _tried(
@@ -55,8 +55,8 @@ def _ways(where: Where) -> Sequence[tuple[str, ...]]:
 
 
 def _beside_the_cpu(where: Where, name: str, *words: str) -> tuple[str, bool]:
-    there = run(name, where.folder, *words, f"device={where.device}")
-    here = run(name, where.folder, *words, "device=cpu", "device.tricks=off")
+    there = run(name, where, *words) if words else first_run(name, where)
+    here = run(name, where, *words, "device=cpu", "device.tricks=off")
     first, epoch = _apart(there.losses[:1], here.losses[:1]), _apart(*_epochs(there, here))
     accuracy = there.accuracy - here.accuracy
     found = f"first loss {first:.1e}, first epoch {epoch:.1e}, accuracy {accuracy:+.4f}"
@@ -74,7 +74,7 @@ def _apart(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _twice(where: Where, name: str) -> tuple[str, bool]:
-    one, again = (run(name, where.folder, f"device={where.device}") for _ in range(2))
+    one, again = first_run(name, where), run(name, where)
     same = one.losses == again.losses and one.weights == again.weights
     places = [n for n, (a, b) in enumerate(zip(one.losses, again.losses, strict=True)) if a != b]
     found = "the same bits" if same else f"losses differ from update {places[:1]} on"
@@ -82,7 +82,7 @@ def _twice(where: Where, name: str) -> tuple[str, bool]:
 
 
 def _as_well(where: Where, name: str, words: Sequence[str], plain: Run) -> tuple[str, bool]:
-    other = run(name, where.folder, f"device={where.device}", *words)
+    other = run(name, where, *words)
     return (
         f"accuracy {other.accuracy:.4f}, fp32 {plain.accuracy:.4f}",
         abs(other.accuracy - plain.accuracy) < IN_16_BITS,

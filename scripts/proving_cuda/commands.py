@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import clrun
 from proving_cuda.row import Row, Rows, Where, judged
 from proving_cuda.runs import EXPERIMENTS
 
@@ -24,7 +25,7 @@ def resume(where: Where) -> Rows:
         words = [*EXPERIMENTS[name], *LONG, f"device={where.device}"]
         words += [f"strategy.train_epochs={20 if where.is_cuda else 4}"]
         whole, cut = (where.folder / f"{name.replace(' ', '-')}-{n}" for n in ("whole", "cut"))
-        _clrun(*words, f"hydra.run.dir={whole}")
+        clrun.run(clrun.compose(words), whole)
         kills = _interrupted(words, cut)
         _clrun("resume", str(cut))
         same = _without_times(whole) == _without_times(cut)

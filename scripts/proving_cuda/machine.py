@@ -34,14 +34,13 @@ def environment(where: Where) -> Rows:
 
 def tests(where: Where) -> Rows:
     """The tests of the device, and what holds of every strategy, on it."""
-    device_tests = "tests/device/test_cuda.py" if where.is_cuda else "tests/device/test_rows.py"
-    yield _tested(where, device_tests)
-    yield _tested(
-        where,
-        "tests/strategies/test_ladder.py",
-        "-k",
-        "resumed" if where.is_cuda else "resumed and naive-sgd-first",
-    )
+    ladder = "tests/strategies/test_ladder.py"
+    if where.is_cuda:
+        yield _tested(where, "tests/device/test_cuda.py")
+        yield _tested(where, ladder, "-k", "resumed")
+    else:  # in one process
+        few = "test_rows or (resumed and naive-sgd-first)"
+        yield _tested(where, "tests/device/test_rows.py", ladder, "-k", few)
 
 
 def _tested(where: Where, *words: str) -> Row:
