@@ -144,10 +144,11 @@ def test_every_purpose_of_randomness_is_in_the_table():
     assert [purpose for purpose in sorted(found) if f"`{purpose}" not in table] == []
 
 
-def test_the_picture_of_the_architecture_is_the_one_that_is_drawn_now():
-    drawn = runpy.run_path(str(ROOT / "scripts" / "architecture_picture"))["picture"]()
+def test_picture_and_table_of_the_architecture_are_those_that_are_made_now():
+    made = runpy.run_path(str(ROOT / "scripts" / "architecture_picture"))
 
-    assert drawn == (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    for path, content in (("PICTURE", made["picture"]()), ("PAGE", made["page"]())):
+        assert made[path].read_text(encoding="utf-8") == content, "scripts/architecture_picture"
 
 
 def test_the_citation_is_one_and_of_this_version():

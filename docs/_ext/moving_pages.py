@@ -16,7 +16,7 @@ def _fitted(app: Sphinx, docname: str, content: list[str]) -> None:
     entry = re.compile(r"[a-z_]+(/[a-z_]+)?")
     lines = [line for line in content[0].splitlines() if not entry.fullmatch(line) or line in known]
     left = known - {*lines, "index", "decisions/index"}
-    more = sorted(page for page in left if not page.startswith(("methods/", "reference/")))
+    more = sorted(page for page in left if not page.startswith(("methods/", "reference/", "decisions/")))
     lines = [said for line in lines if (said := _said(line, known)) is not None]
     empty = r"```{toctree}\n:hidden:\n:caption: [\w ]+\n\n```"
     text = re.sub(empty, "", "\n".join(lines))
