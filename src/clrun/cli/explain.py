@@ -70,7 +70,8 @@ def _require_group(word: str, group: str) -> None:
         kind = "group" if "=" in word else "verb or group"
         raise ConfigError(
             f"help {word}: there is no such {kind}.{guess} "
-            f"Groups: {', '.join(LISTED)}. Verbs: {', '.join(VERBS)}."
+            f"Groups: {', '.join(LISTED)}. Verbs: {', '.join(VERBS)}. "
+            f"Topics: {', '.join(TOPICS)}."
         )
 
 
