@@ -40,6 +40,8 @@ FILES = (
     ".yaml",
 )
 DRAWS = re.compile(r"\b(derive|generator|isolated)\(")
+UNNAMED = {"proving_cuda", "__pycache__"}
+"""Folders of scripts, which are no scripts."""
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -149,6 +151,15 @@ def test_picture_and_table_of_the_architecture_are_those_that_are_made_now():
 
     for path, content in (("PICTURE", made["picture"]()), ("PAGE", made["page"]())):
         assert made[path].read_text(encoding="utf-8") == content, "scripts/architecture_picture"
+
+
+def test_each_script_that_people_run_is_on_the_page_of_scripts():
+    page = (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8")
+    scripts = [path.name for path in (ROOT / "scripts").iterdir() if not path.suffix]
+
+    named = [name for name in scripts if re.search(rf"`scripts/{name}\b", page)]
+
+    assert [name for name in scripts if name not in named and name not in UNNAMED] == []
 
 
 def test_the_citation_is_one_and_of_this_version():
