@@ -1,4 +1,4 @@
-"""What docs/guides/write_strategy.md says to write is run as it stands there."""
+"""What docs/guides/write_strategy.md says to write is refused without trust, and runs with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_strategy_of_the_page_is_listed_and_runs(
     monkeypatch.chdir(tmp_path)
 
     assert main(["list", "strategy", "--config-dir", "conf"]) == 0
-    assert "  mine        What it does, in one line" in capsys.readouterr().out
-    words = ("strategy=mine", "strategy.train_epochs=1", "strategy.my_weight=0.2", "device=cpu")
+    assert "  mine        Naive training that answers with small logits." in capsys.readouterr().out
+    words = ("strategy=mine", "strategy.train_epochs=1", "strategy.weight=0.2", "device=cpu")
     assert main(["--config-dir", "conf", *words]) == 2
     assert main(["--trust", "--config-dir", "conf", *words]) == 0

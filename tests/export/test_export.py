@@ -120,7 +120,7 @@ def test_the_file_says_what_it_is_and_nothing_of_the_machine_that_made_it(place,
 
 
 def test_the_example_of_the_docs_says_what_clrun_predict_says(at_place, monkeypatch, capsys):
-    code = re.search(r"```python\n(# classify\.py.*?)```", DOCS.read_text(), re.DOTALL)[1]
+    code = re.search(r"```python\n(# python classify\.py.*?)```", DOCS.read_text(), re.DOTALL)[1]
     names = {
         alias.name if isinstance(node, ast.Import) else node.module
         for node in ast.walk(ast.parse(code))

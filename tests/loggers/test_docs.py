@@ -1,4 +1,4 @@
-"""The logger of docs/guides/loggers.md, as it stands there."""
+"""The logger of docs/guides/write_logger.md, as it stands there."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from logged_runs import logged_run
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "guides" / "loggers.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "guides" / "write_logger.md"
 
 
 def test_the_logger_of_the_docs_writes_its_diary(tmp_path: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)
     diary = names["Diary"](names["Diary"].Config(file="diary.txt"))
