@@ -1,0 +1,157 @@
+"""A page is run: its blocks in order, in one fresh folder, and what is wrong with it is found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from doc_blocks.commands import Command, commands
+from doc_blocks.markdown import ROOT, Block, PageError, blocks
+from doc_blocks.python_part import PythonPart, words_composed
+from doc_blocks.shell import LEFT, SECONDS, Shell
+from doc_blocks.shown import difference
+from doc_blocks.warm import ADDRESS
+
+WIDTH = 100
+"""Columns of what is shown."""
+
+
+@dataclass
+class PageRun:
+    """What became of a page."""
+
+    problems: list[str] = field(default_factory=list)
+    """one line each: page, line, what is wrong"""
+    printed: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+    """what commands print now, by the line of their block and theirs within it"""
+
+
+class Page:
+    """A page while it runs."""
+
+    def __init__(self, shell: Shell, python: PythonPart, folder: Path, *, slow: bool) -> None:
+        self.found = PageRun()
+        self._shell, self._python, self._folder, self._slow = shell, python, folder, slow
+
+    def run(self, block: Block) -> None:
+        """Run, check or write out a block."""
+        if block.how == "no":
+            return
+        if block.file is not None:
+            path = self._folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.code, encoding="utf-8")
+            return
+        checks = block.how == "compose" or (block.how == "slow" and not self._slow)
+        if block.kind == "python":
+            self._run_python(block, checks=checks)
+        elif block.kind in ("bash", "console"):
+            for command in commands(block):
+                self._run_command(block, command, checks=checks)
+
+    def _run_python(self, block: Block, *, checks: bool) -> None:
+        if checks:
+            for line, words in words_composed(block):
+                code, printed = self._shell.run(words, checks=True)
+                if code:
+                    self._say(block, line, shown_line(printed))
+            return
+        error, printed = self._python.run(block)
+        self.found.printed[block.line, 0] = self.presentable(printed)
+        if error is not None:
+            self.found.problems.append(error)
+
+    def _run_command(self, block: Block, command: Command, *, checks: bool) -> None:
+        code, printed = self._shell.run(command.text, checks=checks)
+        if code is None:
+            self._say(
+                block, command.line, f"did not end within {SECONDS:.0f} s, or ended the shell."
+            )
+        elif code != block.exit_code and not (code == 0 and checks) and code != LEFT:
+            text = f"exit code {code}, not {block.exit_code}: {shown_line(printed)}"
+            self._say(block, command.line, text)
+        elif command.shown is not None and not checks:
+            lines = self.presentable(printed)
+            self.found.printed[block.line, command.line] = lines
+            differs = difference(command.shown, lines)
+            if differs is not None:
+                place, now = differs
+                line = command.line + command.text.count("\n") + 1 + place
+                self._say(block, line, f"is not what is printed now: {now}")
+
+    def _say(self, block: Block, line: int, text: str) -> None:
+        self.found.problems.append(f"{block.at(line)}: {text}")
+
+    def presentable(self, printed: str) -> list[str]:
+        """Lines of output without the places of this machine."""
+        for place, name in ((self._folder, "..."), (ROOT, "..."), (Path.home(), "~")):
+            printed = printed.replace(str(place), name)
+        return [line.rstrip() for line in printed.rstrip().splitlines()]
+
+
+def run_page(path: Path, address: Path, *, slow: bool = False) -> PageRun:
+    """Run the blocks of a page by the warm process at `address`.
+
+    Raises:
+        PageError: the page cannot be read.
+    """
+    found = blocks(path)
+    with _page_at(address, slow=slow) as page:
+        for block in found:
+            try:
+                page.run(block)
+            except PageError as error:
+                page.found.problems.append(str(error))
+        return page.found
+
+
+@contextmanager
+def _page_at(address: Path, *, slow: bool) -> Iterator[Page]:
+    with ExitStack() as stack:
+        # its name is as long on every machine: it decides where tables are wrapped
+        top = Path(tempfile.mkdtemp(prefix="page-", dir="/tmp"))
+        stack.callback(shutil.rmtree, top, ignore_errors=True)
+        folder, private = top / "work", top / "private"
+        for made in (folder, private, top / "home"):
+            made.mkdir()
+        env = _environment(address, top / "home")
+        shell = stack.enter_context(Shell(folder, private, env))
+        python = stack.enter_context(PythonPart(address, folder, private, env))
+        yield Page(shell, python, folder, slow=slow)
+
+
+def _environment(address: Path, home: Path) -> dict[str, str]:
+    path = (
+        address.parent / "bin",
+        Path(sys.executable).parent,
+        "/usr/local/bin",
+        "/usr/bin",
+        "/bin",
+    )
+    return {
+        ADDRESS: str(address),
+        "COLUMNS": str(WIDTH),
+        "CUDA_VISIBLE_DEVICES": "",  # numbers of a page are those of a processor
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "LINES": "40",
+        "MPLBACKEND": "Agg",
+        "NO_COLOR": "1",
+        "OMP_NUM_THREADS": "1",  # other sums with another number
+        "PATH": os.pathsep.join(map(str, path)),
+        "PYTHONPATH": str(ROOT / "src"),
+        "TERM": "dumb",
+    }
+
+
+def shown_line(printed: str) -> str:
+    """The line of an output that says what is wrong."""
+    lines = [line for line in printed.splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith("clrun: ") and "clrun: note:" not in line]
+    return (ours or lines[-1:] or [""])[0]
