@@ -19,6 +19,8 @@ SHOWS = ("", "csv", "html", "json", "latex", "markdown", "mermaid", "text", "tom
 
 COMMENT = re.compile(r"<!--\s*(run|file):\s*(.*?)\s*-->", re.DOTALL)
 CELL = re.compile(r"\{code-cell\}( (ipython3|python))?")
+DIRECTIVE = re.compile(r"\{(?!code-cell)")
+"""What only the site does, such as to include a page."""
 COMMAND = re.compile(r"(\$ |(scripts/run|clrun|python3?|pip) )")
 
 
@@ -110,7 +112,7 @@ def blocks_of(name: str, text: str) -> list[Block]:
             continue
         if token.type == "code_block" and COMMAND.match(token.content):
             raise PageError(f"{where}: an indented block of commands. Use a fence: ```bash.")
-        if token.type == "fence":
+        if token.type == "fence" and not DIRECTIVE.match(token.info):
             opening = lines[token.map[0]]
             found.append(_block(name, token, opening[: opening.index(token.markup)], comments))
         elif comments:

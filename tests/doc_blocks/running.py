@@ -28,6 +28,8 @@ class PageRun:
 
     problems: list[str] = field(default_factory=list)
     """one line each: page, line, what is wrong"""
+    failures: list[str] = field(default_factory=list)
+    """those of the problems that no other output would mend"""
     printed: dict[tuple[int, int], list[str]] = field(default_factory=dict)
     """what commands print now, by the line of their block and theirs within it"""
 
@@ -60,22 +62,21 @@ class Page:
             for line, words in words_composed(block):
                 code, printed = self._shell.run(words, checks=True)
                 if code:
-                    self._say(block, line, shown_line(printed))
+                    self.fail(f"{block.at(line)}: {shown_line(printed)}")
             return
         error, printed = self._python.run(block)
         self.found.printed[block.line, 0] = self.presentable(printed)
         if error is not None:
-            self.found.problems.append(error)
+            self.fail(error)
 
     def _run_command(self, block: Block, command: Command, *, checks: bool) -> None:
         code, printed = self._shell.run(command.text, checks=checks)
         if code is None:
-            self._say(
-                block, command.line, f"did not end within {SECONDS:.0f} s, or ended the shell."
-            )
+            text = f"did not end within {SECONDS:.0f} s, or ended the shell."
+            self.fail(f"{block.at(command.line)}: {text}")
         elif code != block.exit_code and not (code == 0 and checks) and code != LEFT:
             text = f"exit code {code}, not {block.exit_code}: {shown_line(printed)}"
-            self._say(block, command.line, text)
+            self.fail(f"{block.at(command.line)}: {text}")
         elif command.shown is not None and not checks:
             lines = self.presentable(printed)
             self.found.printed[block.line, command.line] = lines
@@ -83,10 +84,12 @@ class Page:
             if differs is not None:
                 place, now = differs
                 line = command.line + command.text.count("\n") + 1 + place
-                self._say(block, line, f"is not what is printed now: {now}")
+                text = f"{block.at(line)}: is not what is printed now: {now}"
+                self.found.problems.append(f"{text} (scripts/docs --outputs {block.page})")
 
-    def _say(self, block: Block, line: int, text: str) -> None:
-        self.found.problems.append(f"{block.at(line)}: {text}")
+    def fail(self, text: str) -> None:
+        self.found.problems.append(text)
+        self.found.failures.append(text)
 
     def presentable(self, printed: str) -> list[str]:
         """Lines of output without the places of this machine."""
@@ -107,7 +110,7 @@ def run_page(path: Path, address: Path, *, slow: bool = False) -> PageRun:
             try:
                 page.run(block)
             except PageError as error:
-                page.found.problems.append(str(error))
+                page.fail(str(error))
         return page.found
 
 

@@ -1,4 +1,4 @@
-"""A process with torch loaded: each `clrun` that a page types is a child of it, within milliseconds.
+"""A process with torch loaded: `clrun` on a page is a child of it, there within milliseconds.
 
 `python -m doc_blocks.warm SOCKET` serves until its standard input ends. A client sends one line of
 JSON (what, words, folder, environment) with its three standard files, and gets two lines: the
