@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from clrun.attributes import TooMany, are_same, is_inside, readable, versions
+from clrun.models.batch_renorm import BatchRenorm2D
 
 
 class Options:
@@ -62,6 +63,17 @@ def test_writing_into_a_tensor_changes_its_version_alone(name):
 
     assert are_same(before, readable(layer))  # a trace reads it anew
     assert not are_same(written, versions(layer))
+
+
+def test_what_a_forward_pass_leaves_for_others_is_not_read():
+    layer = BatchRenorm2D(2)
+    before, written = readable(layer), versions(layer.eval())
+
+    layer.train()(torch.randn(4, 2, 3, 3))
+
+    assert layer.corrected is not None
+    assert are_same(before, readable(layer))
+    assert not are_same(written, versions(layer))  # its statistics have moved
 
 
 def test_modes_and_hooks_are_read_too():

@@ -40,12 +40,15 @@ def readable(model: nn.Module) -> list[Any]:
 def attributes(module: nn.Module) -> list[Any]:
     """What `forward` may have set and may look at: numbers, texts, tensors, what lists hold, ...
 
+    A class of ours names in `only_written` what its forward pass leaves for others and never reads.
+
     Raises:
         TooMany: see `readable`.
     """
     found: list[Any] = []
+    left_out = OF_EVERY_MODULE.union(getattr(type(module), "only_written", ()))
     for name, value in vars(module).items():
-        if name not in OF_EVERY_MODULE:
+        if name not in left_out:
             for inside in _inside(value, 0):
                 found.append(inside)
                 if len(found) > MOST:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 import clrun
 from clrun.errors import ClrunError
-from clrun.fast.evaluating_form import EvaluatingForm, evaluating_form
+from clrun.fast.evaluating_form import COMPARED, EvaluatingForm, evaluating_form
 from clrun.fast.folding import FoldedConv, folded
 from clrun.models.cut import evaluation_graph
 from clrun.models.slim_resnet18 import SlimResNet18
@@ -307,6 +307,22 @@ def test_the_forms_are_compared_again_for_a_minibatch_of_another_kind(caplog):
 
     assert torch.equal(ours, model(images()[:1]))
     assert "gives other numbers" in caplog.text
+
+
+def test_few_rows_tell_whether_the_forms_agree(monkeypatch):
+    rows = []
+
+    def watched(graph: fx.GraphModule, *, tricks: bool) -> nn.Module:
+        form = folded(graph, tricks=tricks)
+        form.register_forward_pre_hook(lambda _module, args: rows.append(len(args[0])))
+        return form
+
+    monkeypatch.setattr("clrun.fast.evaluating_form.folded", watched)
+    form, _ = form_of(slim())
+
+    form(images().repeat(9, 1, 1, 1))
+
+    assert rows == [COMPARED, 27]
 
 
 def test_comparing_draws_nothing_from_the_global_generator():

@@ -2,7 +2,7 @@
 
 Gain and cost are those of `folding`. A model may be anybody's: whatever it does that a trace does
 not see, it must go on doing. So the quick form is compared with the model itself on the first
-minibatch of each kind, both as copies of the model, and where they differ the model itself serves.
+rows of each kind, both as copies of the model, and where they differ the model itself serves.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ Trace = Callable[[nn.Module], fx.GraphModule | None]
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4}
 """Share of the largest value that rounding may make, where weights are scaled and not results."""
 TOLERANCE_IN_16_BITS = 0.1
+COMPARED = 4
+"""Rows on which the two forms are compared: more tell nothing new, and 30 images of 128 px took
+MobileNetV1 0.3 s more, one in a hundred of AR1's training on 3 times 240 of them."""
 
 log = logging.getLogger("clrun.note")
 
@@ -95,6 +98,7 @@ class EvaluatingForm:
         The model itself is not called: a forward pass may count its calls. So may a hook, and that
         is nobody's copy.
         """
+        x = x[:COMPARED]
         if any(map(hooks, self._model.modules())):
             return "hooks are called for its layers"
         try:

@@ -8,7 +8,7 @@ rising bounds stop exactly at their caps.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ class BatchRenorm2D(nn.Module):
     and a minibatch with a single value per channel, use the running statistics and change nothing.
     """
 
+    only_written: ClassVar[tuple[str, ...]] = ("corrected",)
     running_avg_mean: Tensor
     running_avg_std: Tensor
     """[C] includes eps: sqrt(variance + eps)"""

@@ -71,14 +71,26 @@ class PatternMacs(NamedTuple):
 
     @classmethod
     def of(
-        cls, split: SplitModel, image_shape: Sequence[int], *, learns_below: bool
+        cls,
+        split: SplitModel,
+        image_shape: Sequence[int],
+        *,
+        learns_below: bool,
+        latent: int | None = None,
+        whole: int | None = None,
     ) -> PatternMacs:
-        """The counts as the parts are now: what is frozen needs no gradient."""
+        """The counts as the parts are now: what is frozen needs no gradient.
+
+        What is known already is not counted again: `latent`, and `whole` of the whole model.
+        """
         upper = training_macs(split.cut.upper, split.cut.latent_shape(image_shape))
-        latent = forward_macs(split.cut.lower, image_shape)
-        if learns_below:
-            return cls(latent, training_macs(split.model, image_shape) - upper, upper)
-        return cls(latent, latent, upper)
+        if latent is None:
+            latent = forward_macs(split.cut.lower, image_shape)
+        if not learns_below:
+            return cls(latent, latent, upper)
+        if whole is None:
+            whole = training_macs(split.model, image_shape)
+        return cls(latent, whole - upper, upper)
 
 
 class AR1(Strategy):
@@ -239,14 +251,25 @@ class AR1(Strategy):
             self._start_optimizer(index)
         self.learner.begin(experience)
         x, is_frozen = experience.train.x, split.frozen(index)
-        freezes = split.freezes(index)
-        if freezes not in self._known_macs:
-            macs = PatternMacs.of(split, x.shape[1:], learns_below=not is_frozen)
-            self._known_macs[freezes] = macs
-        self._macs = self._known_macs[freezes]
+        self._macs = self._pattern_macs(x.shape[1:], split.freezes(index), is_frozen)
         self.latents.begin(x, frozen=is_frozen)
         if self.latents.uses_cache and is_new:
             self.train_macs += len(x) * self._macs.lower
+
+    def _pattern_macs(
+        self, image_shape: Sequence[int], freezes: bool, is_frozen: bool
+    ) -> PatternMacs:
+        """A pattern's multiply-accumulates as long as no more is frozen than now."""
+        if freezes not in self._known_macs:
+            known = next(iter(self._known_macs.values()), None)
+            self._known_macs[freezes] = PatternMacs.of(
+                self.split,
+                image_shape,
+                learns_below=not is_frozen,
+                latent=None if known is None else known.latent,
+                whole=None if freezes else self.parts.pattern_macs,
+            )
+        return self._known_macs[freezes]
 
     def _start_optimizer(self, experience: int) -> None:
         c = self.config
