@@ -210,3 +210,29 @@ def test_no_method_imports_pytorchs_compiler():
     done = subprocess.run([sys.executable, "-c", LIFE], capture_output=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_velocities_lie_in_one_vector_until_one_is_exchanged(monkeypatch):
+    ours, theirs = ([nn.Parameter(torch.ones(n, 2)) for n in (3, 1, 4)] for _ in range(2))
+    pairs = [
+        (ours, SGD(ours, 0.1, momentum=0.9)),
+        (theirs, torch.optim.SGD(theirs, 0.1, momentum=0.9)),
+    ]
+    one_by_one = []
+    multiply = torch._foreach_mul_
+    monkeypatch.setattr(
+        "clrun.fast.sgd.torch._foreach_mul_",
+        lambda *given: one_by_one.append(len(given[0])) or multiply(*given),
+    )
+
+    for update in range(4):
+        if update == 2:
+            state = pairs[0][1].state[ours[1]]
+            state["momentum_buffer"] = state["momentum_buffer"].clone()
+        for parameters, optimizer in pairs:
+            for parameter in parameters:
+                parameter.grad = torch.full_like(parameter, 0.3 * (update + 1))
+            optimizer.step()
+
+    assert [len(each) for each in (one_by_one, ours)] == [2, 3]
+    assert all(map(torch.equal, ours, theirs))

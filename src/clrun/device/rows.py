@@ -71,6 +71,8 @@ def sent(x: Tensor, device: torch.device | str) -> Tensor:
     CUDA has read memory that is not page-locked when the call returns. MPS may not have: what is
     given back meanwhile can be overwritten (https://github.com/pytorch/pytorch/issues/189690).
     """
+    if x.device == device:
+        return x
     return x.to(device, non_blocking=torch.device(device).type == "cuda")
 
 

@@ -7,6 +7,7 @@ switches all of them off and changes no number but for rounding: whoever uses on
 | module | what it does |
 | --- | --- |
 | sgd | descends in two calls an update, without importing PyTorch's compiler |
+| one_vector | multiplies the velocities of all parameters in one call |
 | folding | evaluates a convolution and the normalisation behind it as one convolution |
 | evaluating_form | uses that form of a model where it gives the model's own numbers |
 | pointwise | learns large 1x1 convolutions by one matrix product |

@@ -13,12 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from inspect import unwrap
+from operator import is_
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from clrun.fast.one_vector import zeros_in_one_vector
+
+NO_VECTOR: tuple[Tensor, list[Tensor]] = (torch.empty(0), [])
 FIXED = {
     "dampening": 0,
     "nesterov": False,
@@ -61,6 +66,8 @@ class SGD(Optimizer):
 
     _step_supports_amp_scaling = True
     """GradScaler reads it, and sets `grad_scale` and `found_inf` for the time of a step."""
+    _vectors: Mapping[int, tuple[Tensor, list[Tensor]]] = MappingProxyType({})
+    """Velocities that lie in one vector, by the id of the first."""
     halted: Tensor | None = None
     """[] float32, on the device: while it is 1 no parameter changes, though velocities fade."""
 
@@ -124,10 +131,10 @@ class SGD(Optimizer):
 
     def _update(self, learning: list[Tensor], group: Mapping[str, Any]) -> None:
         momentum, found_inf = group["momentum"], getattr(self, "found_inf", None)
-        velocity = [self._velocity(p) for p in learning] if momentum else []
+        velocity = self._velocities(learning) if momentum else []
         if velocity and found_inf is None:
             # two roundings, like torch.optim.SGD; the fused kernel alone would round once
-            torch._foreach_mul_(velocity, momentum)
+            self._multiply(velocity, momentum)
             momentum = 1.0
         torch._fused_sgd_(
             learning,
@@ -144,13 +151,26 @@ class SGD(Optimizer):
             found_inf=self.halted if found_inf is None else found_inf,
         )
 
-    def _velocity(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if state.get("momentum_buffer") is None:
-            fresh = torch.zeros_like(parameter, memory_format=torch.preserve_format)
-            state["momentum_buffer"] = fresh
-        velocity: Tensor = state["momentum_buffer"]
-        return velocity
+    def _velocities(self, learning: list[Tensor]) -> list[Tensor]:
+        """The velocity of each of these, in its memory order; 0 where there was none."""
+        states = [self.state[parameter] for parameter in learning]
+        found: list[Tensor] = [state.get("momentum_buffer") for state in states]
+        missing = [n for n, velocity in enumerate(found) if velocity is None]
+        if not missing:
+            return found
+        vector, fresh = zeros_in_one_vector([learning[n] for n in missing])
+        for n, velocity in zip(missing, fresh, strict=True):
+            states[n]["momentum_buffer"] = found[n] = velocity
+        if vector is not None and len(missing) == len(found):
+            self._vectors = {**self._vectors, id(found[0]): (vector, found)}
+        return found
+
+    def _multiply(self, velocity: list[Tensor], momentum: float) -> None:
+        vector, parts = self._vectors.get(id(velocity[0]), NO_VECTOR)
+        if len(parts) == len(velocity) and all(map(is_, parts, velocity)):
+            vector.mul_(momentum)
+        else:
+            torch._foreach_mul_(velocity, momentum)
 
 
 def _require_known(groups: Iterable[Mapping[str, Any]]) -> None:

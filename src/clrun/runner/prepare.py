@@ -82,9 +82,9 @@ class Prepared:
     stream: LoadedStream | None = None
     """what was read already; None: the data are read when they are first asked for"""
 
-    @property
+    @cached_property
     def keys(self) -> RunKeys:
-        """What the runner reads of the strategy's keys."""
+        """What the runner reads of the strategy's keys; it does so after every update."""
         return RunKeys.of(self.config.nodes["strategy"].config)
 
     @cached_property

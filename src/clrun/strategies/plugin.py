@@ -57,7 +57,7 @@ class Update:
 
     def step(self, loss: Tensor) -> Step:
         """What is reported of the update; `loss` [] is what was followed, detached."""
-        correct = (self.masked.detach().argmax(1) == self.y).sum()
+        correct = (self.masked.detach().argmax(1) == self.y).count_nonzero()
         _, epoch, iteration, iterations, _ = self.place
         return Step(loss, correct, len(self.y), self.replayed, epoch, iteration, iterations)
 
