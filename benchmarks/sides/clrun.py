@@ -24,7 +24,11 @@ from sides.measure import Meter
 from sides.watch import TimedSteps, watch
 
 AR1_KEYS = ("rm_sz", "inc_lr", "ewc_lambda", "init_update_rate", "inc_update_rate", "inc_step")
-STRATEGY_KEYS = {"ar1": (*AR1_KEYS, "max_r_max", "max_d_max"), "replay": ("mem_size",)}
+STRATEGY_KEYS: dict[str, tuple[str, ...]] = {
+    "ar1": (*AR1_KEYS, "max_r_max", "max_d_max"),
+    "replay": ("mem_size",),
+    "naive": (),
+}
 
 
 class TimedEvaluation:

@@ -28,12 +28,12 @@ class TwoParts(nn.Module):
         return self.output(self.features(x))
 
 
-def mlp(channels: int, side: int, classes: int) -> TwoParts:
+def mlp(channels: int, side: int, classes: int, hidden: int = 400) -> TwoParts:
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     width = channels * side * side
     for i in range(2):
-        layers[f"linear{i}"], layers[f"relu{i}"] = nn.Linear(width, 400), nn.ReLU()
-        width = 400
+        layers[f"linear{i}"], layers[f"relu{i}"] = nn.Linear(width, hidden), nn.ReLU()
+        width = hidden
     return TwoParts(nn.Sequential(layers), width, classes)
 
 
