@@ -14,7 +14,7 @@ author = "the authors of clrun"
 release = version = clrun.__version__
 language = "en"
 
-extensions = ["myst_nb", "clrun_reference", "index_pages", "moving_pages", "outside_links"]
+extensions = ["myst_nb", "clrun_reference", "index_pages", "outside_links"]
 index_pages = ["methods/index", "reference/index", "decisions/index"]
 exclude_patterns = ["_ext"]
 nitpicky = True
