@@ -30,7 +30,15 @@ ANSWERS_THE_HOST = (aten._local_scalar_dense, aten.equal, aten.is_nonzero)
 
 
 class Waits(list[Wait]):
-    """Notes what is waited for, and where."""
+    """Notes what is waited for, and where; `sent` is what goes there without being waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Wait] = []
+
+    def clear(self) -> None:
+        super().clear()
+        self.sent.clear()
 
     def note(self, what: str) -> None:
         self.append(Wait(what, where()))
@@ -142,6 +150,8 @@ class StandIn(TorchDispatchMode):
             self.waits.note("a copy to the host")
         elif goes and not comes and not is_quick:
             self.waits.note("a copy from the host")
+        elif goes and not comes:
+            self.waits.sent.append(Wait("a copy from the host", where()))
 
 
 @contextmanager

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from clrun.config.bounds import Bytes, Natural, NonNegative, Positive
 from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
-from clrun.device.rows import Rows, sent
+from clrun.device.rows import Rows
 from clrun.errors import ConfigError
 from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
-from clrun.memory.minibatches import EpochPlan, Minibatch, plan_epoch
+from clrun.memory.minibatches import EpochPlan, plan_epoch
 from clrun.memory.table import Table
 from clrun.models.batch_renorm import renormalisation
 from clrun.models.cosine_head import is_cosine
@@ -44,6 +44,12 @@ from clrun.strategies.following import (
     left_of_the_first,
 )
 from clrun.strategies.head_correction import require_correctable
+from clrun.strategies.latent_minibatches import (
+    LatentMinibatch,
+    LatentMinibatches,
+    StoredRows,
+    stored_rows,
+)
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, num_updates, places
@@ -216,6 +222,7 @@ class AR1(Strategy):
             evaluation=self.latents.evaluation,
         )
         self._experience: int | None = None  # the one in progress
+        self._remembered: StoredRows | None = None  # of that one's minibatches
         self._renormalised: dict[str, Any] = {}
         self._known_macs: dict[bool, PatternMacs] = {}  # by whether anything is frozen
         self.train_macs: int = 0
@@ -227,10 +234,10 @@ class AR1(Strategy):
         self._begin(experience)
         for place, rows in places(experience, self.config, partial(self._plan, experience), start):
             learner.enter(place)
-            latents, y = self._inputs(experience, rows, place)
+            latents = self._inputs(experience, rows, place)
             logits = learner.forward(latents, place)
-            loss = learner.loss(logits, y)
-            step = learner.update(loss, logits, y, place, len(rows.memory))
+            loss = learner.loss(logits, rows.y)
+            step = learner.update(loss, logits, rows.y, place, len(rows.memory))
             self._count(rows)
             yield step
         self._end(experience)
@@ -253,6 +260,7 @@ class AR1(Strategy):
         x, is_frozen = experience.train.x, split.frozen(index)
         self._macs = self._pattern_macs(x.shape[1:], split.freezes(index), is_frozen)
         self.latents.begin(x, frozen=is_frozen)
+        self._remembered = stored_rows(self.memory, self.parts.device)
         if self.latents.uses_cache and is_new:
             self.train_macs += len(x) * self._macs.lower
 
@@ -281,26 +289,29 @@ class AR1(Strategy):
             factor=c.head_lr_factor,
         )
 
-    def _plan(self, experience: Experience, epoch: int) -> EpochPlan:
+    def _plan(self, experience: Experience, epoch: int) -> LatentMinibatches:
         """The epoch's minibatches of new and stored rows."""
         y, held, seed = experience.train.y, self.memory.rows, self.parts.seed
-        return planned_rows(self.config, y, held, seed, experience.index, epoch)
+        assert self._remembered is not None, "the experience has begun"
+        return LatentMinibatches(
+            planned_rows(self.config, y, held, seed, experience.index, epoch),
+            y,
+            held.y,
+            self.parts.device.torch,
+            current_on=self.latents.numbers_on,
+            memory_on=self._remembered.numbers_on,
+        )
 
-    def _inputs(
-        self, experience: Experience, rows: Minibatch, place: Place
-    ) -> tuple[Tensor, Tensor]:
-        """Latents and labels of current rows followed by stored ones, on the device."""
-        x, y = experience.train
-        device, labels = self.parts.device, y[rows.current]
-        with device.autocast():
-            latents = self.latents.training(x, rows.current, place)
-            if len(rows.memory):
+    def _inputs(self, experience: Experience, rows: LatentMinibatch, place: Place) -> Tensor:
+        """Latents of current rows followed by those of stored ones, on the device."""
+        with self.parts.device.autocast():
+            latents = self.latents.training(experience.train.x, rows.current, place)
+            if len(rows.memory) and self._remembered is not None:
                 with span("latents"):
-                    latents = torch.cat([latents, device.put(self.memory.latents(rows.memory))])
-                labels = torch.cat([labels, self.memory.rows.y[rows.memory]])
-        return latents, sent(labels, device.torch)
+                    latents = torch.cat([latents, self._remembered.take(rows.memory)])
+        return latents
 
-    def _count(self, rows: Minibatch) -> None:
+    def _count(self, rows: LatentMinibatch) -> None:
         """Add an update's multiply-accumulates to `train_macs`."""
         computed = 0 if self.latents.uses_cache else len(rows.current)
         learnt = len(rows.current) + len(rows.memory)
@@ -308,6 +319,7 @@ class AR1(Strategy):
 
     def _end(self, experience: Experience) -> None:
         """Store what was chosen, as the lower part's final weights make it; consolidate."""
+        self._remembered = None  # it changes
         self._store(experience)
         self.learner.end(experience)
         if self.cwr is not None:

@@ -77,6 +77,11 @@ class LatentSource:
         """The current experience's latents were all computed when it began."""
         return self._current is not None
 
+    @property
+    def numbers_on(self) -> torch.device:
+        """Where `training` wants the numbers of rows, of an experience that has begun."""
+        return torch.device("cpu") if self._current is None else self._current.device
+
     def training(self, x: Rows, rows: Tensor, place: Place) -> Tensor:
         """Latents of a minibatch's rows of `x`, augmented, on the device."""
         with span("latents"):
