@@ -53,7 +53,8 @@ def test_pages_that_code_names_are_there():
 @pytest.mark.parametrize("group", ["strategy", "plugin"])
 def test_each_method_has_a_page_that_the_index_links_to(group):
     pages = {page.name: page.read_text(encoding="utf-8") for page in METHODS.glob("*.md")}
-    index = {target for _, target in links(pages["index.md"])}
+    linked = {target for _, target in links(pages["index.md"])}
+    index = {target for target in linked if not target.startswith("../")}  # guides are no methods
     word = {"strategy": "strategy={}", "plugin": "name: {}"}[group]
 
     for option in options(group):
