@@ -88,4 +88,4 @@ def _shared(groups: Mapping[int, SortedRows], size: int, rng: Generator) -> Iter
         rows, own = groups[ids[number]], share + (number in lucky)
         order = list(shuffled(len(rows), own, rng))
         for turn in range(own):
-            yield rows[order[turn % len(order)]][2]
+            yield rows[order[turn % len(order)]]

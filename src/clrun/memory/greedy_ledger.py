@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 from clrun.memory.ledger import Change, Places, Row
-from clrun.memory.sorted_rows import Entry, SortedRows
+from clrun.memory.sorted_rows import SortedRows
 
 SPARE = 64
 """Entries that no longer hold and may stay in the heap, beside one for each class."""
@@ -19,12 +19,14 @@ class GreedyLedger:
     def __init__(self, held: Sequence[Row], mem_size: int) -> None:
         """`held` are the rows in the memory's order, each in the slot of its number."""
         self._mem_size, self._places, self._came = mem_size, Places(len(held)), len(held)
-        self._order = SortedRows((0.0, slot, slot) for slot in range(len(held)))
-        classes: dict[int, list[Entry]] = {}
-        for slot, (label, key) in enumerate(held):
-            classes.setdefault(label, []).append((-key, -slot, slot))
-        self.groups = {label: SortedRows(rows) for label, rows in classes.items()}
+        self._order = SortedRows((slot, slot) for slot in range(len(held)))
+        """The rows by when they came."""
+        self._when = list(range(len(held)))
+        """When the row of each slot came."""
+        self.groups: dict[int, SortedRows] = {}
         """The rows of each class, the one that goes first at the end."""
+        for slot, (label, key) in enumerate(held):
+            self.groups.setdefault(label, SortedRows()).add(-key, slot, before_equals=True)
         self._largest: list[tuple[int, float, int, int]] = []
         """(minus its rows, the lowest key and when that row came, the class) of each, and entries
         that no longer hold"""
@@ -47,8 +49,9 @@ class GreedyLedger:
             else:
                 slot = self._places.take()
             came = self._came + number
-            own.add((-key, -came, slot))
-            self._order.add((0.0, came, slot))
+            own.add(-key, slot, before_equals=True)
+            self._order.add(came, slot)
+            self._when[slot : slot + 1] = [came]
             self._entered(label)
             added[slot] = number
         self._came += len(rows)
@@ -79,8 +82,8 @@ class GreedyLedger:
         while heap[0] != self._entry(heap[0][3]):
             heappop(heap)
         label = heap[0][3]
-        _, minus_came, slot = self.groups[label].pop_last()
-        self._order.remove((0.0, -minus_came, slot))
+        slot = self.groups[label].pop_last()[1]
+        self._order.remove(self._when[slot], slot)
         if self.groups[label]:
             self._entered(label)
         return slot
@@ -90,8 +93,8 @@ class GreedyLedger:
         rows = self.groups.get(label)
         if not rows:
             return None
-        minus_key, minus_came, _ = rows.last
-        return -len(rows), -minus_key, -minus_came, label
+        minus_key, slot = rows.last
+        return -len(rows), -minus_key, self._when[slot], label
 
     def _entered(self, label: int) -> None:
         entry = self._entry(label)
@@ -104,7 +107,7 @@ class GreedyLedger:
         heapify(self._largest)
 
     def slots(self) -> list[int]:
-        return [slot for _, _, slot in self._order]
+        return list(self._order)
 
     def slot_at(self, places: Iterable[int]) -> list[int]:
-        return [self._order[place][2] for place in places]
+        return [self._order[place] for place in places]

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 from clrun.memory.group_sizes import GroupSizes
-from clrun.memory.sorted_rows import Entry, SortedRows
+from clrun.memory.sorted_rows import SortedRows
 
 Row = tuple[int, float]
 """(group, key)"""
@@ -69,24 +69,22 @@ class KeyLedger:
 
     def __init__(self, held: Sequence[Row], sizes: GroupSizes) -> None:
         """`held` are the rows in the memory's order, each in the slot of its number."""
-        entries: dict[int, list[Entry]] = {}
+        rows: dict[int, list[tuple[float, int]]] = {}
         for slot, (group, key) in enumerate(held):
-            entries.setdefault(group, []).append((-key, slot, slot))
-        self.groups = {group: SortedRows(rows) for group, rows in entries.items()}
-        self._sizes, self._places, self._offered = sizes, Places(len(held)), len(held)
+            rows.setdefault(group, []).append((-key, slot))
+        self.groups = {group: SortedRows(own) for group, own in rows.items()}
+        self._sizes, self._places, self._rows = sizes, Places(len(held)), len(held)
         self._starts: list[int] | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self.groups.values()))
+        return self._rows
 
     def offer(self, rows: Sequence[Row]) -> Change:
-        arrivals: dict[int, list[tuple[float, int, int]]] = {}
+        arrivals: dict[int, list[tuple[float, int]]] = {}
         for number, (group, key) in enumerate(rows):
-            entry = -key, self._offered + number, number
-            arrivals.setdefault(group, []).append(entry)
+            arrivals.setdefault(group, []).append((-key, number))
         counts = {group: len(arrivals[group]) for group in sorted(arrivals)}
         quotas = self._sizes.offer(counts)
-        self._offered += len(rows)
         removed = self._shrunk(quotas)
         added: dict[int, int] = {}
         for group in counts:
@@ -94,6 +92,7 @@ class KeyLedger:
                 held = self.groups.setdefault(group, SortedRows())
                 self._merge(held, sorted(arrivals[group]), quotas[group], removed, added)
         self._starts = None
+        self._rows += len(added) - len(removed)
         return Change(removed, added)
 
     def _shrunk(self, quotas: Mapping[int, int]) -> list[int]:
@@ -102,7 +101,7 @@ class KeyLedger:
         for group, quota in quotas.items():
             held = self.groups.get(group)
             while held and len(held) > quota:
-                removed.append(held.pop_last()[2])
+                removed.append(held.pop_last()[1])
                 self._places.give_back(removed[-1])
             if held is not None and not held:
                 del self.groups[group]
@@ -111,35 +110,35 @@ class KeyLedger:
     def _merge(
         self,
         held: SortedRows,
-        arrivals: Sequence[tuple[float, int, int]],
+        arrivals: Sequence[tuple[float, int]],
         quota: int,
         removed: list[int],
         added: dict[int, int],
     ) -> None:
         """Let new rows, the best first, into free places and into those of worse rows."""
-        for order, arrival, number in arrivals:
+        for order, number in arrivals:
             if len(held) < quota:
                 slot = self._places.take()
-            elif (order, arrival) < held.last[:2]:
-                slot = held.pop_last()[2]
+            elif order < held.last[0]:
+                slot = held.pop_last()[1]
                 removed.append(slot)
             else:
                 return
-            held.add((order, arrival, slot))
+            held.add(order, slot)
             added[slot] = number
 
     def slots(self) -> list[int]:
-        return [slot for rows in self.groups.values() for _, _, slot in rows]
+        return [slot for rows in self.groups.values() for slot in rows]
 
     def slot_at(self, places: Iterable[int]) -> list[int]:
         groups = list(self.groups.values())
         if len(groups) == 1:
             rows = groups[0]
-            return [rows[place][2] for place in places]
+            return [rows[place] for place in places]
         if self._starts is None:
             self._starts = [0, *accumulate(map(len, groups))]
         starts, found = self._starts, []
         for place in places:
             group = bisect_right(starts, place) - 1
-            found.append(groups[group][place - starts[group]][2])
+            found.append(groups[group][place - starts[group]])
         return found

@@ -95,12 +95,12 @@ class OnlineRows:
     def _add(self, name: str, slots: Sequence[int]) -> None:
         groups = self._members[name]
         for group, key, slot in self._numbers(name, slots):
-            groups.setdefault(group, SortedRows()).add((-key, slot, slot))
+            groups.setdefault(group, SortedRows()).add(-key, slot)
 
     def _remove(self, name: str, slots: Sequence[int]) -> None:
         groups = self._members[name]
         for group, key, slot in self._numbers(name, slots):
-            groups[group].remove((-key, slot, slot))
+            groups[group].remove(-key, slot)
             if not groups[group]:
                 del groups[group]
 
