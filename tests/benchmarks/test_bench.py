@@ -74,6 +74,18 @@ def test_the_image_cache_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_a_memory_costs_as_it_grows_is_measured(tmp_path: Path) -> None:
+    runs = {"reservoir": ["storage_policy=reservoir", "strategy.mix=add", "strategy.balance=none"]}
+    small = {"sizes": [20, 60], "updates": 2, "runs": runs}
+
+    found = measured(tmp_path, "memory_rows", None, "none", **small)["memory_growth"]
+
+    assert 0 < found["reservoir_own_20"] < found["reservoir_update_20"]
+    growth = found["reservoir_update_60"] / found["reservoir_update_20"]
+    assert found["reservoir_update_growth"] == growth
+
+
+@pytest.mark.slow
 def test_a_sweep_is_measured_with_all_of_its_processes(tmp_path: Path) -> None:
     words = ["device=cpu", "strategy=naive", "strategy.train_epochs=1", "seed=0,1"]
 
