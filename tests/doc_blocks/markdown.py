@@ -48,6 +48,8 @@ class Block:
     fence: int = 0
     """the line of its opening fence, from 1"""
     indent: str = ""
+    shown: tuple[str, ...] | None = None
+    """the lines of output below the cell of a notebook"""
 
     def at(self, line: int = 0) -> str:
         """Page and line, `line` lines below the first one."""
@@ -94,7 +96,9 @@ def cells(name: str, text: str) -> list[Block]:
     for cell in json.loads(text)["cells"]:
         code = "".join(cell["source"])
         if cell["cell_type"] == "code":
-            found.append(Block(page=name, line=line, kind="python", code=code + "\n"))
+            text = "".join("".join(output.get("text", "")) for output in cell["outputs"])
+            shown = tuple(text.splitlines())
+            found.append(Block(page=name, line=line, kind="python", code=code + "\n", shown=shown))
         line += code.count("\n") + 1
     return found
 

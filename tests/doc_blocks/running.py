@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from doc_blocks.warm import ADDRESS
 
 WIDTH = 100
 """Columns of what is shown."""
+
+PASSING = re.compile(r"experience \d+/\d+, (epoch|update) ")
+"""How far a run is, which it says where some seconds passed since it last did."""
 
 
 @dataclass
@@ -65,9 +69,12 @@ class Page:
                     self.fail(f"{block.at(line)}: {shown_line(printed)}")
             return
         error, printed = self._python.run(block)
-        self.found.printed[block.line, 0] = self.presentable(printed)
+        lines = self.presentable(printed)
+        self.found.printed[block.line, 0] = lines
         if error is not None:
             self.fail(error)
+        elif block.shown is not None:
+            self._compare(block, block.code.count("\n") - 1, block.shown, lines)
 
     def _run_command(self, block: Block, command: Command, *, checks: bool) -> None:
         code, printed = self._shell.run(command.text, checks=checks)
@@ -80,12 +87,19 @@ class Page:
         elif command.shown is not None and not checks:
             lines = self.presentable(printed)
             self.found.printed[block.line, command.line] = lines
-            differs = difference(command.shown, lines)
-            if differs is not None:
-                place, now = differs
-                line = command.line + command.text.count("\n") + 1 + place
-                text = f"{block.at(line)}: is not what is printed now: {now}"
-                self.found.problems.append(f"{text} (scripts/docs --outputs {block.page})")
+            below = command.line + command.text.count("\n") + 1
+            self._compare(block, below, command.shown, lines)
+
+    def _compare(
+        self, block: Block, below: int, shown: Sequence[str], printed: Sequence[str]
+    ) -> None:
+        """Find a difference to what is shown from a line of the block on."""
+        differs = difference(shown, printed)
+        if differs is not None:
+            place, now = differs
+            line = below if block.shown is not None else below + place
+            text = f"{block.at(line)}: is not what is printed now: {now}"
+            self.found.problems.append(f"{text} (scripts/docs --outputs {block.page})")
 
     def fail(self, text: str) -> None:
         self.found.problems.append(text)
@@ -95,7 +109,8 @@ class Page:
         """Lines of output without the places of this machine."""
         for place, name in ((self._folder, "..."), (ROOT, "..."), (Path.home(), "~")):
             printed = printed.replace(str(place), name)
-        return [line.rstrip() for line in printed.rstrip().splitlines()]
+        lines = [line.rstrip() for line in printed.rstrip().splitlines()]
+        return [line for line in lines if not PASSING.match(line)]
 
 
 def run_page(path: Path, address: Path, *, slow: bool = False) -> PageRun:

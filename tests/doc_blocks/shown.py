@@ -40,12 +40,22 @@ MASKS = [
     )
 ]
 NUMBER = re.compile(r"(?<![\w.])[-+±]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
+PROGRESS = re.compile(r"\d+ of \d+(, \S+ left)?  (?=accuracy )")
+"""Before what a job of a sweep came to; jobs side by side end in any order."""
 CELLS = re.compile(r"[│┃|]")
 
 
 def masked(lines: Sequence[str]) -> list[str]:
     """The lines without what varies."""
-    return [_masked_line(line) for line in _masked_cells(lines)]
+    found: list[str] = []
+    ended: list[str] = []
+    for line in _masked_cells(lines):
+        if PROGRESS.match(line):
+            ended.append(_masked_line(PROGRESS.sub("", line)))
+            continue
+        found += [*sorted(ended), _masked_line(line)]
+        ended = []
+    return [*found, *sorted(ended)]
 
 
 def _masked_line(line: str) -> str:
