@@ -33,7 +33,7 @@ AR1 = (
     *("strategy=ar1", *CNN, "model.norm=batch", "strategy.lr=0.05"),
     *("strategy.latent_layer=features.relu0", "strategy.rm_sz=20"),
 )
-SOLVED = (*MLP, "strategy.eval_mb_size=4")
+SOLVED = (*MLP, "strategy.eval_mb_size=3")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ar1": AR1[1:],
     "icarl": (*MLP, "strategy.mem_size=20"),
@@ -67,8 +67,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "bad ones left out": ("strategy=agem", *MLP, ONLINE, "strategy.on_nan=skip"),
 }
 """Beside the options as they are."""
-SMALL = ("benchmark=digits", "benchmark.limit_per_class=8", "seed=1", "report=false")
-DESCENDING = ("strategy.train_mb_size=8", "strategy.train_epochs=2")
+SMALL = ("benchmark=digits", "benchmark.limit_per_class=7", "seed=1", "report=false")
+DESCENDING = ("strategy.train_mb_size=5", "strategy.train_epochs=2")
 """Keys of all that descend."""
 
 ALLOWED = {
@@ -117,7 +117,8 @@ def learning(*words: str) -> Learning:
 
 
 def under_way(there: Learning) -> Iterator[Step]:
-    """The next experience's updates after the first two, which may load kernels."""
+    """The next experience's third update and its fourth, with which another epoch begins for most;
+    the first two may load kernels. What is online has offered its rows by then."""
     steps = there.strategy.learn(there.left[0])
     next(steps), next(steps)
     return islice(steps, 2)
