@@ -74,7 +74,7 @@ def test_who_is_refused_is_shown_the_holder_before_anything_is_loaded(workplace)
 
 
 def test_of_many_that_start_at_once_on_a_folder_one_runs(workplace):
-    count = 4
+    count = 3
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = [
         clrun(

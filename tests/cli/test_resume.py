@@ -29,7 +29,7 @@ RUNS = {
         *("strategy=ar1", "model=cnn", "strategy.latent_layer=features", "strategy.rm_sz=40"),
         *("strategy.train_mb_size=24", "strategy.ewc_lambda=0.5", "strategy.latent_dtype=uint8"),
     ),
-    "herding": ("selection=herding", "strategy.mem_size=50", "strategy.train_epochs=15"),
+    "herding": ("selection=herding", "strategy.mem_size=50", "strategy.train_epochs=10"),
 }
 
 
@@ -66,7 +66,7 @@ def weights(folder: Path) -> dict[str, Any]:
 def test_a_run_that_is_killed_twice_goes_on_in_new_processes_to_the_same_end(name, workplace):
     words = (*QUICK, *RUNS[name])
     whole, cut = workplace / "whole", workplace / "cut"
-    assert quiet(*words, f"hydra.run.dir={whole}").returncode == 0
+    assert main([*words, f"hydra.run.dir={whole}"]) == 0
     size = (whole / "metrics.jsonl").stat().st_size
 
     killed(command(*words, f"hydra.run.dir={cut}"), cut, size // 4)
@@ -92,7 +92,7 @@ def test_a_run_that_is_killed_twice_goes_on_in_new_processes_to_the_same_end(nam
 def test_a_signal_saves_the_state_of_now_and_the_run_goes_on_from_there(workplace):
     words = (*QUICK, *RUNS["herding"], "checkpoint.every_steps=null")
     whole, cut = workplace / "whole", workplace / "cut"
-    assert quiet(*words, f"hydra.run.dir={whole}").returncode == 0
+    assert main([*words, f"hydra.run.dir={whole}"]) == 0
 
     code = killed(command(*words, f"hydra.run.dir={cut}"), cut, 3000, signal.SIGTERM)
 
