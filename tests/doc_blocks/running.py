@@ -22,8 +22,8 @@ from doc_blocks.warm import ADDRESS
 WIDTH = 100
 """Columns of what is shown."""
 
-PASSING = re.compile(r"experience \d+/\d+, (epoch|update) ")
-"""How far a run is, which it says where some seconds passed since it last did."""
+PASSING = re.compile(r"experience \d+/\d+, (epoch|update) |building the image cache: \d+ of")
+"""How far something is, which is said where some seconds passed since it last was."""
 
 
 @dataclass
