@@ -10,7 +10,10 @@ from doc_blocks.running import run_page
 
 pytestmark = pytest.mark.slow
 
-TO_COME = ("README.md", "docs/guides/", "docs/start/")
+TO_COME = (
+    *("README.md", "docs/guides/p", "docs/guides/r", "docs/guides/s", "docs/guides/t"),
+    *("docs/guides/write_logger.md", "docs/guides/write_strategy.md", "docs/start/"),
+)
 """Pages whose output is not yet made by scripts/docs --outputs."""
 
 
