@@ -10,16 +10,8 @@ from doc_blocks.running import run_page
 
 pytestmark = pytest.mark.slow
 
-TO_COME = (
-    *("README.md", "docs/guides/p", "docs/guides/r", "docs/guides/s", "docs/guides/t"),
-    *("docs/guides/write_logger.md", "docs/guides/write_strategy.md", "docs/start/"),
-)
-"""Pages whose output is not yet made by scripts/docs --outputs."""
 
-
-@pytest.mark.parametrize(
-    "page", [page for page in pages() if not name_of(page).startswith(TO_COME)], ids=name_of
-)
+@pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_the_blocks_of_a_page_run_and_print_what_it_shows(page: Path, address: Path) -> None:
     problems = run_page(page, address).problems
 
