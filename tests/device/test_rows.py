@@ -64,7 +64,9 @@ def images(n: int) -> Tensor:
 
 
 class Recorded:
-    """Stands for a tensor, and keeps how it was asked to move."""
+    """Stands for a tensor that is elsewhere, and keeps how it was asked to move."""
+
+    device = torch.device("meta")
 
     def to(self, device: torch.device | str, *, non_blocking: bool) -> tuple[str, bool]:
         return str(device), non_blocking
