@@ -34,7 +34,7 @@ RUN_FILES: Mapping[str, str] = {
     "profile/*": "where the time went: summary.json, operators.csv, trace.json.gz (clrun profile)",
     ".lock": "locked by the process that writes here, and only while it lives",
 }
-"""Of one run, `outputs/<date>/<time>-<id>/` unless it is named."""
+"""What the folder of a run has, `outputs/<date>/<time>-<id>/` unless it is named."""
 
 SWEEP_FILES: Mapping[str, str] = {
     "<strategy>-<benchmark>-s<seed>-<hash>/": "the folder of a job, as that of any run (a trial "
@@ -52,4 +52,4 @@ SWEEP_FILES: Mapping[str, str] = {
     "full/": "of clrun tune --run: the sweep over the whole stream, with the best values",
     ".sweep/": "what workers need among themselves; it may go once every job is done",
 }
-"""Of a sweep, `outputs/multirun/<date>/<time>-<id>/` unless it is named."""
+"""What the folder of a sweep has, `outputs/multirun/<date>/<time>-<id>/` unless it is named."""

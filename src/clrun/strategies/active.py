@@ -95,7 +95,7 @@ class ActiveClasses:
         self._used.index_fill_(0, index, True)
 
     def experiences_used(self) -> Tensor:
-        """Of which experiences the update in progress trains outputs. [E] bool"""
+        """The experiences whose outputs the update in progress trains. [E] bool"""
         return (self.table & self._used).any(1)
 
     def _require_disjoint(self) -> None:

@@ -24,17 +24,13 @@ from clrun.config.bounds import Bytes, Natural, NonNegative, Positive
 from clrun.config.moment import FIRST_LEARNT, SECOND, Moment
 from clrun.device.rows import Rows
 from clrun.errors import ConfigError
-from clrun.memory.composition import Composition
 from clrun.memory.latent_memory import LatentMemory
-from clrun.memory.minibatches import EpochPlan, plan_epoch
-from clrun.memory.table import Table
 from clrun.models.batch_renorm import renormalisation
 from clrun.models.cosine_head import is_cosine
 from clrun.models.features import head
 from clrun.models.macs import forward_macs, training_macs
 from clrun.profiling.activity import doing
 from clrun.profiling.spans import span
-from clrun.seeds import generator
 from clrun.strategies.cwr import cwr_of
 from clrun.strategies.descent_keys import DescentKeys
 from clrun.strategies.following import (
@@ -50,6 +46,7 @@ from clrun.strategies.latent_minibatches import (
     StoredRows,
     stored_rows,
 )
+from clrun.strategies.latent_plan import planned_rows
 from clrun.strategies.latent_source import LatentSource
 from clrun.strategies.learner import Learner
 from clrun.strategies.places import Place, num_updates, places
@@ -427,22 +424,6 @@ def _without_account(state: dict[str, Any], plugins: int) -> dict[str, Any]:
         return state
     penalties = state["penalties"] if plugins else {"sums": {}, "updates": 0}
     return {**state, "plugins": found[:plugins], "penalties": penalties}
-
-
-def planned_rows(
-    keys: DescentKeys, y: Tensor, held: Table, seed: int, experience: int, epoch: int
-) -> EpochPlan:
-    """The minibatches of an epoch: each new row, of the classes y [N], once; held ones equally
-    often."""
-    rng = generator(seed, "order", experience, epoch)
-    sizes = Composition.proportional(
-        len(y),
-        len(held),
-        keys.train_mb_size,
-        updates_per_minibatch=keys.updates_per_minibatch,
-        drop_last=keys.drop_last,
-    )
-    return plan_epoch(sizes, y, held.y, torch.zeros_like(held.y), rng)
 
 
 def _capacity(config: AR1.Config, ahead: Ahead) -> int:
